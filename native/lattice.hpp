@@ -1,0 +1,67 @@
+// The permutohedral lattice: a Gaussian filter over any points in time linear in their number.
+// Adams, Baek & Davis, "Fast High-Dimensional Filtering Using the Permutohedral Lattice", 2010.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "buffer.hpp"
+#include "rows.hpp"
+#include "team.hpp"
+
+namespace deeplab {
+
+// Chunks of work handed to a thread: big enough to hide the hand-over, small enough to balance.
+constexpr size_t kPointGrain = 2048;
+constexpr size_t kVertexGrain = 4096;
+
+// A table of `channels` columns stored as `blocks` blocks of rows, each row `width` floats (the last block padded).
+struct Blocks {
+  explicit Blocks(size_t channels);
+  size_t channels, blocks, width;
+  int index;  // of width in kWidths
+};
+
+class Lattice {
+ public:
+  // features: (points, dimension) row-major, finite, already divided by the standard deviations.
+  // Throws std::invalid_argument where the lattice cannot hold them.
+  Lattice(const float* features, size_t points, size_t dimension, Team& team);
+
+  size_t points() const { return points_; }
+  size_t vertices() const { return first_entry_.size() - 1; }
+  size_t dimension() const { return corners_ - 1; }
+  size_t bytes() const;
+
+  // One block of rows at a time. `weight` replaces splat_weight() where a normalisation is folded into it.
+  void splat(const float* points, const float* weight, float* vertices, int width_index, Team& team) const;
+  void blur(float* vertices, int width_index, bool reverse, Team& team) const;
+  void slice(const float* vertices, const float* scale, float* points, bool add, int width_index, size_t begin,
+             size_t end) const;
+  const Buffer<float>& splat_weight() const { return splat_weight_; }
+  const Buffer<uint32_t>& splat_point() const { return splat_point_; }
+
+  // What the blurs of all axes add up to at most: slicing divides by it.
+  float slice_scale() const;
+
+  // in, out: (channels, points), may be the same array. `reverse` runs the axes backwards: the transposed filter.
+  void filter(const float* in, float* out, size_t channels, bool reverse, Team& team) const;
+
+ private:
+  size_t points_, corners_;
+  Buffer<int32_t> slice_vertex_;       // (points, corners)
+  Buffer<float> slice_weight_;         // (points, corners), barycentric
+  std::vector<uint32_t> first_entry_;  // (vertices + 1): the entries of each vertex in the next two
+  Buffer<uint32_t> splat_point_;
+  Buffer<float> splat_weight_;
+  std::vector<std::vector<int32_t>> chains_;  // per axis, as Blur wants them; lone vertices left out
+};
+
+// (channels, points) <-> rows of one block, over points [begin, end). Padding is filled with `pad`.
+void gather_rows(const float* table, const Blocks& blocks, size_t block, size_t points, float pad, float* rows,
+                 size_t begin, size_t end);
+void scatter_rows(const float* rows, const Blocks& blocks, size_t block, size_t points, float* table, size_t begin,
+                  size_t end);
+
+}  // namespace deeplab

@@ -1,0 +1,101 @@
+#include "team.hpp"
+
+#include <algorithm>
+#include <system_error>
+
+namespace deeplab {
+
+namespace {
+
+// Loops follow each other within microseconds, so a short spin saves most sleeps.
+constexpr int kSpins = 2000;
+
+template <class Condition>
+bool spin_until(Condition&& condition) {
+  for (int i = 0; i < kSpins; ++i) {
+    if (condition()) return true;
+#if defined(__x86_64__) && defined(__GNUC__)
+    __builtin_ia32_pause();
+#endif
+  }
+  return false;
+}
+
+}  // namespace
+
+Team::Team(int threads) {
+  try {
+    for (int i = 1; i < threads; ++i) helpers_.emplace_back([this] { serve(); });
+  } catch (const std::system_error&) {
+    // The process may start no more threads: those we have do the work.
+  }
+}
+
+Team::~Team() {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    closing_ = true;
+    round_.fetch_add(1);
+  }
+  wake_.notify_all();
+  for (auto& helper : helpers_) helper.join();
+}
+
+void Team::each(size_t count, size_t grain, const Body& body) {
+  if (helpers_.empty() || count <= grain) {
+    for (size_t begin = 0; begin < count; begin += grain) body(begin, std::min(begin + grain, count));
+    return;
+  }
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    count_ = count;
+    grain_ = grain;
+    body_ = &body;
+    error_ = nullptr;
+    next_.store(0);
+    busy_.store(helpers_.size());
+    round_.fetch_add(1);
+  }
+  wake_.notify_all();
+  work();
+  const auto idle = [this] { return busy_.load() == 0; };
+  if (!spin_until(idle)) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    wake_.wait(lock, idle);
+  }
+  if (error_) std::rethrow_exception(error_);
+}
+
+void Team::work() {
+  try {
+    for (size_t begin; (begin = next_.fetch_add(grain_)) < count_;) (*body_)(begin, std::min(begin + grain_, count_));
+  } catch (...) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (!error_) error_ = std::current_exception();
+    next_.store(count_);
+  }
+}
+
+void Team::serve() {
+  for (unsigned seen = 0;;) {
+    const auto called = [&] { return round_.load() != seen; };
+    if (!spin_until(called)) {
+      std::unique_lock<std::mutex> lock(mutex_);
+      wake_.wait(lock, called);
+    }
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      seen = round_.load();
+      if (closing_) return;
+    }
+    work();
+    bool last;
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      last = busy_.fetch_sub(1) == 1;
+    }
+    if (last) wake_.notify_all();
+  }
+}
+
+}  // namespace deeplab

@@ -1,0 +1,45 @@
+// A few threads that live for one native call and share its loops.
+//
+// Nothing outlives the call: no global pool to lose in fork(), none to fight with another library's.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <exception>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace deeplab {
+
+class Team {
+ public:
+  explicit Team(int threads);  // fewer where the system refuses more
+  ~Team();
+  Team(const Team&) = delete;
+  Team& operator=(const Team&) = delete;
+
+  // Calls body(begin, end) over [0, count) in chunks of `grain`, in any order, on any thread; returns when all are done.
+  // The first exception is rethrown here.
+  using Body = std::function<void(size_t begin, size_t end)>;
+  void each(size_t count, size_t grain, const Body& body);
+
+ private:
+  void serve();
+  void work();
+
+  std::vector<std::thread> helpers_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::atomic<unsigned> round_{0};  // one per loop; helpers wait for it to move
+  std::atomic<size_t> next_{0};
+  std::atomic<size_t> busy_{0};
+  bool closing_ = false;
+  size_t count_ = 0, grain_ = 1;
+  const Body* body_ = nullptr;
+  std::exception_ptr error_;
+};
+
+}  // namespace deeplab

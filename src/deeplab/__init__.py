@@ -1,0 +1,25 @@
+"""DeepLab: semantic segmentation with atrous convolution and fully connected CRFs."""
+
+from deeplab.crf import CRFParams, refine
+from deeplab.errors import DataError, DeepLabError, ImageError, InputError, ModelError, OutputError
+from deeplab.labels import CAMVID, VOC, LabelSet
+from deeplab.segment import Segmentation, Segmenter
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CAMVID",
+    "VOC",
+    "CRFParams",
+    "DataError",
+    "DeepLabError",
+    "ImageError",
+    "InputError",
+    "LabelSet",
+    "ModelError",
+    "OutputError",
+    "Segmentation",
+    "Segmenter",
+    "__version__",
+    "refine",
+]

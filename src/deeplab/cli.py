@@ -1,0 +1,302 @@
+"""The ``deeplab`` command. Each command is a few lines over functions elsewhere, imported when it runs."""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, TextIO
+
+import typer
+
+from deeplab.errors import DeepLabError, InputError, OutputError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="Segment photos along their edges: DeepLab's network and fully connected CRF.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    """Run the command line; an expected error becomes one line on stderr and exit status 1."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # about a photo's metadata; what matters raises
+    try:
+        app()
+    except DeepLabError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from deeplab import __version__
+
+        print(f"deeplab {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Take the options that stand before any command."""
+
+
+@app.command()
+def segment(
+    photos: Annotated[list[str], typer.Argument(metavar="PHOTO…", help="Photos, folders of photos, or globs.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for the results, made if missing.")
+    ] = Path(),
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME|PATH", help="A shipped model (see `deeplab models`) or an .onnx file.")
+    ] = None,
+    crf: Annotated[bool, typer.Option(help="Refine by the fully connected CRF.")] = True,
+    overlay: Annotated[bool, typer.Option(help="Also write the photo tinted by class.")] = True,
+    force: Annotated[bool, typer.Option("--force", help="Replace existing results.")] = False,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads to use; all cores if not given.")] = None,
+) -> None:
+    """Segment photos: write NAME.png (labels) and NAME_overlay.jpg, and print the classes found.
+
+    Results go to the current folder, or to the one that -o names. An earlier result is replaced with --force only, a
+    photo never. A photo that fails is reported and the others go on; the exit status is then 1.
+    """
+    from deeplab.batch import find_photos, plan_jobs
+    from deeplab.segment import Segmenter
+
+    _make_folder(output)
+    plan = plan_jobs(find_photos(photos), output, overlay=overlay, overwrite=force)
+    segmenter = Segmenter.from_pretrained(model, threads=threads)
+    failed = False
+    with _progress(len(plan)) as (say, advance):
+        for job in plan:
+            try:
+                if isinstance(job, DeepLabError):
+                    raise job
+                shares = job.run(segmenter, crf=crf, overwrite=force).shares()
+                classes = ", ".join(f"{name} {100 * share:.1f} %" for name, share in shares.items())
+                say(f"{job.photo} → {', '.join(map(str, job.outputs))}: {classes}", sys.stdout)
+            except DeepLabError as error:
+                failed = True
+                say(f"error: {error}", sys.stderr)
+            advance()
+    if failed:
+        raise typer.Exit(1)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make folder {folder}: {error.strerror}; choose another with -o") from error
+
+
+@contextmanager
+def _progress(what: str, total: int) -> Iterator[tuple[Callable[[str, TextIO], None], Callable[[], None]]]:
+    """Show a bar on a terminal's stderr; yield how to print a line to a stream, and how to advance the bar."""
+    if not sys.stderr.isatty():
+        yield _print, lambda: None
+        return
+
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("segmenting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+
+    def print_above(line: str, stream: TextIO) -> None:
+        if stream.isatty():
+            console.out(line, highlight=False)
+        else:
+            _print(line, stream)
+
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False) as bar:
+        task = bar.add_task(what, total=total)
+        yield print_above, lambda: bar.advance(task)
+
+
+def _print(line: str, stream: TextIO) -> None:
+    print(line, file=stream, flush=True)
+
+
+@app.command()
+def variants() -> None:
+    """Print the paper's networks: what tells them apart, their size and what they see."""
+    from deeplab.network.variants import VARIANTS
+
+    columns = (
+        "name",
+        "network",
+        "fc6 kernel",
+        "hole",
+        "channels",
+        "parameters",
+        "field of view",
+        "sees",
+        "scores at 513",
+    )
+    rows = [
+        (
+            name,
+            variant.title,
+            f"{variant.fc6_kernel}x{variant.fc6_kernel}",
+            f"{variant.fc6_dilation}",
+            f"{variant.fc_channels}",
+            f"{variant.parameters():,}",
+            f"{variant.field_of_view_px} px",
+            f"{variant.receptive_field_px} px",
+            f"{variant.score_map_size(513)}x{variant.score_map_size(513)}",
+        )
+        for name, variant in VARIANTS.items()
+    ]
+    widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
+    for row in (columns, *rows):
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+@app.command()
+def models() -> None:
+    """List the shipped models, each with its labels and model card."""
+    from deeplab.models import shipped_models
+    from deeplab.runtime import ScoreNetwork
+
+    for name, path in shipped_models().items():
+        info = ScoreNetwork(path, threads=1).info
+        print(f"{name}: {info.variant}, {len(info.label_set)} classes, {path.stat().st_size / 1e6:.1f} MB")
+        print(f"  labels: {', '.join(info.label_set.names)}")
+        for key, value in info.card.items():
+            print(f"  {key}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}")
+
+
+@app.command()
+def evaluate(
+    data: Annotated[Path, typer.Option(metavar="DIR", help="The data set's folder.")],
+    split: Annotated[str, typer.Option(help="Which part of it, e.g. val.")] = "val",
+    reader: Annotated[str, typer.Option(metavar="LAYOUT", help="Its layout: voc, camvid, folder or msrc.")] = "voc",
+    model: Annotated[str | None, typer.Option(metavar="NAME|PATH", help="A shipped model or an .onnx file.")] = None,
+    scores: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where the network's scores are kept; next time it need not run.")
+    ] = None,
+    predictions: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Count the label maps in this folder; no model is run.")
+    ] = None,
+    crf: Annotated[bool, typer.Option(help="Also evaluate with the fully connected CRF.")] = True,
+    classes: Annotated[str, typer.Option(metavar="A,B,…", help="Also give the mean IoU over these classes.")] = "",
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write the figures here.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace another model's scores, and FILE.")] = False,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads to use; all cores if not given.")] = None,
+) -> None:
+    """Evaluate on labelled photos by the VOC protocol: IoU of every class, mean IoU, pixel and class accuracy.
+
+    The network's scores are stored first, in the folder that --scores names, and everything else works from those.
+    """
+    from deeplab.data.readers import read_samples
+    from deeplab.evaluation.evaluate import CRFSettings, evaluate_predictions, format_table, to_json
+    from deeplab.evaluation.evaluate import evaluate as evaluate_scores
+    from deeplab.evaluation.stored_scores import file_sha256, store_scores
+    from deeplab.files import atomic_file, check_output
+    from deeplab.models import find_model
+    from deeplab.runtime import ScoreNetwork
+    from deeplab.segment import shrink_for_network
+
+    if json_file is not None:
+        check_output(json_file, overwrite=force)
+    samples = read_samples(reader, data, split)
+    named = tuple(name.strip() for name in classes.split(",") if name.strip())
+    if predictions is not None:
+        with _counting("evaluating", len(samples)) as progress:
+            result = evaluate_predictions(samples, predictions, progress=progress)
+    else:
+        path = find_model(model)
+        network = ScoreNetwork(path, threads=threads)
+        with _folder(scores) as folder:
+            with _counting("scoring", len(samples)) as progress:
+                stored = store_scores(
+                    samples, folder, network.scores, network.info, file_sha256(path),
+                    shrink=shrink_for_network, force=force, progress=progress,
+                )  # fmt: skip
+            with _counting("evaluating", len(samples)) as progress:
+                settings = CRFSettings.of(network.info) if crf else None
+                workers = threads or len(os.sched_getaffinity(0))
+                result = evaluate_scores(samples, stored, crf=settings, threads=workers, progress=progress)
+    print(format_table(result, named))
+    if json_file is not None:
+        with atomic_file(json_file, overwrite=force) as file:
+            file.write(json.dumps(to_json(result, named), indent=1).encode())
+
+
+@app.command()
+def train(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe, e.g. recipes/voc-largefov.yaml.")],
+    data: Annotated[Path, typer.Option(metavar="DIR", help="The folder that the recipe's paths start from.")],
+    weights: Annotated[
+        Path, typer.Option(metavar="FILE", help="VGG-16 to start from: .npz, .pth, .safetensors or .caffemodel.")
+    ],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="DIR", help="The run's folder; runs/NAME if not given.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads to use; all cores if not given.")] = None,
+) -> None:
+    """Train a network as a recipe says. A run that was stopped or killed goes on when started again."""
+    with _needs_extra():
+        import torch
+
+        from deeplab.network.importers import load_initialisation
+        from deeplab.training.loop import train as run
+        from deeplab.training.progress import terminal_progress
+        from deeplab.training.recipe import load_recipe
+    plan = load_recipe(recipe)
+    start = load_initialisation(weights, plan.network, seed=plan.seed)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    with terminal_progress() as (say, show):
+        print(run(plan, data, start, output or Path("runs", plan.name), say, show))
+
+
+@app.command()
+def export(
+    checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="A trained network, .safetensors.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="The model file; NAME.onnx if not given.")
+    ] = None,
+    int8: Annotated[bool, typer.Option("--int8", help="Integer arithmetic: a quarter of the size, several times faster.")] = False,
+    float16: Annotated[bool, typer.Option("--float16", help="Half the size; computes in float32.")] = False,
+    calibration: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="A folder of photos that int8 takes its ranges from.")
+    ] = None,
+    card: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="YAML with the keys crf and card: what the model file shall say.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the model file.")] = False,
+) -> None:
+    """Make one self-contained model file of a checkpoint, for `deeplab segment --model`."""
+    with _needs_extra():
+        from deeplab.network.cards import load_card
+        from deeplab.network.export import Precision, export_onnx
+        from deeplab.network.weights import load_checkpoint
+    if int8 and float16:
+        raise InputError("--int8 and --float16 exclude each other; give one")
+    if int8 != (calibration is not None):
+        raise InputError("--int8 needs photos to calibrate on, and only it does: give --int8 --calibration DIR")
+    from deeplab.batch import find_photos
+    from deeplab.images import read_image
+    from deeplab.segment import shrink_for_network
+
+    model, header = load_checkpoint(checkpoint)
+    target = output or Path(f"{checkpoint.stem}.onnx")
+    text = load_card(card)
+    photos = [] if calibration is None else list(find_photos([str(calibration)]))
+    precision: Precision = "int8" if int8 else "float16" if float16 else "float32"
+    export_onnx(
+        model, header, target, name=target.stem, crf=text.crf, card=text.card, precision=precision, overwrite=force,
+        calibration=(shrink_for_network(read_image(photo)) for photo in photos if isinstance(photo, Path)),
+    )  # fmt: skip

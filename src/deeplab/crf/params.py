@@ -1,0 +1,69 @@
+"""The five numbers of the DeepLab CRF."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+
+from deeplab.crf.checks import check_number
+from deeplab.errors import InputError
+
+__all__ = ["CRFParams"]
+
+
+@dataclass(frozen=True)
+class CRFParams:
+    """Weights and standard deviations of the two kernels of the DeepLab paper (section 4, equation 3).
+
+    The defaults are those of the authors' run script; the spatial pair is the paper's, fixed for all its experiments.
+
+    Attributes:
+        bilateral_weight: w1, how strongly pixels near in place and colour share a label; at least 0.
+        bilateral_xy_std_px: σα, how far that reaches, in pixels; above 0.
+        bilateral_rgb_std: σβ, how alike the colours must be, in 8-bit levels (0-255); above 0.
+        spatial_weight: w2, how strongly close pixels share a label whatever their colour; at least 0.
+        spatial_xy_std_px: σγ, how far that reaches, in pixels; above 0.
+
+    Raises:
+        InputError: a weight is not a number of 0-1e9, or a standard deviation is not one above 0.
+    """
+
+    bilateral_weight: float = 5.0
+    bilateral_xy_std_px: float = 50.0
+    bilateral_rgb_std: float = 3.0
+    spatial_weight: float = 3.0
+    spatial_xy_std_px: float = 3.0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            deviation = field.name.endswith(("_std", "_std_px"))
+            value = check_number(getattr(self, field.name), field.name, above_zero=deviation)
+            object.__setattr__(self, field.name, value)
+
+    def scaled(self, factor: float) -> "CRFParams":
+        """Return the parameters for the same photo resized by `factor`: both distances in pixels times it.
+
+        Raises:
+            InputError: `factor` is not a number above 0.
+        """
+        check_number(factor, "factor", above_zero=True)
+        return replace(
+            self,
+            bilateral_xy_std_px=self.bilateral_xy_std_px * factor,
+            spatial_xy_std_px=self.spatial_xy_std_px * factor,
+        )
+
+    def to_dict(self) -> dict[str, float]:
+        """Return the parameters by name, as JSON can hold them."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, float]) -> "CRFParams":
+        """Return the parameters from names and values; those left out keep their defaults.
+
+        Raises:
+            InputError: a name is unknown or a value is unusable.
+        """
+        known = [field.name for field in fields(cls)]
+        unknown = [str(name) for name in values if name not in known]
+        if unknown:
+            raise InputError(f"unknown CRF parameter {', '.join(unknown)}; expected {', '.join(known)}")
+        return cls(**values)

@@ -1,0 +1,1 @@
+"""Labelled photos: readers for the common layouts, and the paper's training crops. NumPy and Pillow only."""

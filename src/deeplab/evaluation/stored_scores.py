@@ -1,0 +1,201 @@
+"""Stored scores: what a network said of each photo, on disk, so that CRF work never runs the network again.
+
+A folder holds ``scores.json``, which says whose scores these are, and one ``<photo>.npz`` a photo: ``scores`` (L, h, w)
+float16, and ``photo_size`` and ``network_size``, both (2,) int32: height and width in pixels of the photo and of the
+copy of it that the network saw.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deeplab.data.samples import Sample
+from deeplab.errors import DataError, ModelError, OutputError
+from deeplab.files import atomic_file
+from deeplab.images import read_image
+from deeplab.models import ModelInfo
+
+__all__ = ["PhotoScores", "StoredScores", "file_sha256", "open_scores", "store_scores"]
+
+_HEADER = "scores.json"
+_FORMAT = 1
+
+
+class PhotoScores(NamedTuple):
+    """The scores of one photo.
+
+    Attributes:
+        scores: (L, h, w) float32, log-probabilities up to a constant per position.
+        photo_size: (H, W) of the photo in pixels.
+        network_size: (H, W) of the copy of it that the network saw.
+    """
+
+    scores: NDArray[np.float32]
+    photo_size: tuple[int, int]
+    network_size: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class StoredScores:
+    """A folder of stored scores.
+
+    Attributes:
+        folder: where they lie.
+        info: what the model's file says about itself: labels, output stride, its CRF parameters.
+        model_sha256: of the model's file, in hexadecimal digits.
+    """
+
+    folder: Path
+    info: ModelInfo
+    model_sha256: str
+
+    def path(self, photo: str) -> Path:
+        """Where the scores of a photo lie, by the photo's name."""
+        return self.folder / f"{photo}.npz"
+
+    def load(self, photo: str) -> PhotoScores:
+        """Load the scores of a photo, by the photo's name.
+
+        Raises:
+            DataError: the file is missing, truncated, damaged, or not of this kind.
+        """
+        path = self.path(photo)
+        try:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+                scores, *sizes = (archive[key] for key in ("scores", "photo_size", "network_size"))
+        except FileNotFoundError:
+            raise DataError(f"{path} is missing; store the scores of all photos first") from None
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise DataError(f"{path} is damaged or truncated ({error}); store the scores again") from None
+        if scores.ndim != 3 or len(scores) != len(self.info.label_set) or any(size.shape != (2,) for size in sizes):
+            wanted = f"({len(self.info.label_set)}, h, w)"
+            raise DataError(f"{path} holds scores {scores.shape}, expected {wanted}; store the scores again")
+        if not np.isfinite(scores).all():
+            raise DataError(f"{path} holds NaN or infinite scores; store the scores again")
+        photo_size, network_size = ((int(size[0]), int(size[1])) for size in sizes)
+        return PhotoScores(scores.astype(np.float32), photo_size, network_size)
+
+
+def open_scores(folder: Path) -> StoredScores:
+    """Open a folder of stored scores.
+
+    Raises:
+        DataError: it is none, or its ``scores.json`` is damaged.
+    """
+    header = folder / _HEADER
+    try:
+        content = json.loads(header.read_text(encoding="utf-8"))
+        if content["format"] != _FORMAT:
+            raise DataError(f"{header} has format {content['format']!r}, expected {_FORMAT}; store the scores again")
+        return StoredScores(folder, ModelInfo.from_json(json.dumps(content["model"])), str(content["model_sha256"]))
+    except FileNotFoundError:
+        raise DataError(f"{folder} holds no stored scores ({_HEADER} is missing); check the path") from None
+    except (OSError, ValueError, KeyError, TypeError, ModelError) as error:
+        raise DataError(f"{header} is damaged ({error}); store the scores again with --force") from None
+
+
+def store_scores(
+    samples: Iterable[Sample],
+    folder: Path,
+    score: Callable[[NDArray[np.uint8]], NDArray[np.floating]],
+    info: ModelInfo,
+    model_sha256: str,
+    *,
+    shrink: Callable[[NDArray[np.uint8]], NDArray[np.uint8]] = lambda photo: photo,
+    force: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> StoredScores:
+    """Score photos and keep the scores; photos whose scores lie there intact are not scored again.
+
+    Args:
+        samples: the photos; their masks are not read.
+        folder: where the scores go, made if missing.
+        score: photo (H, W, 3) uint8 RGB → scores (L, h, w) of any float dtype, every `info.output_stride` pixels.
+        info: what the model says about itself.
+        model_sha256: of the model's file; see `file_sha256`.
+        shrink: makes the copy of a photo that `score` gets, where that is not the photo itself.
+        force: replace the scores of another model in this folder.
+        progress: called after each photo with the number done and the number of all photos.
+
+    Raises:
+        ImageError: a photo cannot be read.
+        ModelError: the network fails, or its scores are not finite float16 numbers (L, h, w).
+        OutputError: the folder holds another model's scores, or cannot be written.
+    """
+    stored = _claim(StoredScores(folder, info, model_sha256), force)
+    samples = list(samples)
+    for done, sample in enumerate(samples, start=1):
+        if not _is_intact(stored, sample.name):
+            photo = read_image(sample.photo)
+            seen = shrink(photo)
+            scores = _compact(score(seen), sample, len(info.label_set))
+            sizes = np.array([photo.shape[:2], seen.shape[:2]], dtype=np.int32)
+            with atomic_file(stored.path(sample.name), overwrite=True) as file:
+                np.savez(file, scores=scores, photo_size=sizes[0], network_size=sizes[1])
+        progress(done, len(samples))
+    return stored
+
+
+def file_sha256(path: Path) -> str:
+    """Return a file's SHA-256 in hexadecimal digits.
+
+    Raises:
+        ModelError: it cannot be read.
+    """
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror}; check the path") from None
+
+
+def _claim(stored: StoredScores, force: bool) -> StoredScores:
+    """Make the folder this model's own, unless it is another's."""
+    folder = stored.folder
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        ours = (folder / _HEADER).is_file()
+        old = sorted(folder.glob("*.npz"))
+        if ours and not force and (owner := open_scores(folder)).model_sha256 != stored.model_sha256:
+            raise OutputError(
+                f"{folder} holds scores of another model, {owner.info.name!r} ({owner.model_sha256[:12]}…), "
+                f"not of {stored.info.name!r} ({stored.model_sha256[:12]}…); give another folder, or --force to replace"
+            )
+        if old and not ours:
+            raise OutputError(f"{folder} holds .npz files that are no stored scores of ours; give another folder")
+        if ours and force:
+            for path in old:
+                path.unlink()
+    except OSError as error:
+        raise OutputError(f"cannot use folder {folder}: {error.strerror}; give another one") from None
+    content = {"format": _FORMAT, "model_sha256": stored.model_sha256, "model": json.loads(stored.info.to_json())}
+    with atomic_file(folder / _HEADER, overwrite=True) as file:
+        file.write(json.dumps(content, ensure_ascii=False, indent=1).encode())
+    return stored
+
+
+def _is_intact(stored: StoredScores, photo: str) -> bool:
+    try:
+        stored.load(photo)
+    except DataError:
+        return False
+    return True
+
+
+def _compact(scores: NDArray[np.floating], sample: Sample, labels: int) -> NDArray[np.float16]:
+    """Check scores and bring them to float16, the best at each position 0: there float16 is finest."""
+    if scores.ndim != 3 or len(scores) != labels:
+        raise ModelError(f"the network gave scores {scores.shape} for {sample.photo}, expected ({labels}, h, w)")
+    with np.errstate(over="ignore", invalid="ignore"):
+        compact: NDArray[np.float16] = (scores - scores.max(axis=0)).astype(np.float16)
+    if not np.isfinite(compact).all():
+        raise ModelError(f"the network gave NaN or huge scores for {sample.photo}; its weights may be damaged")
+    return compact

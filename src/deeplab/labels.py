@@ -1,0 +1,140 @@
+"""Label sets: what the numbers in a label map mean, and their colours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deeplab.errors import InputError
+
+__all__ = ["CAMVID", "LABEL_SETS", "VOC", "Colour", "LabelSet", "voc_colour_map"]
+
+Colour = tuple[int, int, int]
+
+
+def voc_colour_map() -> tuple[Colour, ...]:
+    """Return PASCAL VOC's 256 (R, G, B) colours, each 0–255; entry i belongs to label i.
+
+    Bits 0, 1, 2 of a label are the top bits of red, green and blue, bits 3, 4, 5 the next ones, and so on
+    (VOC development kit, ``VOClabelcolormap``).
+    """
+
+    def channel(label: int, offset: int) -> int:
+        return sum((label >> (3 * place + offset) & 1) << (7 - place) for place in range(3))
+
+    return tuple((channel(label, 0), channel(label, 1), channel(label, 2)) for label in range(256))
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """Names and colours of the labels 0 … L−1, and the label that means "no answer".
+
+    Attributes:
+        name: what the set is called, e.g. ``"voc"``.
+        names: the L class names, 1 ≤ L ≤ 255, all different; label i is ``names[i]``.
+        palette: at least L and at most 256 (R, G, B) colours, each 0–255; label i is drawn in ``palette[i]``.
+            Labels beyond its end take VOC's colours.
+        void: the label of pixels that belong to no class, L … 255.
+
+    Raises:
+        InputError: a field is outside these bounds.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    palette: tuple[Colour, ...] = voc_colour_map()
+    void: int = 255
+
+    def __post_init__(self) -> None:
+        count = len(self.names)
+        if not self.name:
+            raise InputError("a label set needs a name; give name='my-labels', say")
+        if not 1 <= count <= 255 or not all(isinstance(n, str) and n for n in self.names):
+            raise InputError(f"label set {self.name!r}: expected 1 to 255 non-empty class names, got {count}")
+        if repeated := sorted({n for n in self.names if self.names.count(n) > 1}):
+            raise InputError(f"label set {self.name!r}: class names must differ, but {repeated[0]!r} comes twice")
+        if not count <= len(self.palette) <= 256:
+            raise InputError(
+                f"label set {self.name!r}: {count} classes need {count} to 256 colours, got {len(self.palette)}"
+            )
+        for label, colour in enumerate(self.palette):
+            if len(colour) != 3 or not all(isinstance(c, int) and 0 <= c <= 255 for c in colour):
+                raise InputError(
+                    f"label set {self.name!r}: colour {label} is {colour!r}; expected three integers from 0 to 255"
+                )
+        if not isinstance(self.void, int) or not count <= self.void <= 255:
+            raise InputError(
+                f"label set {self.name!r}: void must lie after the {count} classes, in {count}–255, got {self.void!r}"
+            )
+
+    def __len__(self) -> int:
+        """Return L, the number of classes; void is not one of them."""
+        return len(self.names)
+
+    @property
+    def background(self) -> int | None:
+        """The label of the class named ``"background"``, or None where the set has none (street scenes)."""
+        return self.names.index("background") if "background" in self.names else None
+
+    def colours(self) -> NDArray[np.uint8]:
+        """Return the colour of every possible label, (256, 3) uint8 RGB, for look-ups by label."""
+        return np.array(self.palette + voc_colour_map()[len(self.palette) :], dtype=np.uint8)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the set as plain JSON values; `from_dict` is the way back."""
+        return {
+            "name": self.name,
+            "names": list(self.names),
+            "palette": [list(colour) for colour in self.palette],
+            "void": self.void,
+        }
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> LabelSet:
+        """Build a set from what `to_dict` gave.
+
+        Raises:
+            InputError: a field is missing, of the wrong type, or out of bounds.
+        """
+        try:
+            return cls(
+                name=str(fields["name"]),
+                names=tuple(fields["names"]),
+                palette=tuple(tuple(colour) for colour in fields["palette"]),
+                void=fields["void"],
+            )
+        except KeyError as error:
+            raise InputError(f"a label set needs name, names, palette and void; {error.args[0]!r} is missing") from None
+        except TypeError as error:
+            raise InputError(f"a label set needs lists of names and colours: {error}") from None
+
+
+VOC = LabelSet(
+    name="voc",
+    names=(
+        "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
+        "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
+    ),
+)  # fmt: skip
+"""PASCAL VOC 2012: 20 object classes and background; 255 is void (object outlines)."""
+
+CAMVID = LabelSet(
+    name="camvid",
+    names=(
+        "sky", "building", "pole", "road", "pavement", "tree", "sign symbol", "fence", "car", "pedestrian", "bicyclist",
+    ),
+    palette=(
+        (128, 128, 128), (128, 0, 0), (192, 192, 128), (128, 64, 128), (0, 0, 192), (128, 128, 0), (192, 128, 128),
+        (64, 64, 128), (64, 0, 128), (64, 64, 0), (0, 128, 192), (0, 0, 0),
+    ),
+    void=11,
+)  # fmt: skip
+"""CamVid's eleven street-scene classes in the usual order and CamVid's own colours; 11 is void (black)."""
+
+LABEL_SETS: Mapping[str, LabelSet] = MappingProxyType({label_set.name: label_set for label_set in (VOC, CAMVID)})
+"""The built-in label sets by name."""

@@ -1,0 +1,135 @@
+"""Model files: which ones are shipped, and what each says about itself.
+
+A model file is an ONNX network that carries its labels, preprocessing, CRF parameters and model card in its metadata,
+under the key ``"deeplab"``, as one JSON object. Loading it runs no code from it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from deeplab.crf import CRFParams
+from deeplab.errors import InputError, ModelError
+from deeplab.labels import LabelSet
+from deeplab.preprocessing import Preprocessing
+
+__all__ = ["DEFAULT_MODEL", "METADATA_KEY", "ModelInfo", "find_model", "shipped_models"]
+
+DEFAULT_MODEL = "voc-largefov"
+METADATA_KEY = "deeplab"
+_FORMAT = 1
+_FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a model file says about itself.
+
+    Attributes:
+        name: the model's name, e.g. ``"voc-largefov"``.
+        variant: the network's name in ``deeplab.network.variants``, e.g. ``"largefov"``.
+        label_set: the classes of its L score maps.
+        preprocessing: what its input expects.
+        output_stride: pixels from one score to the next.
+        crf_params: the CRF's weights and standard deviations that suit it, in pixels of photos up to 513 px.
+        crf_iterations: mean-field iterations.
+        crf_normalization: how messages are normalised, as `deeplab.crf.refine` takes it.
+        card: the model card: training data, recipe, scores, licences; free-form JSON values.
+    """
+
+    name: str
+    variant: str
+    label_set: LabelSet
+    preprocessing: Preprocessing
+    output_stride: int = 8
+    crf_params: CRFParams = field(default_factory=CRFParams)
+    crf_iterations: int = 10
+    crf_normalization: str = "after"
+    card: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """Return the JSON text for the model file's metadata; `from_json` is the way back."""
+        return json.dumps(
+            {
+                "format": _FORMAT,
+                "name": self.name,
+                "variant": self.variant,
+                "label_set": self.label_set.to_dict(),
+                "preprocessing": self.preprocessing.to_dict(),
+                "output_stride": self.output_stride,
+                "crf": {
+                    "params": self.crf_params.to_dict(),
+                    "iterations": self.crf_iterations,
+                    "normalization": self.crf_normalization,
+                },
+                "card": dict(self.card),
+            },
+            ensure_ascii=False,
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> ModelInfo:
+        """Read a model file's metadata.
+
+        Raises:
+            ModelError: the text is no JSON object of the known format, or a field is missing or wrong.
+        """
+        try:
+            fields = json.loads(text)
+            if fields["format"] != _FORMAT:
+                raise ModelError(
+                    f"its metadata has format {fields['format']!r}, this version reads {_FORMAT}; update deeplab-crf"
+                )
+            return cls(
+                name=str(fields["name"]),
+                variant=str(fields["variant"]),
+                label_set=LabelSet.from_dict(fields["label_set"]),
+                preprocessing=Preprocessing.from_dict(fields["preprocessing"]),
+                output_stride=int(fields["output_stride"]),
+                crf_params=CRFParams.from_dict(fields["crf"]["params"]),
+                crf_iterations=int(fields["crf"]["iterations"]),
+                crf_normalization=str(fields["crf"]["normalization"]),
+                card=dict(fields["card"]),
+            )
+        except KeyError as error:
+            raise ModelError(f"its metadata lacks {error.args[0]!r}; export it again") from None
+        except (InputError, TypeError, ValueError) as error:
+            raise ModelError(f"its metadata is damaged ({error}); export it again") from None
+
+
+def shipped_models() -> dict[str, Path]:
+    """Return the model files inside the package, by name."""
+    return {path.stem: path for path in sorted(_FOLDER.glob("*.onnx"))}
+
+
+def find_model(name_or_path: str | os.PathLike[str] | None = None) -> Path:
+    """Return the model file that a name or path stands for.
+
+    Args:
+        name_or_path: a shipped model's name, or the path of an ONNX file; None is `DEFAULT_MODEL`. What ends in
+            ``.onnx``, holds a slash or is a file here is a path.
+
+    Raises:
+        ModelError: no such file, or no such name; the message lists the names and the nearest one.
+    """
+    asked = os.fspath(DEFAULT_MODEL if name_or_path is None else name_or_path)
+    path, models = Path(asked), shipped_models()
+    if path.is_dir():
+        raise ModelError(f"{asked} is a folder; give the .onnx file in it")
+    if path.is_file():
+        return path
+    if path.suffix == ".onnx" or len(path.parts) > 1:
+        raise ModelError(f"{asked}: no such model file; check the path, or give one of {', '.join(models) or '(none)'}")
+    if asked in models:
+        return models[asked]
+    near = get_close_matches(asked.lower(), models, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise ModelError(
+        f"unknown model {asked!r}: {hint}shipped are {', '.join(models) or 'none'}; a path to an .onnx file works too"
+    )

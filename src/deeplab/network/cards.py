@@ -1,0 +1,49 @@
+"""What a model file shall say of itself beyond its weights: the CRF that suits it and its card, from one YAML file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from deeplab.errors import InputError
+
+__all__ = ["CardFile", "load_card"]
+
+
+class CardFile(NamedTuple):
+    """The content of a card file.
+
+    Attributes:
+        crf: ``params`` (the fields of `deeplab.crf.CRFParams`), ``iterations`` and ``normalization``, as far as given.
+        card: data, recipe, scores, deviations, licences: free-form.
+    """
+
+    crf: dict[str, Any]
+    card: dict[str, Any]
+
+
+def load_card(path: Path | None) -> CardFile:
+    """Read a card file; None gives an empty one.
+
+    Raises:
+        InputError: the file is missing, no YAML, or holds other keys than ``crf`` and ``card``, both mappings.
+    """
+    if path is None:
+        return CardFile({}, {})
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot read card file {path}: {error.strerror}; check the path") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
+    known = {"crf": {}, "card": {}}
+    if not isinstance(content, dict) or not set(content) <= set(known):
+        raise InputError(f"{path} must hold the keys crf and card alone")
+    if not all(isinstance(value, dict) for value in content.values()):
+        raise InputError(f"{path}: crf and card must both be mappings of keys to values")
+    unknown = set(content.get("crf", {})) - {"params", "iterations", "normalization"}
+    if unknown:
+        raise InputError(f"{path}: crf has an unknown key {sorted(unknown)[0]!r}; it takes params, iterations, normalization")
+    return CardFile(**{**known, **content})

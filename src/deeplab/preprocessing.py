@@ -1,0 +1,124 @@
+"""What a network wants its pixels to look like: channel order, mean, scale and the 8n + 1 grid.
+
+The preprocessing belongs to the weights and travels with them. NumPy only: training and inference share it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deeplab.errors import InputError
+
+__all__ = ["CAFFE_VGG", "PAPER", "TORCHVISION", "Preprocessing", "grid_size", "pad_to_grid"]
+
+Triple = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How an RGB uint8 photo becomes the network's input: ``(pixel − mean) / std``, channel by channel.
+
+    Attributes:
+        channels: the order the network wants, ``"BGR"`` (Caffe) or ``"RGB"``.
+        mean: three means in 0–255 units, in the order of `channels`.
+        std: three positive divisors in 0–255 units, in the order of `channels`.
+
+    Raises:
+        InputError: a field is outside these bounds.
+    """
+
+    channels: Literal["BGR", "RGB"]
+    mean: Triple
+    std: Triple = (1.0, 1.0, 1.0)
+
+    def __post_init__(self) -> None:
+        if self.channels not in ("BGR", "RGB"):
+            raise InputError(f"preprocessing: channels must be 'BGR' or 'RGB', got {self.channels!r}")
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if len(values) != 3 or not all(math.isfinite(value) for value in values):
+                raise InputError(f"preprocessing: {name} must be three finite numbers in 0–255 units, got {values!r}")
+        if min(self.std) <= 0:
+            raise InputError(f"preprocessing: std must be positive, got {self.std!r}; use 1 to leave the scale alone")
+
+    def apply(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Turn a photo into the network's input, unpadded.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+
+        Returns:
+            (1, 3, H, W) float32, channels in the order of `channels`. A pixel of the mean colour is 0.
+
+        Raises:
+            InputError: the image has another shape or dtype.
+        """
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            raise InputError(
+                f"expected an (H, W, 3) uint8 RGB photo, got {image.shape} {image.dtype}; "
+                "deeplab.images.read_image makes one"
+            )
+        ordered = image if self.channels == "RGB" else image[:, :, ::-1]
+        planes = ordered.transpose(2, 0, 1).astype(np.float32, order="C")
+        planes -= np.array(self.mean, dtype=np.float32)[:, None, None]
+        planes /= np.array(self.std, dtype=np.float32)[:, None, None]
+        return planes[None]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain JSON values; `from_dict` is the way back."""
+        return {"channels": self.channels, "mean": list(self.mean), "std": list(self.std)}
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Preprocessing:
+        """Build a preprocessing from what `to_dict` gave.
+
+        Raises:
+            InputError: a field is missing, of the wrong type, or out of bounds.
+        """
+        try:
+            mean, std = (tuple(float(value) for value in fields[key]) for key in ("mean", "std"))
+            return cls(channels=fields["channels"], mean=mean, std=std)  # type: ignore[arg-type]
+        except KeyError as error:
+            raise InputError(f"preprocessing needs channels, mean and std; {error.args[0]!r} is missing") from None
+        except (TypeError, ValueError) as error:
+            raise InputError(f"preprocessing needs three numbers for mean and for std: {error}") from None
+
+
+def grid_size(size: int, stride: int = 8) -> int:
+    """Return the smallest ``stride · n + 1`` ≥ `size` with n ≥ 1, in pixels.
+
+    On such sizes a score map of n + 1 positions spans the photo exactly, first centre to last centre.
+    """
+    return stride * max(1, math.ceil((size - 1) / stride)) + 1
+
+
+def pad_to_grid(pixels: NDArray[np.float32], stride: int = 8) -> NDArray[np.float32]:
+    """Pad preprocessed pixels at the bottom and right up to `grid_size`.
+
+    Args:
+        pixels: (1, 3, H, W) float32 from `Preprocessing.apply`.
+        stride: the network's output stride in pixels.
+
+    Returns:
+        (1, 3, H', W') float32; the new pixels are 0, which is the mean colour.
+    """
+    height, width = pixels.shape[2:]
+    below, right = grid_size(height, stride) - height, grid_size(width, stride) - width
+    return np.pad(pixels, ((0, 0), (0, 0), (0, below), (0, right)))
+
+
+CAFFE_VGG = Preprocessing("BGR", mean=(103.939, 116.779, 123.68))
+"""The VGG authors' published preprocessing."""
+
+PAPER = Preprocessing("BGR", mean=(104.008, 116.669, 122.675))
+"""What the DeepLab authors' Caffe configuration subtracts."""
+
+TORCHVISION = Preprocessing(
+    "RGB", mean=(0.485 * 255, 0.456 * 255, 0.406 * 255), std=(0.229 * 255, 0.224 * 255, 0.225 * 255)
+)
+"""torchvision's ImageNet preprocessing, in 0–255 units."""

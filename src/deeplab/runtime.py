@@ -1,0 +1,117 @@
+"""An exported network on ONNX Runtime: photo in, dense class scores out."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deeplab.errors import InputError, ModelError
+from deeplab.models import METADATA_KEY, ModelInfo
+from deeplab.preprocessing import pad_to_grid
+
+__all__ = ["ScoreNetwork"]
+
+
+class ScoreNetwork:
+    """A network loaded from a model file.
+
+    Its input tensor ``image`` is float32 (1, 3, H, W) with free H and W, its output ``scores`` float32 (1, L, h, w)
+    with h = (H − 1) / 8 + 1 for H = 8n + 1, and w likewise.
+
+    Attributes:
+        info: what the file says about itself: labels, preprocessing, CRF parameters, card.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, threads: int | None = None) -> None:
+        """Load a model file.
+
+        Args:
+            path: an ONNX file with deeplab's metadata; `deeplab.models.find_model` finds the shipped ones.
+            threads: at most this many threads; None leaves the choice to ONNX Runtime.
+
+        Raises:
+            InputError: `threads` is below 1.
+            ModelError: the file is missing, is no ONNX file or a truncated one, lacks the metadata, or its tensors are
+                not as above.
+        """
+        import onnxruntime  # type: ignore[import-untyped]  # here, because it takes 0.2 s
+
+        if threads is not None and threads < 1:
+            raise InputError(f"threads must be at least 1, got {threads}")
+        if not Path(path).is_file():
+            raise ModelError(f"{path}: no such model file; check the path")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or 0
+        options.log_severity_level = 4  # errors arrive as exceptions
+        try:
+            self._session = onnxruntime.InferenceSession(os.fspath(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime's own exceptions share no narrower base
+            raise ModelError(
+                f"{path} is not an ONNX model that ONNX Runtime can load; export or copy it again ({_brief(error)})"
+            ) from error
+        metadata = self._session.get_modelmeta().custom_metadata_map
+        if METADATA_KEY not in metadata:
+            raise ModelError(f"{path} is an ONNX file without deeplab's metadata; make it with `deeplab export`")
+        try:
+            self.info = ModelInfo.from_json(metadata[METADATA_KEY])
+            self._check_tensors()
+        except ModelError as error:
+            raise ModelError(f"{path}: {error}") from None
+
+    def _check_tensors(self) -> None:
+        found = [
+            [tensor.name for tensor in tensors] for tensors in (self._session.get_inputs(), self._session.get_outputs())
+        ]
+        if found != [["image"], ["scores"]]:
+            raise ModelError(f"expected the input 'image' and the output 'scores', found {found[0]} and {found[1]}")
+        image, scores = self._session.get_inputs()[0], self._session.get_outputs()[0]
+        if {image.type, scores.type} != {"tensor(float)"} or len(image.shape) != 4 or len(scores.shape) != 4:
+            raise ModelError(
+                "expected float32 tensors image (1, 3, H, W) and scores (1, L, h, w), "
+                f"found {image.type} {image.shape} and {scores.type} {scores.shape}"
+            )
+        self._check_label_count(scores.shape[1])
+
+    def _check_label_count(self, channels: int | str | None) -> None:
+        labels = self.info.label_set
+        if isinstance(channels, int) and channels != len(labels):
+            raise ModelError(f"{channels} score maps, but {len(labels)} labels in its label set {labels.name!r}")
+
+    def scores(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Score a photo.
+
+        Args:
+            image: (H, W, 3) uint8 RGB, of any size; it is padded at the bottom and right with the mean colour.
+
+        Returns:
+            (L, h, w) float32 class scores, log-probabilities up to a constant per position; position (i, j) is pixel
+            (8i, 8j). h is the smallest number with 8 (h − 1) + 1 ≥ H, at least 2, and w likewise.
+
+        Raises:
+            InputError: the photo has another shape or dtype.
+            ModelError: the network fails, or its scores have another shape than the above.
+        """
+        pixels = pad_to_grid(self.info.preprocessing.apply(image), self.info.output_stride)
+        try:
+            scores: NDArray[np.float32] = self._session.run(["scores"], {"image": pixels})[0]
+        except Exception as error:  # as above
+            raise ModelError(
+                f"model {self.info.name!r} failed on an input of {pixels.shape}; export it with free height and width "
+                f"({_brief(error)})"
+            ) from error
+        self._check_label_count(scores.shape[1])
+        cells = tuple((size - 1) // self.info.output_stride + 1 for size in pixels.shape[2:])
+        if scores.shape[2:] != cells:
+            raise ModelError(
+                f"model {self.info.name!r} gave {scores.shape[2:]} scores for an input of {pixels.shape[2:]} pixels; "
+                f"expected {cells}"
+            )
+        first: NDArray[np.float32] = scores[0]
+        return first
+
+
+def _brief(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -1,0 +1,113 @@
+"""From the network's scores to a photo's probabilities: interpolation, softmax, refinement by the CRF."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deeplab.crf import CRFParams, refine
+from deeplab.errors import InputError
+
+__all__ = ["refine_in_place", "softmax_in_place", "upsample_scores"]
+
+
+def upsample_scores(
+    scores: NDArray[np.float32],
+    size: tuple[int, int],
+    *,
+    network_size: tuple[int, int] | None = None,
+    stride: int = 8,
+) -> NDArray[np.float32]:
+    """Interpolate scores bilinearly, corners aligned, at every pixel of a photo (section 3.2 of the paper).
+
+    Score (i, j) belongs to the centre of pixel (8i, 8j) of what the network saw, so h scores span 8 (h − 1) + 1 pixels;
+    those beyond the photo are left away. Where the network saw a smaller copy of the photo, each pixel takes the value
+    at its own place in that copy.
+
+    Args:
+        scores: (L, h, w) floating point.
+        size: (H, W) of the photo in pixels.
+        network_size: (H, W) of the copy the network saw; None: the photo itself.
+        stride: pixels of that copy from one score to the next.
+
+    Returns:
+        (L, H, W) float32.
+
+    Raises:
+        InputError: the scores are not (L, h, w), or too few for what the network saw.
+    """
+    if scores.ndim != 3:
+        raise InputError(f"expected scores (L, h, w), got shape {scores.shape}")
+    seen = size if network_size is None else network_size
+    for cells, pixels in zip(scores.shape[1:], seen, strict=True):
+        if not 1 <= pixels <= stride * (cells - 1) + 1:
+            raise InputError(f"{scores.shape[1:]} scores do not span a photo of {seen} pixels at stride {stride}")
+    (top, bottom, down), (left, right, across) = (
+        _neighbours(*lengths, stride) for lengths in zip(size, seen, scores.shape[1:], strict=True)
+    )
+    rows = scores[:, :, left].astype(np.float32, copy=False)
+    rows += (scores[:, :, right] - rows) * across
+    result = np.empty((len(scores), *size), dtype=np.float32)
+    step = np.empty(size, dtype=np.float32)
+    for plane, target in zip(rows, result, strict=True):  # plane by plane: temporaries stay small, and are used again
+        np.take(plane, top, axis=0, out=target, mode="clip")  # "clip" writes straight into out
+        np.take(plane, bottom, axis=0, out=step, mode="clip")
+        step -= target
+        step *= down[:, None]
+        target += step
+    return result
+
+
+def _neighbours(
+    pixels: int, seen: int, cells: int, stride: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
+    """Return for every pixel along one side the cells before and after it, and how far it is between the two (0–1)."""
+    place = ((np.arange(pixels) + 0.5) * (seen / pixels) - 0.5) / stride
+    place = place.clip(0, cells - 1)
+    before = place.astype(np.intp)
+    return before, np.minimum(before + 1, cells - 1), (place - before).astype(np.float32)
+
+
+def softmax_in_place(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Turn scores (L, H, W) into probabilities over the L labels, which overwrite the scores and are returned."""
+    scores -= scores.max(axis=0)
+    np.exp(scores, out=scores)
+    scores /= scores.sum(axis=0)
+    return scores
+
+
+def refine_in_place(
+    image: NDArray[np.uint8],
+    probabilities: NDArray[np.float32],
+    params: CRFParams,
+    *,
+    iterations: int = 10,
+    normalization: str = "after",
+    threads: int | None = None,
+) -> None:
+    """Run the CRF over the labels that matter somewhere in the photo; the result overwrites `probabilities`.
+
+    A label below 0.2 / L at every pixel (1 % for 21 classes) keeps its probabilities; the CRF decides between the
+    others, which share what that leaves of each pixel. Photos hold few of the classes, so this saves most of the time
+    and memory.
+
+    Args:
+        image: (H, W, 3) uint8 RGB, the photo itself.
+        probabilities: (L, H, W) float32, 0–1, summing to 1 over L.
+        params: the CRF's weights and standard deviations, in pixels of this photo.
+        iterations: mean-field iterations.
+        normalization: how messages are normalised, see `deeplab.crf.refine`.
+        threads: at most this many; None: one per core.
+
+    Raises:
+        InputError: as `deeplab.crf.refine` raises it.
+    """
+    matters = probabilities.max(axis=(1, 2)) >= 0.2 / len(probabilities)
+    if np.count_nonzero(matters) < 2:
+        return
+    contested = probabilities[matters]
+    available = contested.sum(axis=0)
+    contested /= available
+    refined = refine(image, contested, params, iterations=iterations, normalization=normalization, threads=threads)
+    refined *= available
+    probabilities[matters] = refined

@@ -1,0 +1,78 @@
+"""A tiny network with random weights stands in for a trained one, so that the tests need no model file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+MakeModel = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def make_model(tmp_path_factory: pytest.TempPathFactory) -> MakeModel:
+    """Return a function that writes an ONNX network: 3x3 convolutions of stride 2, as many as `layers`."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    from deeplab.labels import VOC, LabelSet
+    from deeplab.models import ModelInfo
+    from deeplab.preprocessing import PAPER
+
+    def make(
+        name: str = "tiny",
+        *,
+        label_set: LabelSet = VOC,
+        channels: int | None = None,
+        tensors: tuple[str, str] = ("image", "scores"),
+        metadata: str | None = None,
+        layers: int = 3,
+        size: int | str = "H",
+    ) -> Path:
+        widths = (3, *[8] * (layers - 1), channels or len(label_set))
+        random = np.random.default_rng(2015)
+        nodes, weights, source = [], [], tensors[0]
+        for layer, (width_in, width_out) in enumerate(pairwise(widths)):
+            target = tensors[1] if layer == len(widths) - 2 else f"layer{layer}"
+            weight = random.normal(0, (0.02, 0.3, 0.3)[layer], (width_out, width_in, 3, 3)).astype(np.float32)
+            weights.append(numpy_helper.from_array(weight, f"weight{layer}"))
+            nodes.append(
+                helper.make_node("Conv", [source, f"weight{layer}"], [target], strides=[2, 2], pads=[1, 1, 1, 1])
+            )
+            source = target
+        graph = helper.make_graph(
+            nodes,
+            "tiny",
+            [helper.make_tensor_value_info(tensors[0], TensorProto.FLOAT, [1, 3, size, "W"])],
+            [helper.make_tensor_value_info(tensors[1], TensorProto.FLOAT, [1, widths[-1], "h", "w"])],
+            weights,
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+        info = ModelInfo(name, "largefov", label_set, PAPER, card={"data": "none", "scores": {"mean IoU": 0.0}})
+        if metadata != "":
+            helper.set_model_props(model, {"deeplab": metadata or info.to_json()})
+        path = tmp_path_factory.mktemp("model") / f"{name}.onnx"
+        onnx.save(model, path)
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_model(make_model: MakeModel) -> Path:
+    """A model over VOC's 21 classes."""
+    return make_model()
+
+
+@pytest.fixture
+def photo() -> NDArray[np.uint8]:
+    """A 60x90 photo: noisy blue above noisy orange."""
+    image = np.zeros((60, 90, 3), dtype=np.uint8)
+    image[:30], image[30:] = (40, 80, 200), (230, 140, 30)
+    noise: NDArray[Any] = np.random.default_rng(7).integers(-20, 21, image.shape)
+    return (image + noise).clip(0, 255).astype(np.uint8)

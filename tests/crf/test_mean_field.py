@@ -1,0 +1,170 @@
+"""Mean field: the native loop against plain NumPy, and what must hold for any kernels."""
+
+from itertools import islice
+
+import numpy as np
+import pytest
+
+from deeplab.crf import DenseCRF, GaussianKernel, bilateral_kernel, spatial_kernel
+from deeplab.crf.kernels import NORMALIZATIONS
+from deeplab.errors import InputError
+
+
+def kernels(image, normalization="after", weights=(5, 3)):
+    height, width, _ = image.shape
+    return [
+        bilateral_kernel(image, xy_std_px=20, rgb_std=10, weight=weights[0], normalization=normalization),
+        spatial_kernel(height, width, xy_std_px=3, weight=weights[1], normalization=normalization),
+    ]
+
+
+def potts_matrix(labels):
+    return np.float32(1) - np.eye(labels, dtype=np.float32)
+
+
+@pytest.mark.parametrize("labels", [1, 2, 3, 5, 21, 34, 70])
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+def test_native_loop_equals_numpy(make_scene, labels, normalization):
+    """The Potts model written out as a matrix goes through NumPy: the same lattices, none of the fused loop."""
+    image, probabilities = make_scene(24, 31, labels)
+    unary = -np.log(np.maximum(probabilities, 1e-6))
+    weights = (0.05, 0.1) if normalization == "none" else (5, 3)
+    native = kernels(image, normalization, weights)
+    plain = [GaussianKernel(k.features, k.weight, potts_matrix(labels), normalization) for k in native]
+    np.testing.assert_allclose(DenseCRF(unary, native).infer(5), DenseCRF(unary, plain).infer(5), atol=2e-5)
+
+
+@pytest.mark.parametrize("normalization", ["symmetric", "before", "after"])
+def test_lattice_inference_is_close_to_exact_inference(make_scene, normalization):
+    image, probabilities = make_scene(30, 40, 4)
+    unary = -np.log(np.maximum(probabilities, 1e-6))
+    approximate = DenseCRF(unary, kernels(image, normalization)).infer(10)
+    exact = DenseCRF(unary, kernels(image, normalization), method="exact").infer(10)
+    assert (approximate.argmax(0) != exact.argmax(0)).mean() < 0.01
+    assert np.abs(approximate - exact).mean() < 0.005
+
+
+def test_exact_mean_field_by_hand():
+    """Two points, two labels, one kernel: the update of Krähenbühl & Koltun, algorithm 1, written out."""
+    unary = np.array([[0.1, 1.2], [0.9, 0.3]], np.float32)
+    features = np.array([[0.0], [1.0]], np.float32)
+    kernel = np.exp(-np.array([[0, 1], [1, 0]]) / 2)
+    belief = np.exp(-unary) / np.exp(-unary).sum(0)
+    for _ in range(3):
+        logits = -unary + 2 * belief @ (kernel / kernel.sum(1))
+        belief = np.exp(logits) / np.exp(logits).sum(0)
+    crf = DenseCRF(unary, [GaussianKernel(features, weight=2)], method="exact")
+    np.testing.assert_allclose(crf.infer(3), belief, rtol=1e-5)
+
+
+def test_iterating_gives_every_step_of_inference(make_scene):
+    image, probabilities = make_scene(12, 17, 3)
+    for crf in (
+        DenseCRF(-np.log(probabilities), kernels(image)),
+        DenseCRF(-np.log(probabilities), kernels(image), method="exact"),
+    ):
+        for step, belief in enumerate(islice(crf.iterate(), 4)):
+            np.testing.assert_allclose(belief, crf.infer(step), rtol=1e-6)
+
+
+def test_without_kernels_nothing_moves(make_scene):
+    _, probabilities = make_scene(9, 8, 5)
+    np.testing.assert_allclose(DenseCRF(-np.log(probabilities), []).infer(3), probabilities, atol=1e-6)
+
+
+def test_equal_kernels_add_up(make_scene):
+    image, probabilities = make_scene(20, 20, 3)
+    unary = -np.log(probabilities)
+    kernel = kernels(image)[0]
+    double = GaussianKernel(kernel.features, 2 * kernel.weight)
+    np.testing.assert_allclose(DenseCRF(unary, [kernel] * 2).infer(4), DenseCRF(unary, [double]).infer(4), atol=1e-5)
+
+
+def test_labels_may_be_permuted(make_scene):
+    image, probabilities = make_scene(30, 21, 6)
+    order = [3, 5, 0, 1, 4, 2]
+    one = DenseCRF(-np.log(probabilities), kernels(image)).infer(5)
+    other = DenseCRF(-np.log(probabilities[order]), kernels(image)).infer(5)
+    np.testing.assert_allclose(one[order], other, atol=1e-5)
+
+
+def test_constant_belief_stays(make_scene):
+    """Where all labels are as likely everywhere, no message can tell them apart."""
+    image, _ = make_scene(15, 18, 3)
+    belief = DenseCRF(np.zeros((4, 15, 18)), kernels(image)).infer(5)
+    np.testing.assert_allclose(belief, 0.25, atol=1e-5)
+
+
+def test_any_number_of_dimensions(make_scene):
+    random = np.random.default_rng(0)
+    unary = random.uniform(0, 3, (3, 4, 5, 6))
+    positions = np.stack(np.meshgrid(*map(np.arange, (4, 5, 6)), indexing="ij"), -1).reshape(-1, 3) / 2
+    belief = DenseCRF(unary, [GaussianKernel(positions, 2.0)]).infer(3)
+    assert belief.shape == unary.shape
+    np.testing.assert_allclose(belief.sum(0), 1, atol=1e-5)
+
+
+def test_compatibility_makes_some_pairs_dearer():
+    """Label 2 may not stand beside label 0: its neighbours turn to label 1."""
+    unary = np.array([[0.0, 1.0], [2.0, 1.0], [2.0, 0.9]])
+    features = np.zeros((2, 1))
+    cost = np.array([[0, 1, 9], [1, 0, 1], [9, 1, 0]], np.float32)
+    assert DenseCRF(unary, [GaussianKernel(features, 0.5, cost)]).infer(5)[:, 1].argmax() != 2
+
+
+@pytest.mark.parametrize("size", [1e-3, 1.0, 1e9])
+def test_extreme_energies_stay_probabilities(size):
+    unary = np.random.default_rng(0).uniform(-size, size, (33, 50))
+    kernel = GaussianKernel(np.random.default_rng(1).normal(size=(50, 2)), weight=size)
+    belief = DenseCRF(unary, [kernel]).infer(5)
+    assert np.isfinite(belief).all()
+    np.testing.assert_allclose(belief.sum(0), 1, atol=1e-5)
+
+
+FEATURES = np.zeros((6, 2), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((np.zeros(6), []), r"unary has shape \(6,\)"),
+        ((np.zeros((0, 6)), []), "at least one"),
+        ((np.full((2, 6), np.nan), []), "12 NaN or infinite"),
+        ((np.full((2, 6), 1e20), []), "clip"),
+        ((np.full((2, 6), "a"), []), "float type"),
+        ((np.zeros((2, 7)), [GaussianKernel(FEATURES)]), "6 points; expected 7"),
+        ((np.zeros((2, 6)), [GaussianKernel(FEATURES, 1.0, np.eye(3))]), r"expected \(2, 2\)"),
+    ],
+)
+def test_bad_unary(arguments, message):
+    with pytest.raises(InputError, match=message):
+        DenseCRF(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"features": np.zeros(6)}, r"features have shape \(6,\)"),
+        ({"features": np.zeros((0, 2))}, "at least one"),
+        ({"features": np.full((6, 2), np.inf)}, "12 NaN or infinite"),
+        ({"features": np.zeros((6, 2), complex)}, "float type"),
+        ({"weight": -1.0}, "weight is -1.0"),
+        ({"weight": np.nan}, "weight is nan"),
+        ({"weight": "3"}, "weight is '3'"),
+        ({"compatibility": np.zeros((2, 3))}, r"\(labels, labels\)"),
+        ({"compatibility": np.array([[0, 1], [2, 0]])}, r"\(m \+ m.T\) / 2"),
+        ({"compatibility": np.full((2, 2), np.nan)}, "NaN"),
+        ({"normalization": "symetric"}, "did you mean 'symmetric'"),
+        ({"normalization": None}, "expected one of 'symmetric', 'before', 'after', 'none'"),
+    ],
+)
+def test_bad_kernel(changes, message):
+    with pytest.raises(InputError, match=message):
+        GaussianKernel(**({"features": FEATURES} | changes))
+
+
+def test_bad_method_and_iterations():
+    with pytest.raises(InputError, match="did you mean 'exact'"):
+        DenseCRF(np.zeros((2, 6)), [], method="exakt")
+    with pytest.raises(InputError, match="iterations is -1"):
+        DenseCRF(np.zeros((2, 6)), []).infer(-1)

@@ -1,0 +1,52 @@
+"""The five numbers: what they accept, and their way to and from plain data."""
+
+import json
+
+import numpy as np
+import pytest
+
+from deeplab.crf import CRFParams
+from deeplab.errors import InputError
+
+
+def test_round_trip():
+    params = CRFParams(4, 67.5, 3, spatial_weight=2)
+    assert CRFParams.from_dict(json.loads(json.dumps(params.to_dict()))) == params
+    assert CRFParams.from_dict({}) == CRFParams()
+
+
+def test_numpy_numbers_become_floats():
+    params = CRFParams(np.float32(4), np.int64(60))
+    assert type(params.bilateral_weight) is type(params.bilateral_xy_std_px) is float
+
+
+def test_scaled_changes_distances_only():
+    assert CRFParams(5, 50, 3, 3, 3).scaled(0.5) == CRFParams(5, 25, 3, 3, 1.5)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1, "5", None, True, 1e30, [1], 1j])
+@pytest.mark.parametrize("name", CRFParams().to_dict())
+def test_bad_values(name, value):
+    with pytest.raises(InputError, match=f"{name} is .*expected a number"):
+        CRFParams(**{name: value})
+
+
+@pytest.mark.parametrize("name", ["bilateral_xy_std_px", "bilateral_rgb_std", "spatial_xy_std_px"])
+def test_deviations_are_above_zero(name):
+    with pytest.raises(InputError, match="above 0"):
+        CRFParams(**{name: 0})
+
+
+def test_weights_may_be_zero():
+    assert CRFParams(bilateral_weight=0, spatial_weight=0).bilateral_weight == 0
+
+
+@pytest.mark.parametrize("factor", [0, -1, np.nan, "2"])
+def test_bad_factor(factor):
+    with pytest.raises(InputError, match="factor"):
+        CRFParams().scaled(factor)
+
+
+def test_unknown_names_are_told():
+    with pytest.raises(InputError, match="unknown CRF parameter sxy; expected bilateral_weight"):
+        CRFParams.from_dict({"sxy": 3})

@@ -1,0 +1,237 @@
+"""`refine` at its door: whatever is right goes through, whatever is wrong is told in one line."""
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from deeplab.crf import CRFParams, refine
+from deeplab.errors import DeepLabError, InputError
+
+
+def check_marginals(marginals, shape):
+    assert marginals.shape == shape
+    assert marginals.dtype == np.float32
+    assert (marginals >= 0).all()
+    np.testing.assert_allclose(marginals.sum(0), 1, atol=1e-5)
+
+
+def test_labels_follow_the_edge():
+    """A blurred guess about a two-coloured image becomes sharp where the colour changes."""
+    image = np.zeros((40, 60, 3), np.uint8)
+    image[:, 30:] = 200
+    ramp = np.clip((np.arange(60) - 20) / 30, 0.05, 0.95).astype(np.float32)
+    right = np.broadcast_to(ramp, (40, 60))
+    labels = refine(image, np.stack([1 - right, right])).argmax(0)
+    np.testing.assert_array_equal(labels, image[..., 0] > 100)
+
+
+def test_no_iterations_give_the_probabilities(make_scene):
+    image, probabilities = make_scene(9, 13, 4)
+    np.testing.assert_allclose(refine(image, probabilities, iterations=0), probabilities, atol=1e-6)
+
+
+def test_zero_weights_give_the_probabilities(make_scene):
+    image, probabilities = make_scene(9, 13, 4)
+    params = CRFParams(bilateral_weight=0, spatial_weight=0)
+    np.testing.assert_allclose(refine(image, probabilities, params), probabilities, atol=1e-5)
+
+
+def test_arguments_are_left_alone(make_scene):
+    image, probabilities = make_scene(16, 16, 3)
+    before = image.copy(), probabilities.copy()
+    refine(image, probabilities)
+    np.testing.assert_array_equal(image, before[0])
+    np.testing.assert_array_equal(probabilities, before[1])
+
+
+def test_certain_labels_stay(make_scene):
+    """Probabilities of exactly zero and one are no trouble, and no neighbour of usual weight changes their minds."""
+    image, probabilities = make_scene(20, 20, 5)
+    certain = (probabilities.argmax(0) == np.arange(5)[:, None, None]).astype(np.float64)
+    np.testing.assert_allclose(refine(image, certain), certain, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 2), (2, 1), (3, 5000), (5000, 3), (1, 997)])
+@pytest.mark.parametrize("labels", [1, 2, 21])
+def test_odd_shapes(make_scene, shape, labels):
+    image, probabilities = make_scene(*shape, labels)
+    check_marginals(refine(image, probabilities, iterations=2), (labels, *shape))
+
+
+def test_threads_change_no_bit(make_scene):
+    image, probabilities = make_scene(90, 110, 21)
+    one = refine(image, probabilities, threads=1)
+    np.testing.assert_array_equal(one, refine(image, probabilities, threads=2))
+    np.testing.assert_array_equal(one, refine(image, probabilities, threads=64))
+    np.testing.assert_array_equal(one, refine(image, probabilities))
+
+
+def test_from_several_threads_at_once(make_scene):
+    scenes = [make_scene(50, 60, 7, seed) for seed in range(4)]
+    expected = [refine(*scene) for scene in scenes]
+    with ThreadPoolExecutor(4) as pool:
+        for got, want in zip(pool.map(lambda scene: refine(*scene), scenes * 3), expected * 3, strict=True):
+            np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize("instruction_set", ["baseline", "avx2", "avx512"])
+def test_instruction_sets_agree(make_scene, tmp_path, instruction_set):
+    """Each set the processor has gives the same bits."""
+    image, probabilities = make_scene(30, 40, 24)
+    np.savez(tmp_path / "scene.npz", image=image, probabilities=probabilities)
+    program = (
+        "import sys, numpy as np; from deeplab.crf import refine, _native\n"
+        "scene = np.load(sys.argv[1] + '/scene.npz')\n"
+        "np.save(sys.argv[1] + '/out.npy', refine(scene['image'], scene['probabilities']))\n"
+        "print(_native.instruction_set())"
+    )
+    environment = os.environ | {"DEEPLAB_CRF_ISA": instruction_set, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    used = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.strip()
+    if used != instruction_set:
+        pytest.skip(f"this processor or build has no {instruction_set}")
+    np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), refine(image, probabilities))
+
+
+def view(array, how):
+    match how:
+        case "read-only":
+            array = array.copy()
+            array.flags.writeable = False
+        case "strided":
+            array = array.repeat(2, -1)[..., ::2]
+        case "reversed":
+            array = array[..., ::-1].copy()[..., ::-1]
+        case "transposed":
+            array = np.asfortranarray(array)
+        case "swapped":
+            array = array.astype(array.dtype.newbyteorder())
+    return array
+
+
+VIEWS = st.sampled_from(["plain", "read-only", "strided", "reversed", "transposed", "swapped"])
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_right_input_goes_through(make_scene, data):
+    height, width, labels = (data.draw(st.integers(1, 24)) for _ in range(3))
+    image, probabilities = make_scene(height, width, labels, data.draw(st.integers(0, 9)))
+    given_probabilities = view(
+        probabilities.astype(data.draw(st.sampled_from([np.float16, np.float32, np.float64, np.longdouble]))),
+        data.draw(VIEWS),
+    )
+    positive = st.floats(1e-2, 1e4)
+    params = CRFParams(
+        data.draw(st.floats(0, 100)),
+        data.draw(positive),
+        data.draw(positive),
+        data.draw(st.floats(0, 100)),
+        data.draw(positive),
+    )
+    marginals = refine(
+        view(image, data.draw(VIEWS)),
+        given_probabilities,
+        params,
+        iterations=data.draw(st.integers(0, 3)),
+        normalization=data.draw(st.sampled_from(["symmetric", "before", "after", "none"])),
+        threads=data.draw(st.sampled_from([None, 1, 2])),
+    )
+    check_marginals(marginals, (labels, height, width))
+
+
+ANYTHING = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 3),
+    st.floats(),
+    st.text(max_size=3),
+    st.lists(st.floats(), max_size=3),
+    st.builds(
+        lambda shape, dtype, fill: np.full(shape, fill).astype(dtype),
+        st.lists(st.integers(0, 4), max_size=4),
+        st.sampled_from(["u1", "i4", "f2", "f4", "f8", "?", "U1", "c8"]),
+        st.integers(0, 1),
+    ),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(arguments=st.tuples(ANYTHING, ANYTHING), iterations=ANYTHING, normalization=ANYTHING, threads=ANYTHING)
+def test_anything_is_refused_or_refined(arguments, iterations, normalization, threads):
+    with suppress(DeepLabError):
+        marginals = refine(*arguments, iterations=iterations, normalization=normalization, threads=threads)
+        check_marginals(marginals, arguments[1].shape)
+
+
+IMAGE = np.zeros((4, 6, 3), np.uint8)
+EVEN = np.full((2, 4, 6), 0.5, np.float32)
+
+
+def poisoned(value):
+    array = EVEN.copy()
+    array[0, 1, 2] = value
+    return array
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"image": IMAGE.astype(np.float32)}, "dtype float32; expected uint8"),
+        ({"image": IMAGE.transpose(2, 0, 1)}, r"image.transpose\(1, 2, 0\)"),
+        ({"image": IMAGE[..., 0]}, r"shape \(4, 6\)"),
+        ({"image": np.zeros((4, 6, 4), np.uint8)}, r"\(4, 6, 4\); expected \(H, W, 3\)"),
+        ({"image": np.zeros((0, 6, 3), np.uint8)}, "at least one pixel"),
+        ({"image": None}, "expected"),
+        ({"probabilities": EVEN.transpose(1, 2, 0)}, r"pass probabilities.transpose\(2, 0, 1\)"),
+        ({"probabilities": EVEN.transpose(0, 2, 1)}, "height comes before width"),
+        ({"probabilities": EVEN[:, :2]}, r"\(2, 2, 6\); expected \(labels, 4, 6\).*resize"),
+        ({"probabilities": EVEN[0]}, r"\(4, 6\); expected \(labels, 4, 6\)"),
+        ({"probabilities": EVEN[:0]}, "at least one label"),
+        ({"probabilities": EVEN.astype(np.int64)}, "int64; expected a float type"),
+        ({"probabilities": poisoned(np.nan)}, "NaN or infinite"),
+        ({"probabilities": poisoned(np.inf)}, "NaN or infinite"),
+        ({"probabilities": poisoned(-0.5)}, "softmax"),
+        ({"probabilities": 8 * EVEN}, "sum to 8-8; expected 1.*softmax"),
+        ({"probabilities": 0 * EVEN}, "sum to 0-0; expected 1"),
+        ({"probabilities": np.full((2, 4, 6), 1e300)}, "NaN or infinite"),
+        ({"params": (5, 50, 3)}, "expected CRFParams"),
+        ({"params": CRFParams(bilateral_rgb_std=1e-6), "image": IMAGE + np.uint8(9)}, "use larger standard deviations"),
+        ({"params": CRFParams(spatial_xy_std_px=1e-300)}, "use larger standard deviations"),
+        ({"iterations": -1}, "iterations is -1; expected an integer, at least 0"),
+        ({"iterations": 2.5}, "iterations is 2.5"),
+        ({"iterations": True}, "iterations is True"),
+        ({"normalization": "aftr"}, "did you mean 'after'"),
+        ({"normalization": "softmax"}, "expected one of 'symmetric', 'before', 'after', 'none'"),
+        ({"threads": 0}, "threads is 0; expected an integer, at least 1"),
+        ({"threads": 1.0}, "threads is 1.0"),
+    ],
+)
+def test_wrong_arguments(changes, message):
+    with pytest.raises(InputError, match=message) as caught:
+        refine(**({"image": IMAGE, "probabilities": EVEN} | changes))
+    assert "\n" not in str(caught.value)
+
+
+def test_memory_that_is_not_there_is_an_error_not_a_crash(make_scene):
+    """In a child with little address space, the allocation fails inside the native core."""
+    resource = pytest.importorskip("resource", reason="address space can be limited on Unix only")
+    assert resource
+    program = (
+        "import resource, numpy as np; from deeplab.crf import refine\n"
+        "image, even = np.zeros((1000, 1000, 3), np.uint8), np.full((21, 1000, 1000), 1 / 21, np.float32)\n"
+        "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (used + (250 << 20),) * 2)\n"
+        "try: refine(image, even, threads=1)\n"
+        "except MemoryError: print('refused')"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    run = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert run.stdout.strip() == "refused", run.stderr

@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from deeplab.data.readers import READERS, read_samples
+from deeplab.data.samples import Sample, load_mask, load_sample
+from deeplab.errors import DataError, ImageError
+from deeplab.images import write_label_map
+from deeplab.labels import CAMVID, VOC, LabelSet
+
+DATA = os.environ.get("DEEPLAB_DATA")
+
+
+def write_photo(path: Path, size: tuple[int, int] = (6, 8)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full((*size, 3), 90, np.uint8)).save(path)
+
+
+def write_mask(path: Path, label: int = 1, size: tuple[int, int] = (6, 8)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full(size, label, np.uint8)).save(path)
+
+
+def write_pair(photo: Path, mask: Path, label: int = 1) -> None:
+    write_photo(photo)
+    write_mask(mask, label)
+
+
+@pytest.fixture
+def voc(tmp_path: Path) -> Path:
+    for name in ("2007_1", "2007_2", "2007_3"):
+        write_pair(tmp_path / f"JPEGImages/{name}.jpg", tmp_path / f"SegmentationClass/{name}.png")
+    lists = tmp_path / "ImageSets" / "Segmentation"
+    lists.mkdir(parents=True)
+    (lists / "train.txt").write_text("2007_3\n2007_1\n")
+    (lists / "val.txt").write_text("2007_2\n")
+    (lists / "empty.txt").write_text("\n")
+    return tmp_path
+
+
+def test_voc_reads_the_photos_of_a_split_in_the_lists_order(voc: Path) -> None:
+    samples = read_samples("voc", voc, "train")
+    assert [sample.name for sample in samples] == ["2007_3", "2007_1"]
+    image, labels = load_sample(samples[0])
+    assert (image.shape, image.dtype, labels.shape, labels.dtype) == ((6, 8, 3), np.uint8, (6, 8), np.uint8)
+    assert samples[0].label_set is VOC
+
+
+def test_an_unknown_split_lists_those_found(voc: Path) -> None:
+    with pytest.raises(DataError, match=r"trainval\.txt is missing; splits found there: empty, train, val"):
+        read_samples("voc", voc, "trainval")
+
+
+def test_an_empty_split_is_an_error(voc: Path) -> None:
+    with pytest.raises(DataError, match="list of photos is empty"):
+        read_samples("voc", voc, "empty")
+
+
+def test_missing_files_are_named_and_counted(voc: Path) -> None:
+    (voc / "SegmentationClass" / "2007_3.png").unlink()
+    (voc / "JPEGImages" / "2007_1.jpg").unlink()
+    with pytest.raises(DataError, match=r"2007_3\.png is missing \(and 1 more\)"):
+        read_samples("voc", voc, "train")
+
+
+def test_camvid_has_a_folder_a_split_and_void_11(tmp_path: Path) -> None:
+    write_pair(tmp_path / "train" / "b.png", tmp_path / "trainannot" / "b.png", label=11)
+    write_pair(tmp_path / "train" / "a.jpg", tmp_path / "trainannot" / "a.png", label=10)
+    samples = read_samples("camvid", tmp_path, "train")
+    assert [sample.name for sample in samples] == ["a", "b"]
+    assert samples[0].label_set is CAMVID
+    assert load_mask(samples[1])[0, 0] == 11
+    with pytest.raises(DataError, match="splits found: train"):
+        read_samples("camvid", tmp_path, "training")
+
+
+def test_a_folder_of_ones_own_classes(tmp_path: Path) -> None:
+    root = tmp_path / "leaves"
+    write_pair(root / "images" / "x.JPG", root / "masks" / "x.png", label=2)
+    assert read_samples("folder", root, "all")[0].label_set is VOC
+    (root / "classes.txt").write_text("soil\nleaf\nrust\n")
+    (sample,) = read_samples("folder", root, "all")
+    assert sample.label_set == LabelSet("leaves", ("soil", "leaf", "rust"))
+    assert load_mask(sample)[0, 0] == 2
+
+
+@pytest.mark.parametrize("content", ["soil\nsoil\n", "", "soil\n\nleaf\n"])
+def test_bad_names_files_are_errors(tmp_path: Path, content: str) -> None:
+    write_pair(tmp_path / "images" / "x.jpg", tmp_path / "masks" / "x.png")
+    (tmp_path / "classes.txt").write_text(content)
+    with pytest.raises(DataError, match=r"classes\.txt: .*give one class name a line"):
+        read_samples("folder", tmp_path, "all")
+
+
+def test_a_folder_has_no_splits_and_no_two_photos_of_one_name(tmp_path: Path) -> None:
+    write_pair(tmp_path / "images" / "x.jpg", tmp_path / "masks" / "x.png")
+    with pytest.raises(DataError, match="has no splits: ask for split 'all', not 'val'"):
+        read_samples("folder", tmp_path, "val")
+    write_photo(tmp_path / "images" / "x.png")
+    with pytest.raises(DataError, match=r"x\.png and x\.jpg share one name"):
+        read_samples("folder", tmp_path, "all")
+
+
+def test_msrc_becomes_voc(tmp_path: Path) -> None:
+    for name, label in (("cow", 3), ("face", 10), ("grass", 1), ("cat", 19), ("void", 255)):
+        write_pair(tmp_path / "images" / f"{name}.jpg", tmp_path / "labels" / f"{name}.png", label)
+    found = {sample.name: VOC.names[load_mask(sample)[0, 0]] for sample in read_samples("msrc", tmp_path, "all")}
+    assert found == {"cow": "cow", "face": "person", "cat": "cat"}
+
+
+def test_unknown_layouts_and_folders_are_errors(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="unknown data layout 'cityscape'; choose one of voc"):
+        read_samples("cityscape", tmp_path, "all")
+    with pytest.raises(DataError, match="there is no folder"):
+        read_samples("voc", tmp_path / "nothing", "all")
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_an_empty_folder_is_an_error_for_every_reader(tmp_path: Path, reader: str) -> None:
+    with pytest.raises(DataError):
+        read_samples(reader, tmp_path, "all")
+
+
+def sample_in(folder: Path, label_set: LabelSet = VOC) -> Sample:
+    write_pair(folder / "x.jpg", folder / "x.png")
+    return Sample("x", folder / "x.jpg", folder / "x.png", label_set)
+
+
+def test_colour_coded_masks_are_named(tmp_path: Path) -> None:
+    sample = sample_in(tmp_path)
+    write_photo(sample.mask)
+    with pytest.raises(DataError, match=r"x\.png has mode RGB; .* masks of 'voc' hold labels 0–20, and 255 for void"):
+        load_sample(sample)
+
+
+@pytest.mark.parametrize(
+    ("label_set", "label", "hint"),
+    [(VOC, 21, "map its values to these"), (VOC, 254, "if 254 means void, map it to 255"),
+     (CAMVID, 255, "if 255 means void, map it to 11")],
+)  # fmt: skip
+def test_labels_beyond_the_classes_are_named(tmp_path: Path, label_set: LabelSet, label: int, hint: str) -> None:
+    sample = sample_in(tmp_path, label_set)
+    write_mask(sample.mask, label)
+    with pytest.raises(DataError, match=f"holds label {label}, but .*{hint}"):
+        load_sample(sample)
+
+
+def test_a_mask_of_another_size_is_named(tmp_path: Path) -> None:
+    sample = sample_in(tmp_path)
+    write_mask(sample.mask, size=(8, 6))
+    with pytest.raises(DataError, match=r"the mask is 6x8 px but photo .* is 8x6"):
+        load_sample(sample)
+
+
+def test_a_damaged_photo_is_named(tmp_path: Path) -> None:
+    sample = sample_in(tmp_path)
+    sample.photo.write_bytes(sample.photo.read_bytes()[:100])
+    with pytest.raises(ImageError, match=r"x\.jpg"):
+        load_sample(sample)
+
+
+def test_a_palette_mask_is_read_by_index(tmp_path: Path) -> None:
+    sample = sample_in(tmp_path)
+    labels = np.arange(48, dtype=np.uint8).reshape(6, 8) % 21
+    labels[0, 0] = 255
+    write_label_map(sample.mask, labels, VOC, overwrite=True)
+    np.testing.assert_array_equal(load_mask(sample), labels)
+
+
+@pytest.mark.skipif(DATA is None, reason="DEEPLAB_DATA does not name the folder of real data")
+@pytest.mark.parametrize(
+    ("reader", "folder", "split", "photos"),
+    [("voc", "voc2012", "train", 471), ("voc", "voc2012", "val", 314), ("camvid", "camvid", "train", 367),
+     ("camvid", "camvid", "test", 233), ("folder", "coco_voc", "all", 228)],
+)  # fmt: skip
+def test_real_data_sets_are_read_whole(reader: str, folder: str, split: str, photos: int) -> None:
+    assert DATA is not None
+    samples = read_samples(reader, Path(DATA) / folder, split)
+    assert len(samples) == photos
+    for sample in samples[:: photos // 3]:
+        image, labels = load_sample(sample)
+        assert image.shape[:2] == labels.shape

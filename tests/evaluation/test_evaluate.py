@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from deeplab.crf import CRFParams
+from deeplab.data.samples import Sample, load_mask
+from deeplab.errors import DataError, ImageError, InputError
+from deeplab.evaluation.confusion import Confusion
+from deeplab.evaluation.evaluate import CRFSettings, Evaluation, evaluate, evaluate_predictions, format_table, to_json
+from deeplab.evaluation.stored_scores import StoredScores, store_scores
+from deeplab.images import write_label_map
+from deeplab.labels import CAMVID, VOC, LabelSet
+from deeplab.models import ModelInfo
+from deeplab.preprocessing import PAPER
+from deeplab.runtime import ScoreNetwork
+from deeplab.segment import Segmenter
+
+INFO = ModelInfo("tiny", "largefov", VOC, PAPER)
+
+
+@pytest.fixture
+def scores(samples: Sequence[Sample], tmp_path: Path, tiny_model: Path) -> StoredScores:
+    network = ScoreNetwork(tiny_model, threads=1)
+    return store_scores(samples, tmp_path / "scores", network.scores, network.info, "ab12")
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_evaluation_counts_what_the_main_path_labels(
+    samples: Sequence[Sample], scores: StoredScores, tiny_model: Path, threads: int
+) -> None:
+    result = evaluate(samples, scores, crf=CRFSettings.of(scores.info), threads=threads)
+    segmenter = Segmenter.from_pretrained(tiny_model, threads=1)
+    for way, crf in (("network", False), ("network + CRF", True)):
+        expected = Confusion.empty(VOC)
+        for sample in samples:
+            expected += Confusion.of(load_mask(sample), segmenter.segment(sample.photo, crf=crf).labels, VOC)
+        off = np.abs(result.confusions[way].counts - expected.counts).sum()
+        assert off <= 2 * 0.005 * expected.counts.sum()  # float16 scores turn a few near ties
+    assert result.photos == len(samples)
+
+
+def test_without_crf_only_the_network_is_counted(samples: Sequence[Sample], scores: StoredScores) -> None:
+    steps: list[tuple[int, int]] = []
+    result = evaluate(samples, scores, progress=lambda *step: steps.append(step))
+    assert list(result.confusions) == ["network"]
+    assert steps == [(1, 3), (2, 3), (3, 3)]
+    with_crf = evaluate(samples, scores, crf=CRFSettings(CRFParams(0, spatial_weight=0)))
+    for confusion in with_crf.confusions.values():  # a CRF without weights moves nothing
+        np.testing.assert_array_equal(confusion.counts, result.confusions["network"].counts)
+
+
+def test_true_scores_give_a_full_mark(samples: Sequence[Sample], tmp_path: Path) -> None:
+    """At stride 1 the scores are the labels themselves: interpolation must be the identity."""
+    masks = iter([load_mask(sample) for sample in samples])
+
+    def score(image: np.ndarray) -> np.ndarray:
+        labels = next(masks)
+        return 9.0 * (np.arange(21)[:, None, None] == np.where(labels == VOC.void, 0, labels))
+
+    stored = store_scores(samples, tmp_path / "true", score, replace(INFO, output_stride=1), "ab12")
+    assert evaluate(samples, stored).confusions["network"].mean_iou == 1.0
+
+
+def test_missing_scores_stop_the_evaluation(samples: Sequence[Sample], scores: StoredScores) -> None:
+    scores.path("photo1").unlink()
+    with pytest.raises(DataError, match=r"photo1\.npz is missing"):
+        evaluate(samples, scores, threads=2)
+
+
+def test_scores_of_a_photo_of_another_size_are_refused(samples: Sequence[Sample], scores: StoredScores) -> None:
+    scores.path("photo1").write_bytes(scores.path("photo0").read_bytes())
+    with pytest.raises(DataError, match=r"belongs to a photo of 61x40 px, but .* has 33x57"):
+        evaluate(samples, scores)
+
+
+def test_a_model_of_other_labels_is_refused(samples: Sequence[Sample], scores: StoredScores) -> None:
+    with pytest.raises(DataError, match="has the labels of 'voc', which differ from those expected, 'camvid'"):
+        evaluate(samples, replace(scores, info=replace(scores.info, label_set=CAMVID)))
+
+
+def test_no_photos_and_no_threads_are_errors(samples: Sequence[Sample], scores: StoredScores) -> None:
+    with pytest.raises(DataError, match="no photos to evaluate"):
+        evaluate([], scores)
+    with pytest.raises(InputError, match="threads must be at least 1, got 0"):
+        evaluate(samples, scores, threads=0)
+
+
+def write_predictions(samples: Sequence[Sample], folder: Path) -> None:
+    folder.mkdir()
+    for sample in samples:
+        labels = load_mask(sample)
+        write_label_map(folder / f"{sample.name}.png", np.where(labels == VOC.void, 0, labels), VOC)
+
+
+def test_predicted_label_maps_are_counted(samples: Sequence[Sample], tmp_path: Path) -> None:
+    write_predictions(samples, tmp_path / "results")
+    result = evaluate_predictions(samples, tmp_path / "results")
+    assert result.confusions["predictions"].pixel_accuracy == 1.0
+    assert result.confusions["predictions"].counts.sum() == sum((load_mask(s) != VOC.void).sum() for s in samples)
+
+
+def test_bad_predictions_are_named(samples: Sequence[Sample], tmp_path: Path) -> None:
+    folder = tmp_path / "results"
+    write_predictions(samples, folder)
+    path = folder / "photo1.png"
+    Image.fromarray(np.full((57, 33), 21, np.uint8)).save(path)
+    with pytest.raises(DataError, match=r"photo1\.png: predicted label 21 is out of range"):
+        evaluate_predictions(samples, folder)
+    Image.fromarray(np.zeros((33, 57), np.uint8)).save(path)
+    with pytest.raises(DataError, match=r"photo1\.png: truth is \(57, 33\) but the prediction \(33, 57\)"):
+        evaluate_predictions(samples, folder)
+    Image.fromarray(np.zeros((57, 33, 3), np.uint8)).save(path)
+    with pytest.raises(ImageError, match="mode RGB"):
+        evaluate_predictions(samples, folder)
+    path.unlink()
+    with pytest.raises(DataError, match=r"photo1\.png is missing"):
+        evaluate_predictions(samples, folder)
+
+
+PETS = LabelSet("pets", ("none", "cat", "dog", "fish"))
+EXAMPLE = Evaluation(
+    {
+        "network": Confusion(np.array([[50, 10, 0, 0], [0, 20, 0, 0], [0, 10, 10, 0], [0, 0, 0, 0]]), PETS),
+        "network + CRF": Confusion(np.array([[60, 0, 0, 0], [0, 20, 0, 0], [0, 0, 20, 0], [0, 0, 0, 0]]), PETS),
+    },
+    photos=2,
+    facts={"model": "tiny"},
+)
+TABLE = """\
+IoU, % (2 photos)     network  network + CRF
+--------------------------------------------
+none                    83.33         100.00
+cat                     50.00         100.00
+dog                     50.00         100.00
+fish                        –              –
+--------------------------------------------
+mean IoU, 4 classes     61.11         100.00
+mean IoU, 2 classes*    50.00         100.00
+pixel accuracy          80.00         100.00
+mean class accuracy     77.78         100.00
+* cat, dog"""
+
+
+def test_the_table_reads_as_drawn_here() -> None:
+    assert format_table(EXAMPLE, ("cat", "dog")) == TABLE
+    assert "*" not in format_table(EXAMPLE)
+
+
+def test_the_json_holds_the_same_figures() -> None:
+    content = json.loads(json.dumps(to_json(EXAMPLE, ("cat", "dog")), allow_nan=False))
+    assert content["model"] == "tiny"
+    network = content["results"]["network"]
+    assert network["mean_iou"] == pytest.approx(0.6111, abs=1e-4)
+    assert network["mean_iou_over_classes"] == 0.5
+    assert network["iou"] == {"none": pytest.approx(5 / 6), "cat": 0.5, "dog": 0.5, "fish": None}
+    assert network["confusion"][2] == [0, 10, 10, 0]
+
+
+def test_settings_are_recorded(samples: Sequence[Sample], scores: StoredScores) -> None:
+    facts = to_json(evaluate(samples, scores, crf=CRFSettings(CRFParams(4, 49, 3), 5, "symmetric")))
+    assert facts["model"] == "tiny"
+    assert facts["model_sha256"] == "ab12"
+    assert facts["crf"]["iterations"] == 5
+    assert facts["crf"]["normalization"] == "symmetric"
+    assert facts["crf"]["params"]["bilateral_xy_std_px"] == 49
+    json.dumps(facts, allow_nan=False)

@@ -1,0 +1,72 @@
+"""The rules of the house: who may import whom, what importing costs, and the README's commands."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "src" / "deeplab"
+TORCH_FREE = {"network", "network.variants"}
+
+
+def rules() -> dict[str, tuple[set[str], bool]]:
+    """The parts of the package → what each may import, and whether PyTorch too."""
+    section = (ROOT / "CONTRIBUTING.md").read_text().split("## Who may import whom")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) ?\|$", section, flags=re.MULTILINE)
+    return {part: (set(re.findall(r"`(\w+)`", allowed)), "PyTorch" in allowed) for part, allowed in rows}
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Absolute names of all modules that a file imports, at any depth."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names.add(node.module or "")
+    return names
+
+
+def modules() -> dict[str, Path]:
+    found = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in PACKAGE.rglob("*.py")}
+    return {name.removesuffix(".__init__"): path for name, path in found.items() if not name.startswith("__")}
+
+
+@pytest.mark.parametrize("module", sorted(modules()))
+def test_a_module_imports_only_what_the_table_allows(module: str) -> None:
+    part = module.split(".")[0]
+    table = rules()
+    if part == "cli":
+        return
+    assert part in table, f"CONTRIBUTING.md's table lacks {part}"
+    allowed, torch_allowed = table[part]
+    for name in imported_modules(modules()[module]):
+        package, _, rest = name.partition(".")
+        if package == "torch" or name.startswith("safetensors"):
+            assert torch_allowed, f"{module} imports {name}"
+            assert module not in TORCH_FREE, f"{module} imports {name}"
+        if package == "deeplab":
+            assert rest.split(".")[0] in allowed | {part}, f"{module} imports {name}"
+
+
+def test_nothing_imports_the_command_line() -> None:
+    importers = {name for name, path in modules().items() if "deeplab.cli" in imported_modules(path)}
+    assert importers == set()
+
+
+def test_importing_deeplab_loads_neither_pytorch_nor_the_runtime() -> None:
+    script = "import sys, deeplab; print([m for m in ('torch', 'onnxruntime', 'rich', 'typer') if m in sys.modules])"
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert loaded.strip() == "[]"
+
+
+def test_the_readmes_test_command_is_what_ci_runs() -> None:
+    readme, script = ((ROOT / name).read_text() for name in ("README.md", ".ci/run"))
+    command = "pip install '.[test]' && pytest"
+    assert f"```\n{command}\n```" in readme
+    assert script.rstrip().endswith(f"\n{command}")

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deeplab.errors import InputError
+from deeplab.labels import CAMVID, LABEL_SETS, VOC, LabelSet
+
+
+def test_voc_colours_are_those_of_the_development_kit() -> None:
+    assert len(VOC) == 21
+    assert len(VOC.palette) == 256
+    assert VOC.palette[VOC.names.index("aeroplane")] == (128, 0, 0)
+    assert VOC.palette[VOC.names.index("cat")] == (64, 0, 0)
+    assert VOC.palette[VOC.names.index("person")] == (192, 128, 128)
+    assert VOC.palette[VOC.names.index("tvmonitor")] == (0, 64, 128)
+    assert VOC.palette[255] == (224, 224, 192)
+    assert len(set(VOC.palette)) == 256
+
+
+def test_camvid_has_eleven_classes_and_black_void() -> None:
+    assert len(CAMVID) == 11
+    assert CAMVID.void == 11
+    assert CAMVID.palette[CAMVID.void] == (0, 0, 0)
+    assert len(set(CAMVID.palette)) == 12
+
+
+def test_background_is_known_by_name() -> None:
+    assert VOC.background == 0
+    assert CAMVID.background is None
+
+
+@pytest.mark.parametrize("label_set", LABEL_SETS.values(), ids=LABEL_SETS)
+def test_colours_start_with_the_palette(label_set: LabelSet) -> None:
+    colours = label_set.colours()
+    assert colours.shape == (256, 3)
+    assert [tuple(row) for row in colours[: len(label_set.palette)].tolist()] == list(label_set.palette)
+
+
+@given(
+    st.lists(st.text(min_size=1, max_size=8), min_size=1, max_size=30, unique=True),
+    st.integers(0, 255),
+    st.integers(min_value=30, max_value=255),
+)
+def test_dict_round_trip_through_json(names: list[str], blue: int, void: int) -> None:
+    label_set = LabelSet("own", tuple(names), tuple((i, 2 * i, blue) for i in range(len(names))), void)
+    assert LabelSet.from_dict(json.loads(json.dumps(label_set.to_dict()))) == label_set
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"name": ""}, "needs a name"),
+        ({"names": ()}, "1 to 255"),
+        ({"names": ("cat", "")}, "1 to 255"),
+        ({"names": ("cat", "cat")}, "'cat' comes twice"),
+        ({"names": ("cat", 3)}, "1 to 255"),
+        ({"palette": ((0, 0, 0),)}, "2 to 256 colours, got 1"),
+        ({"palette": ((0, 0, 0), (0, 0, 256))}, "colour 1"),
+        ({"palette": ((0, 0, 0), (0.5, 0, 0))}, "colour 1"),
+        ({"palette": ((0, 0, 0), (0, 0))}, "colour 1"),
+        ({"void": 1}, "in 2–255, got 1"),
+        ({"void": 256}, "in 2–255, got 256"),
+    ],
+)
+def test_bad_fields_are_named(change: dict[str, Any], message: str) -> None:
+    fields: dict[str, Any] = {"name": "own", "names": ("background", "cat"), "void": 255}
+    with pytest.raises(InputError, match=message):
+        LabelSet(**(fields | change))
+
+
+@pytest.mark.parametrize("missing", ["name", "names", "palette", "void"])
+def test_missing_field_is_named(missing: str) -> None:
+    fields = VOC.to_dict()
+    del fields[missing]
+    with pytest.raises(InputError, match=f"'{missing}' is missing"):
+        LabelSet.from_dict(fields)
+
+
+@pytest.mark.parametrize("change", [{"names": 3}, {"palette": [1, 2]}])
+def test_from_dict_refuses_other_types(change: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="lists of names and colours"):
+        LabelSet.from_dict(VOC.to_dict() | change)

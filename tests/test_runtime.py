@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from deeplab.errors import InputError, ModelError
+from deeplab.labels import CAMVID, VOC
+from deeplab.models import ModelInfo
+from deeplab.preprocessing import PAPER, grid_size
+from deeplab.runtime import ScoreNetwork
+
+MakeModel = Callable[..., Path]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (9, 9), (20, 20), (3, 400), (60, 90), (65, 41)])
+def test_scores_lie_on_the_grid(tiny_model: Path, size: tuple[int, int]) -> None:
+    scores = ScoreNetwork(tiny_model, threads=1).scores(np.zeros((*size, 3), np.uint8))
+    assert scores.dtype == np.float32
+    assert scores.shape == (21, *((grid_size(side) - 1) // 8 + 1 for side in size))
+
+
+def test_scores_do_not_depend_on_threads(tiny_model: Path, photo: NDArray[np.uint8]) -> None:
+    one, two = (ScoreNetwork(tiny_model, threads=threads).scores(photo) for threads in (1, 2))
+    np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-4)
+
+
+def test_info_comes_from_the_file(make_model: MakeModel) -> None:
+    info = ScoreNetwork(make_model("street", label_set=CAMVID)).info
+    assert (info.name, info.variant, info.label_set, info.preprocessing) == ("street", "largefov", CAMVID, PAPER)
+    assert info.card["data"] == "none"
+
+
+def test_missing_empty_foreign_and_truncated_files(tmp_path: Path, tiny_model: Path) -> None:
+    whole = tiny_model.read_bytes()
+    contents = {"empty": b"", "text": b"no network\n" * 50, "half": whole[: len(whole) // 2], "tail": whole[7:]}
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ModelError, match=f"{name} is not an ONNX model") as caught:
+            ScoreNetwork(tmp_path / name)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(ModelError, match="no such model file"):
+        ScoreNetwork(tmp_path / "missing.onnx")
+
+
+def info_json(**changes: Any) -> str:
+    import json
+
+    fields = json.loads(ModelInfo("own", "largefov", VOC, PAPER).to_json())
+    return json.dumps(fields | changes)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"metadata": ""}, "without deeplab's metadata"),
+        ({"metadata": "{"}, "metadata is damaged"),
+        ({"metadata": "[]"}, "metadata is damaged"),
+        ({"metadata": "{}"}, "lacks 'format'"),
+        ({"metadata": info_json(format=2)}, "has format 2, this version reads 1"),
+        ({"metadata": info_json(crf={})}, "lacks 'params'"),
+        ({"metadata": info_json(preprocessing={})}, "'mean' is missing"),
+        ({"metadata": info_json(label_set=VOC.to_dict() | {"void": 3})}, "void must lie after the 21 classes"),
+        ({"metadata": info_json(output_stride="wide")}, "metadata is damaged"),
+        ({"channels": 11}, "11 score maps, but 21 labels in its label set 'voc'"),
+        ({"tensors": ("input", "scores")}, "expected the input 'image'"),
+        ({"tensors": ("image", "logits")}, "and the output 'scores'"),
+    ],
+)
+def test_unfit_models(make_model: MakeModel, options: dict[str, Any], message: str) -> None:
+    path = make_model("unfit", **options)
+    with pytest.raises(ModelError, match=message) as caught:
+        ScoreNetwork(path)
+    assert str(caught.value).startswith(str(path))
+
+
+def test_model_of_fixed_size_or_other_stride(make_model: MakeModel) -> None:
+    with pytest.raises(ModelError, match="free height and width"):
+        ScoreNetwork(make_model("fixed", size=33)).scores(np.zeros((60, 60, 3), np.uint8))
+    with pytest.raises(ModelError, match=r"gave \(17, 17\) scores .* expected \(9, 9\)"):
+        ScoreNetwork(make_model("fine", layers=2)).scores(np.zeros((60, 60, 3), np.uint8))
+
+
+def test_threads_must_be_positive(tiny_model: Path) -> None:
+    with pytest.raises(InputError, match="got 0"):
+        ScoreNetwork(tiny_model, threads=0)

@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from deeplab.errors import DataError, ModelError, OutputError
+from deeplab.labels import CAMVID
+from deeplab.network.variants import VARIANTS
+from deeplab.network.vgg import DeepLab
+from deeplab.network.weights import Initialisation, load_checkpoint, read_safetensors
+from deeplab.preprocessing import CAFFE_VGG
+from deeplab.training import checkpoints, progress
+from deeplab.training.loop import train
+from deeplab.training.recipe import Recipe, Solver, Source, WarmUp
+from deeplab.training.solver import make_optimizer
+from deeplab.training.validation import validate
+
+FRESH = Initialisation({}, CAFFE_VGG, {"source": "none"})
+RECIPE = Recipe(
+    name="small",
+    variant="largefov",
+    data=(Source("folder", "set"),),
+    solver=Solver(iterations=2, batch=2, micro_batch=1),
+    crop_px=41,
+    precision="fp32",
+)
+
+
+@pytest.fixture(autouse=True)
+def thin_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deeplab.network.variants.CONV_CHANNELS", ((4, 4), (4, 4), (8,) * 3, (8,) * 3, (8,) * 3))
+    thin = {"largefov": replace(VARIANTS["largefov"], fc_channels=8)}
+    monkeypatch.setattr("deeplab.network.variants.VARIANTS", thin)
+
+
+def logged(output: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (output / "log.jsonl").read_text().splitlines()]
+
+
+def test_a_run_leaves_a_checkpoint_and_a_log(data: Path, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, validation=Source("folder", "set"), validate_every=1)
+    lines: list[str] = []
+    path = train(recipe, data, FRESH, tmp_path / "run", lines.append)
+    model, header = load_checkpoint(path)
+    assert path.name == "small.safetensors"
+    assert header.label_set.names == ("ground", "red", "green")
+    assert header.recipe == json.loads(json.dumps(recipe.to_dict()))
+    assert header.progress.keys() == {"main 1", "main 2", "iterations"}
+    assert not model.training
+    steps = [line for line in logged(tmp_path / "run") if "stage" in line]
+    assert [(line["stage"], line["iteration"]) for line in steps] == [("main", 1), ("main", 2)]
+    assert all(line["rate"] == 0.001 and line["images_per_second"] > 0 for line in steps)
+    assert steps[0]["loss"] == pytest.approx(np.log(3), rel=0.01)  # fresh scores are near zero: three even classes
+    assert any("ETA 0:00:00" in line for line in lines)
+    validations = [line["mean_iou"] for line in logged(tmp_path / "run") if "validation" in line]
+    assert validations == [header.progress["main 1"], header.progress["main 2"]]
+
+
+def test_the_last_state_validates_to_the_logged_figure(data: Path, tmp_path: Path) -> None:
+    from deeplab.data.readers import read_samples
+
+    path = train(replace(RECIPE, validation=Source("folder", "set")), data, FRESH, tmp_path / "run", str)
+    model, header = load_checkpoint(path)
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    confusion = validate(model, read_samples("folder", data / "set", "all"), header.preprocessing, torch.float32)
+    assert confusion.mean_iou == pytest.approx(header.progress["main 2"], abs=1e-6)
+    valid = sum((np.array(Image.open(mask)) != 255).sum() for mask in (data / "set" / "masks").iterdir())
+    assert confusion.counts.sum() == valid
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_warm_up_moves_the_head_alone(data: Path, tmp_path: Path, precision: Any) -> None:
+    warm_up = WarmUp(Solver(iterations=2, batch=2, micro_batch=2, method="adamw"))
+    frozen = Solver(iterations=1, batch=1, micro_batch=1, learning_rate=0.0)
+    recipe = replace(RECIPE, warm_up=warm_up, solver=frozen, precision=precision)
+    trained, _ = load_checkpoint(train(recipe, data, FRESH, tmp_path / "run", str))
+    torch.manual_seed(0)
+    start = DeepLab(trained.variant, 3).state_dict()
+    moved = {
+        name.split(".")[0] for name, tensor in trained.state_dict().items() if not torch.equal(tensor, start[name])
+    }
+    assert moved == {"fc6", "fc7", "fc8"}
+    assert list((tmp_path / "run").glob("warm_up*")) == []
+
+
+def test_micro_batches_add_up_to_the_batch(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.nn.functional.dropout", lambda x, *_: x)
+    found = []
+    for micro_batch in (1, 4):
+        solver = Solver(iterations=2, batch=4, micro_batch=micro_batch, learning_rate=0.1)
+        output = tmp_path / str(micro_batch)
+        train(replace(RECIPE, solver=solver), data, FRESH, output, str)
+        found.append(read_safetensors(output / "small.safetensors")[0])
+    for name, tensor in found[0].items():
+        torch.testing.assert_close(tensor, found[1][name], rtol=1e-4, atol=1e-6)
+
+
+def test_camvids_void_is_left_out(tmp_path: Path) -> None:
+    """Its void is 11, its L: counted as a class it would be out of range."""
+    for folder, pixels in (("train", np.zeros((41, 41, 3))), ("trainannot", np.full((41, 41), CAMVID.void))):
+        (tmp_path / "camvid" / folder).mkdir(parents=True)
+        if pixels.ndim == 2:
+            pixels[:20] = 3
+        Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "camvid" / folder / "x.png")
+    recipe = replace(RECIPE, data=(Source("camvid", "camvid", "train"),))
+    train(recipe, tmp_path, FRESH, tmp_path / "run", str)
+    assert logged(tmp_path / "run")[0]["loss"] == pytest.approx(np.log(11), rel=0.01)
+
+
+def test_the_paper_sums_where_the_code_takes_the_mean(data: Path, tmp_path: Path) -> None:
+    solver = replace(RECIPE.solver, iterations=1, batch=1)
+    train(replace(RECIPE, solver=replace(solver, loss="sum")), data, FRESH, tmp_path / "run", str)
+    loss = logged(tmp_path / "run")[0]["loss"]
+    # 6x6 cells; the first row of a photo is void, and a photo of 30 pixels fills four rows.
+    assert loss / np.log(3) in (pytest.approx(36, abs=0.3), pytest.approx(30, abs=0.3), pytest.approx(18, abs=0.3))
+
+
+def test_a_folder_of_another_recipe_is_refused(data: Path, tmp_path: Path) -> None:
+    train(RECIPE, data, FRESH, tmp_path / "run", str)
+    with pytest.raises(ModelError, match="belongs to a run with another recipe; give a fresh --output folder"):
+        train(replace(RECIPE, seed=5), data, FRESH, tmp_path / "run", str)
+
+
+def test_a_finished_run_is_not_trained_again(data: Path, tmp_path: Path) -> None:
+    first = train(RECIPE, data, FRESH, tmp_path / "run", str).read_bytes()
+    lines: list[str] = []
+    assert train(RECIPE, data, FRESH, tmp_path / "run", lines.append).read_bytes() == first
+    assert lines[-1] == "resuming main at iteration 2"
+    assert len(logged(tmp_path / "run")) == 2
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_state(data: Path, tmp_path: Path) -> None:
+    bad = Initialisation({"fc8.bias": torch.full((3,), float("nan"))}, CAFFE_VGG, {})
+    with pytest.raises(ModelError, match="loss became nan in iteration 0 of main; lower learning_rate"):
+        train(RECIPE, data, bad, tmp_path / "run", str)
+    state = checkpoints.load_state(tmp_path / "run" / "state.safetensors", RECIPE.to_dict())
+    assert state.position == ("main", 0)
+
+
+def test_sources_of_other_labels_do_not_mix(data: Path, tmp_path: Path) -> None:
+    (data / "other").mkdir()
+    for folder in ("images", "masks"):
+        (data / "other" / folder).symlink_to(data / "set" / folder)
+    with pytest.raises(DataError, match="must share one label set"):
+        train(replace(RECIPE, data=(*RECIPE.data, Source("folder", "other"))), data, FRESH, tmp_path / "run", str)
+
+
+def test_an_output_folder_that_cannot_be_made_is_an_error(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot make folder"):
+        train(RECIPE, data, FRESH, tmp_path / "file" / "run", str)
+
+
+def test_a_state_without_progress_is_still_read(tmp_path: Path) -> None:
+    """States written before validation figures were kept in them."""
+    model = DeepLab(VARIANTS["largefov"], 3)
+    optimizer = make_optimizer(model, RECIPE.solver)
+    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    history = torch.full_like(model.conv1_1.weight, 0.5).detach()
+    tensors["optimizer.0.history"] = history.clone()
+    header = {"position": ["main", 7], "recipe": RECIPE.to_dict()}
+    save_file(tensors, tmp_path / "state.safetensors", metadata={"state": json.dumps(header)})
+    state = checkpoints.load_state(tmp_path / "state.safetensors", RECIPE.to_dict())
+    assert (state.position, state.progress) == (("main", 7), {})
+    checkpoints.restore_optimizer(optimizer, state.tensors)
+    assert torch.equal(optimizer.state[optimizer.param_groups[0]["params"][0]]["history"], history)
+
+
+def test_a_damaged_state_is_an_error(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "state.safetensors").write_bytes(b"half a fi")
+    with pytest.raises(ModelError, match=r"state\.safetensors is no safetensors file, or damaged"):
+        train(RECIPE, data, FRESH, tmp_path, str)
+
+
+def test_plain_progress_is_a_line_every_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 3.0, 11.0, 11.0, 12.0, 12.5])
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    lines: list[str] = []
+    show = progress.plain_show(lines.append)
+    for done in (1, 2, 3, 4):
+        show("main", done, 4, "loss 1")
+    assert lines == ["main 2/4  loss 1", "main 4/4  loss 1"]
+
+
+def test_without_a_terminal_progress_goes_to_stderr_in_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress.terminal_progress() as (say, show):
+        say("hello")
+        show("main", 4, 4, "loss 1")
+    assert capsys.readouterr() == ("", "hello\nmain 4/4  loss 1\n")
+
+
+def test_durations() -> None:
+    assert [progress.duration(seconds) for seconds in (0, 59.9, 3661)] == ["0:00:00", "0:00:59", "1:01:01"]
