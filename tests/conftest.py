@@ -1,17 +1,45 @@
-"""A tiny network with random weights stands in for a trained one, so that the tests need no model file."""
+"""The command line in this process, and a tiny network with random weights that stands in for a trained one."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from deeplab import cli
+
 MakeModel = Callable[..., Path]
+
+
+class Outcome(NamedTuple):
+    status: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Outcome]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run the command in this process."""
+
+    def run(*arguments: str) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["deeplab", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err
+        status = ended.value.code
+        return Outcome(status if isinstance(status, int) else 0, out, err)
+
+    return run
 
 
 @pytest.fixture(scope="session")

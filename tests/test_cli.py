@@ -7,41 +7,18 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from deeplab import __version__, cli, models
+from deeplab import __version__, models
 from deeplab.images import read_label_map
 from deeplab.segment import Segmenter
 
-
-class Outcome(NamedTuple):
-    status: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Outcome]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run the command in this process."""
-
-    def run(*arguments: str) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["deeplab", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err
-        status = ended.value.code
-        return Outcome(status if isinstance(status, int) else 0, out, err)
-
-    return run
+Run = Callable[..., Any]
 
 
 @pytest.fixture

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
-from typing import Annotated, TextIO
+from tempfile import TemporaryDirectory
+from typing import Annotated
 
 import typer
 
 from deeplab.errors import DeepLabError, InputError, OutputError
+from deeplab.progress import Reporter, reporter
 
 __all__ = ["app", "main"]
 
@@ -22,6 +26,11 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+ModelOption = Annotated[
+    str | None, typer.Option(metavar="NAME|PATH", help="A shipped model (see `deeplab models`) or an .onnx file.")
+]
+ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Threads to use; all cores if not given.")]
 
 
 def main() -> None:
@@ -57,13 +66,11 @@ def segment(
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for the results, made if missing.")
     ] = Path(),
-    model: Annotated[
-        str | None, typer.Option(metavar="NAME|PATH", help="A shipped model (see `deeplab models`) or an .onnx file.")
-    ] = None,
+    model: ModelOption = None,
     crf: Annotated[bool, typer.Option(help="Refine by the fully connected CRF.")] = True,
     overlay: Annotated[bool, typer.Option(help="Also write the photo tinted by class.")] = True,
     force: Annotated[bool, typer.Option("--force", help="Replace existing results.")] = False,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads to use; all cores if not given.")] = None,
+    threads: ThreadsOption = None,
 ) -> None:
     """Segment photos: write NAME.png (labels) and NAME_overlay.jpg, and print the classes found.
 
@@ -77,18 +84,18 @@ def segment(
     plan = plan_jobs(find_photos(photos), output, overlay=overlay, overwrite=force)
     segmenter = Segmenter.from_pretrained(model, threads=threads)
     failed = False
-    with _progress(len(plan)) as (say, advance):
-        for job in plan:
+    with reporter() as out:
+        for done, job in enumerate(plan, start=1):
             try:
                 if isinstance(job, DeepLabError):
                     raise job
                 shares = job.run(segmenter, crf=crf, overwrite=force).shares()
                 classes = ", ".join(f"{name} {100 * share:.1f} %" for name, share in shares.items())
-                say(f"{job.photo} → {', '.join(map(str, job.outputs))}: {classes}", sys.stdout)
+                out.result(f"{job.photo} → {', '.join(map(str, job.outputs))}: {classes}")
             except DeepLabError as error:
                 failed = True
-                say(f"error: {error}", sys.stderr)
-            advance()
+                out.say(f"error: {error}")
+            out.show("segmenting", done, len(plan), "")
     if failed:
         raise typer.Exit(1)
 
@@ -98,34 +105,6 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot make folder {folder}: {error.strerror}; choose another with -o") from error
-
-
-@contextmanager
-def _progress(what: str, total: int) -> Iterator[tuple[Callable[[str, TextIO], None], Callable[[], None]]]:
-    """Show a bar on a terminal's stderr; yield how to print a line to a stream, and how to advance the bar."""
-    if not sys.stderr.isatty():
-        yield _print, lambda: None
-        return
-
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("segmenting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-
-    def print_above(line: str, stream: TextIO) -> None:
-        if stream.isatty():
-            console.out(line, highlight=False)
-        else:
-            _print(line, stream)
-
-    with Progress(*columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False) as bar:
-        task = bar.add_task(what, total=total)
-        yield print_above, lambda: bar.advance(task)
-
-
-def _print(line: str, stream: TextIO) -> None:
-    print(line, file=stream, flush=True)
 
 
 @app.command()
@@ -182,7 +161,7 @@ def evaluate(
     data: Annotated[Path, typer.Option(metavar="DIR", help="The data set's folder.")],
     split: Annotated[str, typer.Option(help="Which part of it, e.g. val.")] = "val",
     reader: Annotated[str, typer.Option(metavar="LAYOUT", help="Its layout: voc, camvid, folder or msrc.")] = "voc",
-    model: Annotated[str | None, typer.Option(metavar="NAME|PATH", help="A shipped model or an .onnx file.")] = None,
+    model: ModelOption = None,
     scores: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where the network's scores are kept; next time it need not run.")
     ] = None,
@@ -191,17 +170,18 @@ def evaluate(
     ] = None,
     crf: Annotated[bool, typer.Option(help="Also evaluate with the fully connected CRF.")] = True,
     classes: Annotated[str, typer.Option(metavar="A,B,…", help="Also give the mean IoU over these classes.")] = "",
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write the figures here.")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Also write the figures here.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace another model's scores, and FILE.")] = False,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads to use; all cores if not given.")] = None,
+    threads: ThreadsOption = None,
 ) -> None:
     """Evaluate on labelled photos by the VOC protocol: IoU of every class, mean IoU, pixel and class accuracy.
 
     The network's scores are stored first, in the folder that --scores names, and everything else works from those.
     """
     from deeplab.data.readers import read_samples
-    from deeplab.evaluation.evaluate import CRFSettings, evaluate_predictions, format_table, to_json
-    from deeplab.evaluation.evaluate import evaluate as evaluate_scores
+    from deeplab.evaluation.evaluate import CRFSettings, evaluate_predictions, evaluate_scores, format_table, to_json
     from deeplab.evaluation.stored_scores import file_sha256, store_scores
     from deeplab.files import atomic_file, check_output
     from deeplab.models import find_model
@@ -212,26 +192,29 @@ def evaluate(
         check_output(json_file, overwrite=force)
     samples = read_samples(reader, data, split)
     named = tuple(name.strip() for name in classes.split(",") if name.strip())
-    if predictions is not None:
-        with _counting("evaluating", len(samples)) as progress:
-            result = evaluate_predictions(samples, predictions, progress=progress)
-    else:
-        path = find_model(model)
-        network = ScoreNetwork(path, threads=threads)
-        with _folder(scores) as folder:
-            with _counting("scoring", len(samples)) as progress:
+    with reporter() as out:
+        progress = partial(_show, out, "evaluating")
+        if predictions is not None:
+            evaluation = evaluate_predictions(samples, predictions, progress=progress)
+        else:
+            path = find_model(model)
+            network = ScoreNetwork(path, threads=threads)
+            with nullcontext(scores) if scores is not None else TemporaryDirectory() as folder:
                 stored = store_scores(
-                    samples, folder, network.scores, network.info, file_sha256(path),
-                    shrink=shrink_for_network, force=force, progress=progress,
+                    samples, Path(folder), network.scores, network.info, file_sha256(path),
+                    shrink=shrink_for_network, force=force, progress=partial(_show, out, "scoring"),
                 )  # fmt: skip
-            with _counting("evaluating", len(samples)) as progress:
                 settings = CRFSettings.of(network.info) if crf else None
-                workers = threads or len(os.sched_getaffinity(0))
-                result = evaluate_scores(samples, stored, crf=settings, threads=workers, progress=progress)
-    print(format_table(result, named))
+                cores = len(os.sched_getaffinity(0))
+                evaluation = evaluate_scores(samples, stored, crf=settings, threads=threads or cores, progress=progress)
+    print(format_table(evaluation, named))
     if json_file is not None:
         with atomic_file(json_file, overwrite=force) as file:
-            file.write(json.dumps(to_json(result, named), indent=1).encode())
+            file.write(json.dumps(to_json(evaluation, named), indent=1).encode())
+
+
+def _show(out: Reporter, stage: str, done: int, total: int) -> None:
+    out.show(stage, done, total, "")
 
 
 @app.command()
@@ -244,22 +227,22 @@ def train(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="DIR", help="The run's folder; runs/NAME if not given.")
     ] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads to use; all cores if not given.")] = None,
+    threads: ThreadsOption = None,
 ) -> None:
     """Train a network as a recipe says. A run that was stopped or killed goes on when started again."""
-    with _needs_extra():
+    with _train_extra():
         import torch
 
         from deeplab.network.importers import load_initialisation
         from deeplab.training.loop import train as run
-        from deeplab.training.progress import terminal_progress
         from deeplab.training.recipe import load_recipe
     plan = load_recipe(recipe)
     start = load_initialisation(weights, plan.network, seed=plan.seed)
     if threads is not None:
         torch.set_num_threads(threads)
-    with terminal_progress() as (say, show):
-        print(run(plan, data, start, output or Path("runs", plan.name), say, show))
+    with reporter() as out:
+        checkpoint = run(plan, data, start, output or Path("runs", plan.name), out.say, out.show)
+        out.result(f"{checkpoint}: trained; `deeplab export {checkpoint}` makes a model file of it")
 
 
 @app.command()
@@ -268,35 +251,53 @@ def export(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="The model file; NAME.onnx if not given.")
     ] = None,
-    int8: Annotated[bool, typer.Option("--int8", help="Integer arithmetic: a quarter of the size, several times faster.")] = False,
+    int8: Annotated[bool, typer.Option("--int8", help="Integer arithmetic: a quarter of the size, faster.")] = False,
     float16: Annotated[bool, typer.Option("--float16", help="Half the size; computes in float32.")] = False,
     calibration: Annotated[
         Path | None, typer.Option(metavar="DIR", help="A folder of photos that int8 takes its ranges from.")
     ] = None,
+    photos: Annotated[int, typer.Option(min=1, help="Use so many of these photos, evenly spaced.")] = 100,
     card: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="YAML with the keys crf and card: what the model file shall say.")
+        Path | None, typer.Option(metavar="FILE", help="YAML with the keys crf and card: what the file says of itself.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the model file.")] = False,
 ) -> None:
     """Make one self-contained model file of a checkpoint, for `deeplab segment --model`."""
-    with _needs_extra():
+    with _train_extra():
         from deeplab.network.cards import load_card
         from deeplab.network.export import Precision, export_onnx
         from deeplab.network.weights import load_checkpoint
-    if int8 and float16:
-        raise InputError("--int8 and --float16 exclude each other; give one")
-    if int8 != (calibration is not None):
-        raise InputError("--int8 needs photos to calibrate on, and only it does: give --int8 --calibration DIR")
     from deeplab.batch import find_photos
     from deeplab.images import read_image
     from deeplab.segment import shrink_for_network
 
+    if int8 and float16:
+        raise InputError("--int8 and --float16 exclude each other; give one")
+    if int8 != (calibration is not None):
+        raise InputError("int8 needs photos to calibrate on, and nothing else does: give --int8 --calibration DIR")
     model, header = load_checkpoint(checkpoint)
     target = output or Path(f"{checkpoint.stem}.onnx")
-    text = load_card(card)
-    photos = [] if calibration is None else list(find_photos([str(calibration)]))
+    said = load_card(card)
+    found = [] if calibration is None else [_existing(photo) for photo in find_photos([str(calibration)])]
+    chosen = found[:: max(1, len(found) // photos)][:photos]
     precision: Precision = "int8" if int8 else "float16" if float16 else "float32"
-    export_onnx(
-        model, header, target, name=target.stem, crf=text.crf, card=text.card, precision=precision, overwrite=force,
-        calibration=(shrink_for_network(read_image(photo)) for photo in photos if isinstance(photo, Path)),
-    )  # fmt: skip
+    with reporter() as out:
+        export_onnx(
+            model, header, target, name=target.stem, crf=said.crf, card=said.card, precision=precision,
+            calibration=(shrink_for_network(read_image(photo)) for photo in chosen), overwrite=force, say=out.say,
+        )  # fmt: skip
+
+
+def _existing(photo: Path | DeepLabError) -> Path:
+    if isinstance(photo, DeepLabError):
+        raise photo
+    return photo
+
+
+@contextmanager
+def _train_extra() -> Iterator[None]:
+    """Turn a missing PyTorch into advice."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise InputError(f"this command needs {error.name}: run pip install 'deeplab-crf[train]'") from None

@@ -9,11 +9,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from deeplab import segment
 from deeplab.crf import CRFParams
 from deeplab.data.samples import Sample, load_mask
 from deeplab.errors import DataError, ImageError, InputError
 from deeplab.evaluation.confusion import Confusion
-from deeplab.evaluation.evaluate import CRFSettings, Evaluation, evaluate, evaluate_predictions, format_table, to_json
+from deeplab.evaluation.evaluate import (
+    CRFSettings,
+    Evaluation,
+    evaluate_predictions,
+    evaluate_scores,
+    format_table,
+    to_json,
+)
 from deeplab.evaluation.stored_scores import StoredScores, store_scores
 from deeplab.images import write_label_map
 from deeplab.labels import CAMVID, VOC, LabelSet
@@ -35,7 +43,7 @@ def scores(samples: Sequence[Sample], tmp_path: Path, tiny_model: Path) -> Store
 def test_evaluation_counts_what_the_main_path_labels(
     samples: Sequence[Sample], scores: StoredScores, tiny_model: Path, threads: int
 ) -> None:
-    result = evaluate(samples, scores, crf=CRFSettings.of(scores.info), threads=threads)
+    result = evaluate_scores(samples, scores, crf=CRFSettings.of(scores.info), threads=threads)
     segmenter = Segmenter.from_pretrained(tiny_model, threads=1)
     for way, crf in (("network", False), ("network + CRF", True)):
         expected = Confusion.empty(VOC)
@@ -46,12 +54,28 @@ def test_evaluation_counts_what_the_main_path_labels(
     assert result.photos == len(samples)
 
 
+def test_a_photo_that_the_network_sees_smaller_is_counted_as_the_main_path_labels_it(
+    samples: Sequence[Sample], tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segment, "MAX_NETWORK_SIDE_PX", 33)
+    network = ScoreNetwork(tiny_model, threads=1)
+    stored = store_scores(
+        samples, tmp_path / "s", network.scores, network.info, "ab12", shrink=segment.shrink_for_network
+    )
+    strong = CRFSettings(CRFParams(9, 40, 30, 5, 5))
+    result = evaluate_scores(samples, stored, crf=strong).confusions["network + CRF"].counts
+    segmenter = Segmenter(network, threads=1)
+    network.info = replace(network.info, crf_params=strong.params)
+    expected = sum(Confusion.of(load_mask(s), segmenter.segment(s.photo).labels, VOC).counts for s in samples)
+    assert np.abs(result - expected).sum() <= 2 * 0.01 * result.sum()
+
+
 def test_without_crf_only_the_network_is_counted(samples: Sequence[Sample], scores: StoredScores) -> None:
     steps: list[tuple[int, int]] = []
-    result = evaluate(samples, scores, progress=lambda *step: steps.append(step))
+    result = evaluate_scores(samples, scores, progress=lambda *step: steps.append(step))
     assert list(result.confusions) == ["network"]
     assert steps == [(1, 3), (2, 3), (3, 3)]
-    with_crf = evaluate(samples, scores, crf=CRFSettings(CRFParams(0, spatial_weight=0)))
+    with_crf = evaluate_scores(samples, scores, crf=CRFSettings(CRFParams(0, spatial_weight=0)))
     for confusion in with_crf.confusions.values():  # a CRF without weights moves nothing
         np.testing.assert_array_equal(confusion.counts, result.confusions["network"].counts)
 
@@ -65,31 +89,31 @@ def test_true_scores_give_a_full_mark(samples: Sequence[Sample], tmp_path: Path)
         return 9.0 * (np.arange(21)[:, None, None] == np.where(labels == VOC.void, 0, labels))
 
     stored = store_scores(samples, tmp_path / "true", score, replace(INFO, output_stride=1), "ab12")
-    assert evaluate(samples, stored).confusions["network"].mean_iou == 1.0
+    assert evaluate_scores(samples, stored).confusions["network"].mean_iou == 1.0
 
 
 def test_missing_scores_stop_the_evaluation(samples: Sequence[Sample], scores: StoredScores) -> None:
     scores.path("photo1").unlink()
     with pytest.raises(DataError, match=r"photo1\.npz is missing"):
-        evaluate(samples, scores, threads=2)
+        evaluate_scores(samples, scores, threads=2)
 
 
 def test_scores_of_a_photo_of_another_size_are_refused(samples: Sequence[Sample], scores: StoredScores) -> None:
     scores.path("photo1").write_bytes(scores.path("photo0").read_bytes())
     with pytest.raises(DataError, match=r"belongs to a photo of 61x40 px, but .* has 33x57"):
-        evaluate(samples, scores)
+        evaluate_scores(samples, scores)
 
 
 def test_a_model_of_other_labels_is_refused(samples: Sequence[Sample], scores: StoredScores) -> None:
     with pytest.raises(DataError, match="has the labels of 'voc', which differ from those expected, 'camvid'"):
-        evaluate(samples, replace(scores, info=replace(scores.info, label_set=CAMVID)))
+        evaluate_scores(samples, replace(scores, info=replace(scores.info, label_set=CAMVID)))
 
 
 def test_no_photos_and_no_threads_are_errors(samples: Sequence[Sample], scores: StoredScores) -> None:
     with pytest.raises(DataError, match="no photos to evaluate"):
-        evaluate([], scores)
+        evaluate_scores([], scores)
     with pytest.raises(InputError, match="threads must be at least 1, got 0"):
-        evaluate(samples, scores, threads=0)
+        evaluate_scores(samples, scores, threads=0)
 
 
 def write_predictions(samples: Sequence[Sample], folder: Path) -> None:
@@ -164,7 +188,7 @@ def test_the_json_holds_the_same_figures() -> None:
 
 
 def test_settings_are_recorded(samples: Sequence[Sample], scores: StoredScores) -> None:
-    facts = to_json(evaluate(samples, scores, crf=CRFSettings(CRFParams(4, 49, 3), 5, "symmetric")))
+    facts = to_json(evaluate_scores(samples, scores, crf=CRFSettings(CRFParams(4, 49, 3), 5, "symmetric")))
     assert facts["model"] == "tiny"
     assert facts["model_sha256"] == "ab12"
     assert facts["crf"]["iterations"] == 5

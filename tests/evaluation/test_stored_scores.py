@@ -122,6 +122,20 @@ def test_another_models_folder_is_refused_unless_forced(samples: Sequence[Sample
     assert sorted(path.name for path in (tmp_path / "s").iterdir()) == ["photo0.npz", "scores.json"]
 
 
+def test_force_keeps_the_models_own_scores_and_mends_a_damaged_header(
+    samples: Sequence[Sample], tmp_path: Path
+) -> None:
+    store_scores(samples, tmp_path / "s", CountingScorer(), INFO, "ab12")
+    score = CountingScorer()
+    store_scores(samples, tmp_path / "s", score, INFO, "ab12", force=True)
+    assert score.calls == 0
+    (tmp_path / "s" / "scores.json").write_text("{")
+    with pytest.raises(DataError, match="is damaged"):
+        store_scores(samples, tmp_path / "s", score, INFO, "ab12")
+    store_scores(samples, tmp_path / "s", score, INFO, "ab12", force=True)
+    assert score.calls == 3
+
+
 def test_a_folder_of_other_archives_is_never_touched(samples: Sequence[Sample], tmp_path: Path) -> None:
     np.savez(tmp_path / "mine.npz", precious=np.arange(3))
     with pytest.raises(OutputError, match="no stored scores of ours"):

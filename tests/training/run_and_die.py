@@ -23,8 +23,8 @@ import torch._dynamo  # slow, and each process would load it for its optimizers
 
 from deeplab.files import atomic_file
 from deeplab.network import variants
+from deeplab.network.importers import Initialisation
 from deeplab.network.vgg import DeepLab
-from deeplab.network.weights import Initialisation
 from deeplab.preprocessing import CAFFE_VGG
 from deeplab.training import checkpoints, loop, warm_up
 from deeplab.training.recipe import Recipe, Solver, Source, WarmUp

@@ -13,11 +13,12 @@ from safetensors.torch import save_file
 
 from deeplab.errors import DataError, ModelError, OutputError
 from deeplab.labels import CAMVID
+from deeplab.network.importers import Initialisation
 from deeplab.network.variants import VARIANTS
 from deeplab.network.vgg import DeepLab
-from deeplab.network.weights import Initialisation, load_checkpoint, read_safetensors
+from deeplab.network.weights import load_checkpoint, read_safetensors
 from deeplab.preprocessing import CAFFE_VGG
-from deeplab.training import checkpoints, progress
+from deeplab.training import checkpoints
 from deeplab.training.loop import train
 from deeplab.training.recipe import Recipe, Solver, Source, WarmUp
 from deeplab.training.solver import make_optimizer
@@ -178,24 +179,3 @@ def test_a_damaged_state_is_an_error(data: Path, tmp_path: Path) -> None:
     (tmp_path / "state.safetensors").write_bytes(b"half a fi")
     with pytest.raises(ModelError, match=r"state\.safetensors is no safetensors file, or damaged"):
         train(RECIPE, data, FRESH, tmp_path, str)
-
-
-def test_plain_progress_is_a_line_every_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter([0.0, 3.0, 11.0, 11.0, 12.0, 12.5])
-    monkeypatch.setattr("time.monotonic", lambda: next(clock))
-    lines: list[str] = []
-    show = progress.plain_show(lines.append)
-    for done in (1, 2, 3, 4):
-        show("main", done, 4, "loss 1")
-    assert lines == ["main 2/4  loss 1", "main 4/4  loss 1"]
-
-
-def test_without_a_terminal_progress_goes_to_stderr_in_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    with progress.terminal_progress() as (say, show):
-        say("hello")
-        show("main", 4, 4, "loss 1")
-    assert capsys.readouterr() == ("", "hello\nmain 4/4  loss 1\n")
-
-
-def test_durations() -> None:
-    assert [progress.duration(seconds) for seconds in (0, 59.9, 3661)] == ["0:00:00", "0:00:59", "1:01:01"]

@@ -22,7 +22,7 @@ from deeplab.labels import LabelSet
 from deeplab.models import ModelInfo
 from deeplab.scores import refine_in_place, softmax_in_place, upsample_scores
 
-__all__ = ["CRFSettings", "Evaluation", "evaluate", "evaluate_predictions", "format_table", "to_json"]
+__all__ = ["CRFSettings", "Evaluation", "evaluate_predictions", "evaluate_scores", "format_table", "to_json"]
 
 Progress = Callable[[int, int], None]
 
@@ -61,7 +61,7 @@ class Evaluation:
         return next(iter(self.confusions.values())).label_set
 
 
-def evaluate(
+def evaluate_scores(
     samples: Sequence[Sample],
     scores: StoredScores,
     *,
@@ -162,7 +162,7 @@ def format_table(evaluation: Evaluation, classes: tuple[str, ...] = ()) -> str:
     """Lay an evaluation out as text: IoU of every class, then the means, in percent, one column a way of labelling.
 
     Args:
-        evaluation: what `evaluate` or `evaluate_predictions` returned.
+        evaluation: what `evaluate_scores` or `evaluate_predictions` returned.
         classes: also give the mean IoU over these alone.
 
     Raises:
@@ -192,7 +192,7 @@ def to_json(evaluation: Evaluation, classes: tuple[str, ...] = ()) -> dict[str, 
     """Return an evaluation as JSON values: figures in 0–1, None where a class never occurs.
 
     Args:
-        evaluation: what `evaluate` or `evaluate_predictions` returned.
+        evaluation: what `evaluate_scores` or `evaluate_predictions` returned.
         classes: also give the mean IoU over these alone.
 
     Raises:

@@ -129,7 +129,8 @@ def store_scores(
     Raises:
         ImageError: a photo cannot be read.
         ModelError: the network fails, or its scores are not finite float16 numbers (L, h, w).
-        OutputError: the folder holds another model's scores, or cannot be written.
+        DataError: the folder's ``scores.json`` is damaged, and not `force`.
+        OutputError: the folder holds another model's scores, and not `force`; or other archives; or cannot be written.
     """
     stored = _claim(StoredScores(folder, info, model_sha256), force)
     samples = list(samples)
@@ -162,16 +163,10 @@ def _claim(stored: StoredScores, force: bool) -> StoredScores:
     folder = stored.folder
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        ours = (folder / _HEADER).is_file()
         old = sorted(folder.glob("*.npz"))
-        if ours and not force and (owner := open_scores(folder)).model_sha256 != stored.model_sha256:
-            raise OutputError(
-                f"{folder} holds scores of another model, {owner.info.name!r} ({owner.model_sha256[:12]}…), "
-                f"not of {stored.info.name!r} ({stored.model_sha256[:12]}…); give another folder, or --force to replace"
-            )
-        if old and not ours:
+        if old and not (folder / _HEADER).is_file():
             raise OutputError(f"{folder} holds .npz files that are no stored scores of ours; give another folder")
-        if ours and force:
+        if old and _is_foreign(stored, force):
             for path in old:
                 path.unlink()
     except OSError as error:
@@ -180,6 +175,24 @@ def _claim(stored: StoredScores, force: bool) -> StoredScores:
     with atomic_file(folder / _HEADER, overwrite=True) as file:
         file.write(json.dumps(content, ensure_ascii=False, indent=1).encode())
     return stored
+
+
+def _is_foreign(stored: StoredScores, force: bool) -> bool:
+    """Whether the folder holds another model's scores, or no one can tell; that is an error unless `force`."""
+    try:
+        owner = open_scores(stored.folder)
+    except DataError:
+        if force:
+            return True
+        raise
+    if owner.model_sha256 == stored.model_sha256:
+        return False
+    if force:
+        return True
+    raise OutputError(
+        f"{stored.folder} holds scores of another model, {owner.info.name!r} ({owner.model_sha256[:12]}…), "
+        f"not of {stored.info.name!r} ({stored.model_sha256[:12]}…); give another folder, or --force to replace them"
+    )
 
 
 def _is_intact(stored: StoredScores, photo: str) -> bool:

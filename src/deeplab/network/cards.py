@@ -38,12 +38,14 @@ def load_card(path: Path | None) -> CardFile:
         raise InputError(f"cannot read card file {path}: {error.strerror}; check the path") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
-    known = {"crf": {}, "card": {}}
+    known: dict[str, dict[str, Any]] = {"crf": {}, "card": {}}
     if not isinstance(content, dict) or not set(content) <= set(known):
         raise InputError(f"{path} must hold the keys crf and card alone")
     if not all(isinstance(value, dict) for value in content.values()):
         raise InputError(f"{path}: crf and card must both be mappings of keys to values")
     unknown = set(content.get("crf", {})) - {"params", "iterations", "normalization"}
     if unknown:
-        raise InputError(f"{path}: crf has an unknown key {sorted(unknown)[0]!r}; it takes params, iterations, normalization")
+        raise InputError(
+            f"{path}: crf has an unknown key {sorted(unknown)[0]!r}; it takes params, iterations, normalization"
+        )
     return CardFile(**{**known, **content})

@@ -91,8 +91,8 @@ class Variant:
         )
         if rest or more:
             raise InputError(
-                f"{self.title}'s fc6 (dilation {self.fc6_dilation}, padding {self.fc6_padding} at stride 8) does not fit "
-                f"output stride {output_stride}; give 8 or a finer one"
+                f"output stride {output_stride} px divides not both dilation ({8 * self.fc6_dilation} px) and padding "
+                f"({8 * self.fc6_padding} px) of {self.title}'s fc6; give 8 or a finer one"
             )
         return Layer("fc6", "conv", self.fc_channels, self.fc6_kernel, 1, dilation, (padding, padding))
 

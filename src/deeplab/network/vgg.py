@@ -35,7 +35,9 @@ class DeepLab(nn.Module):
     ) -> None:
         super().__init__()
         if variant.msc and output_stride > 8:
-            raise InputError(f"{variant.title} reads maps of stride 8, got output stride {output_stride}; give 8 or less")
+            raise InputError(
+                f"{variant.title} reads maps of stride 8, got output stride {output_stride}; give 8 or less"
+            )
         variant.fc6(output_stride)
         self.variant, self.classes = variant, classes
         self.output_stride, self.strided_msc = output_stride, strided_msc
@@ -52,8 +54,8 @@ class DeepLab(nn.Module):
                 self.add_module(f"msc_{tap}", MultiScaleBranch(tap_channels, classes))
         self.apply(_initialise)
         if variant.msc:
-            nn.init.normal_(self.msc_pool4.conv1.weight, std=0.005)
-            nn.init.normal_(self.msc_pool4.conv2.weight, std=0.005)
+            for name in ("conv1", "conv2"):
+                nn.init.normal_(self.get_parameter(f"msc_pool4.{name}.weight"), std=0.005)
 
     def forward(self, images: Tensor) -> Tensor:
         """Scores (B, L, h, w) for preprocessed images (B, 3, H, W).
@@ -87,7 +89,7 @@ class DeepLab(nn.Module):
 
     def head(self, features: Tensor) -> Tensor:
         """Scores (B, L, h, w) from the trunk's features (B, 512, h, w): fc6, fc7 with dropout 0.5, and fc8."""
-        x = F.relu(_convolve(features, self.fc6, self.variant.fc6(self.output_stride)))
+        x = F.relu(self._convolve(features, self.variant.fc6(self.output_stride)))
         x = F.dropout(x, 0.5, self.training)
         x = F.dropout(F.relu(self.fc7(x)), 0.5, self.training)
         scores: Tensor = self.fc8(x)
@@ -96,12 +98,12 @@ class DeepLab(nn.Module):
     def _run_trunk(self, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         taps = {"image": x}
         for layer in trunk_layers(self.variant.pooling, training=self.training, output_stride=self.output_stride):
-            if layer.kind == "conv":
-                x = F.relu(_convolve(x, self.get_submodule(layer.name), layer))
-            else:
-                x = _pool(x, layer)
+            x = F.relu(self._convolve(x, layer)) if layer.kind == "conv" else _pool(x, layer)
             taps[layer.name] = x
         return x, taps
+
+    def _convolve(self, x: Tensor, layer: Layer) -> Tensor:
+        return _convolve(x, self.get_submodule(layer.name), layer)
 
     def _add_branches(self, scores: Tensor, taps: dict[str, Tensor]) -> Tensor:
         """Sum the trunk's scores and the branches', all brought to the image branch's size."""
@@ -118,7 +120,7 @@ class DeepLab(nn.Module):
 
 
 class MultiScaleBranch(nn.Module):
-    """Scores from one intermediate map: 3x3 and 1x1 convolutions to 128 channels, then a 1x1 classifier (section 3.3)."""
+    """Scores from one map (section 3.3): 3x3 and 1x1 convolutions to 128 channels, then a 1x1 classifier."""
 
     def __init__(self, channels: int, classes: int) -> None:
         super().__init__()
@@ -147,7 +149,8 @@ def msc_layer(tap: str, output_stride: int, *, dense: bool) -> tuple[Layer, int]
 
 
 def _convolve(x: Tensor, conv: nn.Module, layer: Layer) -> Tensor:
-    return F.conv2d(x, conv.weight, conv.bias, layer.stride, layer.padding[0], layer.dilation)
+    weight, bias = conv.get_parameter("weight"), conv.get_parameter("bias")
+    return F.conv2d(x, weight, bias, layer.stride, layer.padding[0], layer.dilation)
 
 
 def _pool(x: Tensor, layer: Layer) -> Tensor:

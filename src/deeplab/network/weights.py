@@ -1,4 +1,4 @@
-"""Weights in and out: checkpoints (safetensors with a JSON header), and importers of published VGG-16 weights."""
+"""Checkpoints: a network's weights in a safetensors file, and in its metadata one JSON object that describes them."""
 
 from __future__ import annotations
 
@@ -7,20 +7,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from deeplab.errors import DeepLabError, ModelError
-from deeplab.images import atomic_file
+from deeplab.files import atomic_file
 from deeplab.labels import LabelSet
 from deeplab.network.variants import Variant, find_variant
 from deeplab.network.vgg import DeepLab
-from deeplab.preprocessing import CAFFE_VGG, Preprocessing
+from deeplab.preprocessing import Preprocessing
 
-__all__ = ["Header", "Initialisation", "load_checkpoint", "load_vgg_npz", "save_checkpoint"]
+__all__ = ["HEADER_KEY", "Header", "check_header", "load_checkpoint", "read_safetensors", "save_checkpoint"]
 
 HEADER_KEY = "deeplab"
 
@@ -52,6 +51,7 @@ class Header:
                 "format": 1,
                 "variant": self.variant.name,
                 "pooling": self.variant.pooling,
+                "fc_channels": self.variant.fc_channels,
                 "label_set": self.label_set.to_dict(),
                 "preprocessing": self.preprocessing.to_dict(),
                 "initialisation": self.initialisation,
@@ -68,8 +68,10 @@ class Header:
             InputError, KeyError, TypeError, ValueError: it is something else.
         """
         content = json.loads(text)
+        variant = find_variant(str(content["variant"]))
+        width = content.get("fc_channels", variant.fc_channels)  # not in the earliest headers
         return cls(
-            variant=replace(find_variant(content["variant"]), pooling=content["pooling"]),
+            variant=replace(variant, pooling=content["pooling"], fc_channels=width),
             label_set=LabelSet.from_dict(content["label_set"]),
             preprocessing=Preprocessing.from_dict(content["preprocessing"]),
             initialisation=content["initialisation"],
@@ -78,19 +80,29 @@ class Header:
         )
 
 
-def save_checkpoint(path: Path, model: DeepLab, header: Header) -> None:
+def save_checkpoint(path: Path, model: DeepLab, header: Header, *, half: bool = False) -> None:
     """Write a network and its header, whole or not at all, replacing an earlier checkpoint.
 
+    Args:
+        path: the file to write.
+        model: the network.
+        header: what it says of itself.
+        half: store float16, in half the room, to ship a network or start another from; not to go on training.
+
     Raises:
+        ModelError: header and network differ, or a weight has no finite value (in float16, is not below 65504).
         OutputError: the file cannot be written.
     """
-    tensors = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
+    check_header(model, header)
+    dtype = torch.float16 if half else torch.float32
+    tensors = {name: tensor.detach().to(dtype).contiguous() for name, tensor in model.state_dict().items()}
+    _check_finite(path, tensors)
     with atomic_file(path, overwrite=True) as file:
         file.write(save(tensors, metadata={HEADER_KEY: header.to_json()}))
 
 
 def load_checkpoint(path: Path) -> tuple[DeepLab, Header]:
-    """Read a checkpoint: the network, in evaluation mode, and its header. No code from the file is run.
+    """Read a checkpoint: the network, float32 and in evaluation mode, and its header. No code from the file is run.
 
     Raises:
         ModelError: the file is missing, damaged, not ours, or its tensors do not fit its header.
@@ -100,11 +112,39 @@ def load_checkpoint(path: Path) -> tuple[DeepLab, Header]:
         raise ModelError(f"{path} is a safetensors file without deeplab's header; give a checkpoint of `deeplab train`")
     try:
         header = Header.from_json(metadata[HEADER_KEY])
-        model = DeepLab(header.variant, len(header.label_set))
-        model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+        with torch.device("meta"):
+            model = DeepLab(header.variant, len(header.label_set))
     except (DeepLabError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise ModelError(f"{path}: header and weights do not fit: {' '.join(str(error).split())}") from None
+        raise ModelError(f"{path}: its header is damaged ({' '.join(str(error).split())}); copy it again") from None
+    wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    if odd := sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name)):
+        raise ModelError(
+            f"{path}: {odd[0]} is {found.get(odd[0], 'missing')}, but its header ({header.variant.title}, "
+            f"{len(header.label_set)} labels) calls for {wanted.get(odd[0], 'no such tensor')}; copy it again"
+        )
+    _check_finite(path, tensors)
+    model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, assign=True)
     return model.eval(), header
+
+
+def check_header(model: DeepLab, header: Header) -> None:
+    """Check that a header describes a network.
+
+    Raises:
+        ModelError: variants or numbers of labels differ.
+    """
+    if header.variant != model.variant or len(header.label_set) != model.classes:
+        raise ModelError(
+            f"a header of {header.variant.title} with {len(header.label_set)} labels does not describe "
+            f"{model.variant.title} with {model.classes}; give the header that came with the network"
+        )
+
+
+def _check_finite(path: Path, tensors: dict[str, Tensor]) -> None:
+    for name, tensor in tensors.items():
+        if not bool(tensor.isfinite().all()):
+            raise ModelError(f"{path}: {name} holds values that are not finite; train it again at a lower rate")
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -120,54 +160,3 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path} is no safetensors file, or damaged ({error}); copy it again") from None
-
-
-@dataclass(frozen=True)
-class Initialisation:
-    """VGG-16 weights from elsewhere, in this package's names.
-
-    Attributes:
-        tensors: by parameter name, float32; convolutions (O, I, k, k).
-        preprocessing: what these weights expect.
-        record: source and rules, for the checkpoint's header.
-    """
-
-    tensors: dict[str, Tensor]
-    preprocessing: Preprocessing
-    record: dict[str, Any]
-
-    def apply_to(self, model: DeepLab) -> dict[str, Any]:
-        """Copy the tensors into a network; what they do not name keeps its random initialisation.
-
-        Returns:
-            The record, with the layers left to random initialisation named.
-
-        Raises:
-            ModelError: a tensor is unknown to the network or has another shape.
-        """
-        own = model.state_dict()
-        for name, tensor in self.tensors.items():
-            if name not in own or own[name].shape != tensor.shape:
-                wanted = tuple(own[name].shape) if name in own else "no such parameter"
-                raise ModelError(f"{name} {tuple(tensor.shape)} does not fit {model.variant.title}: {wanted}")
-            own[name].copy_(tensor)
-        fresh = sorted({name.rpartition(".")[0] for name in own if name not in self.tensors})
-        return {**self.record, "random": fresh}
-
-
-def load_vgg_npz(path: Path) -> Initialisation:
-    """Read VGG-16 convolutions from an ``.npz`` with keys ``conv1_1.weight`` (O, I, 3, 3), ``conv1_1.bias``, ….
-
-    The input is BGR in 0–255 minus VGG's mean. Layers that the file lacks (fc6, fc7) are left to random initialisation.
-
-    Raises:
-        ModelError: the file is missing, damaged, or holds something else.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            tensors = {name: torch.from_numpy(archive[name].astype(np.float32)) for name in archive.files}
-    except OSError as error:
-        raise ModelError(f"cannot read {path}: {error.strerror or 'no NumPy archive'}") from None
-    except Exception as error:  # zip and npy parsers raise many kinds on damaged bytes
-        raise ModelError(f"{path} is no NumPy archive, or damaged ({error}); copy it again") from None
-    return Initialisation(tensors, CAFFE_VGG, {"source": "VGG-16 npz", "file": path.name})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -13,7 +13,7 @@ from deeplab.data.augment import subsample_labels, training_crop
 from deeplab.data.samples import Sample, load_sample
 from deeplab.preprocessing import Preprocessing
 
-__all__ = ["Batch", "crop_batches", "shuffled_index"]
+__all__ = ["Batch", "crop_batches", "load_ahead", "shuffled_index"]
 
 Batch = tuple[Tensor, Tensor]
 """Inputs (B, C, H, W) float, channels last, and labels (B, h, w) int64 on the score map's grid."""
@@ -31,10 +31,7 @@ def shuffled_index(position: int, count: int, seed: int) -> tuple[int, int]:
 def crop_batches(
     samples: Sequence[Sample], preprocessing: Preprocessing, crop_px: int, size: int, seed: int, first: int
 ) -> Iterator[Batch]:
-    """Yield batches of `size` training crops without end, from example number `first` on.
-
-    The next batch is loaded in the background while one is in use.
-    """
+    """Yield batches of `size` training crops without end, from example number `first` on."""
 
     def load(start: int) -> Batch:
         pixels, labels = [], []
@@ -48,6 +45,11 @@ def crop_batches(
         inputs = torch.from_numpy(np.stack(pixels)).contiguous(memory_format=torch.channels_last)
         return inputs, torch.from_numpy(np.stack(labels).astype(np.int64))
 
+    return load_ahead(load, size, first)
+
+
+def load_ahead(load: Callable[[int], Batch], size: int, first: int) -> Iterator[Batch]:
+    """Yield ``load(first)``, ``load(first + size)``, … without end, each loaded while the one before is in use."""
     with ThreadPoolExecutor(max_workers=1) as pool:
         upcoming = pool.submit(load, first)
         while True:

@@ -19,11 +19,12 @@ from torch import Tensor
 from deeplab.data.readers import read_samples
 from deeplab.data.samples import Sample
 from deeplab.errors import DataError, ModelError, OutputError
+from deeplab.network.importers import Initialisation
 from deeplab.network.vgg import DeepLab
-from deeplab.network.weights import Header, Initialisation, save_checkpoint
+from deeplab.network.weights import Header, save_checkpoint
+from deeplab.progress import Say, Show, duration, plain_show
 from deeplab.training.batches import Batch, crop_batches
 from deeplab.training.checkpoints import Position, load_state, restore_model, restore_optimizer, save_state
-from deeplab.training.progress import Say, Show, duration, plain_show
 from deeplab.training.recipe import Recipe, Solver, Source, WarmUp
 from deeplab.training.solver import learning_rate, make_optimizer, segmentation_loss
 from deeplab.training.validation import validate

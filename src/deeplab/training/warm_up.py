@@ -20,7 +20,7 @@ from deeplab.errors import OutputError
 from deeplab.files import atomic_file
 from deeplab.network.vgg import DeepLab
 from deeplab.preprocessing import Preprocessing
-from deeplab.training.batches import Batch, crop_batches, shuffled_index
+from deeplab.training.batches import Batch, crop_batches, load_ahead, shuffled_index
 
 __all__ = ["feature_batches", "store_features"]
 
@@ -105,13 +105,15 @@ def feature_batches(
         seed: of order and mirroring.
         first: the number of the first example.
     """
-    while True:
+
+    def load(start: int) -> Batch:
         picked, masks = [], []
-        for position in range(first, first + size):
+        for position in range(start, start + size):
             index, _ = shuffled_index(position, len(features), seed + 1)
             flip = np.s_[:, ::-1] if np.random.default_rng((seed, 3, position)).random() < 0.5 else np.s_[:, :]
             picked.append(features[index][flip])
             masks.append(labels[index][flip])
         inputs = torch.from_numpy(np.stack(picked)).view(torch.bfloat16).permute(0, 3, 1, 2).float()
-        yield inputs, torch.from_numpy(np.stack(masks).astype(np.int64))
-        first += size
+        return inputs, torch.from_numpy(np.stack(masks).astype(np.int64))
+
+    return load_ahead(load, size, first)

@@ -1,0 +1,273 @@
+"""What training starts from: published VGG-16 weights, brought into this package's names and a variant's shapes."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deeplab.errors import InputError, ModelError
+from deeplab.network.caffemodel import read_caffemodel
+from deeplab.network.variants import CONV_CHANNELS, Variant
+from deeplab.network.vgg import DeepLab
+from deeplab.network.weights import HEADER_KEY, load_checkpoint, read_safetensors
+from deeplab.preprocessing import CAFFE_VGG, PAPER, TORCHVISION, Preprocessing
+
+__all__ = ["ChannelRule", "Initialisation", "decimate", "load_initialisation", "load_vgg_npz"]
+
+ChannelRule = Literal["even", "random"]
+
+CONVOLUTIONS = tuple(f"conv{s}_{i}" for s, widths in enumerate(CONV_CHANNELS, 1) for i in range(1, len(widths) + 1))
+
+
+@dataclass(frozen=True)
+class Initialisation:
+    """Weights from elsewhere, in this package's names.
+
+    Attributes:
+        tensors: by parameter name, float32; weights (O, I, k, k), biases (O,).
+        preprocessing: what these weights expect.
+        record: source and rules, for the checkpoint's header.
+    """
+
+    tensors: dict[str, Tensor]
+    preprocessing: Preprocessing
+    record: dict[str, Any]
+
+    def apply_to(self, model: DeepLab) -> dict[str, Any]:
+        """Copy the tensors into a network; what they do not name keeps its random initialisation.
+
+        Classifiers over another number of classes are left out.
+
+        Returns:
+            The record, with the layers left to random initialisation named.
+
+        Raises:
+            ModelError: a tensor is unknown to the network or has another shape.
+        """
+        own = model.state_dict()
+        copied = set()
+        for name, tensor in self.tensors.items():
+            if (name.startswith("fc8.") or ".classifier." in name) and len(tensor) != model.classes:
+                continue
+            if name not in own or own[name].shape != tensor.shape:
+                wanted = f"expected {tuple(own[name].shape)}" if name in own else "it has no such parameter"
+                raise ModelError(f"{name} {tuple(tensor.shape)} does not fit {model.variant.title}: {wanted}")
+            own[name].copy_(tensor)
+            copied.add(name)
+        fresh = sorted({name.rpartition(".")[0] for name in own if name not in copied})
+        return {**self.record, "random": fresh}
+
+
+def load_initialisation(
+    path: Path, variant: Variant, *, channels: ChannelRule = "even", seed: int = 0
+) -> Initialisation:
+    """Read weights for a variant from any known kind of file, told apart by content.
+
+    Known are: an ``.npz`` of VGG-16 (`load_vgg_npz`), the state dict of torchvision's ``vgg16`` (``.pth`` or
+    ``.safetensors``), a ``.caffemodel`` of VGG-16 or of DeepLab itself, and deeplab's own checkpoints, such as the
+    fine-tuned network that an MSc network starts from. fc6 and fc7 are decimated for the variant (`decimate`).
+
+    Args:
+        path: the file. No code from it is run.
+        variant: the network to fill.
+        channels: which channels of wider fully connected layers to keep.
+        seed: for ``"random"``.
+
+    Raises:
+        InputError: the channel rule is unknown.
+        ModelError: the file is missing, damaged or of another kind, or its layers do not fit.
+    """
+    source = _READERS[_kind(path)](path)
+    tensors, rule = decimate(source.tensors, variant, channels=channels, seed=seed)
+    return Initialisation(tensors, source.preprocessing, {**source.record, **rule})
+
+
+def decimate(
+    tensors: Mapping[str, Tensor], variant: Variant, *, channels: ChannelRule = "even", seed: int = 0
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Thin the fully connected layers out to a variant's kernel and channels (section 3.1 of the paper).
+
+    Taps are taken at even steps, first and last included: of 7, {0, 2, 4, 6} for a kernel of 4 and {0, 3, 6} for one of
+    3. Where channels are too many, every (wide / narrow)-th one is kept, or a seeded random choice; which ones the
+    authors kept for LargeFOV is not published. fc7 reads the channels kept of fc6, and fc8 those kept of fc7.
+
+    Args:
+        tensors: by parameter name; ``fc6.weight`` (O, 512, K, K), ``fc7.weight`` (O, O, 1, 1), ``fc8.weight``
+            (L, O, 1, 1) and the biases are thinned out, everything else passes. Without fc6 nothing changes.
+        variant: gives the kernel k and the number of channels wanted.
+        channels: ``"even"`` or ``"random"``.
+        seed: for ``"random"``.
+
+    Returns:
+        The tensors, and the rule as JSON values: ``fc6_taps``, ``fc_channels`` (the rule, or ``"all"``), and ``seed``
+        where chance was asked.
+
+    Raises:
+        InputError: the channel rule is unknown.
+        ModelError: the kernel cannot be thinned out to the variant's, or there are too few channels.
+    """
+    if channels not in ("even", "random"):
+        raise InputError(f"unknown channel rule {channels!r}; choose 'even' or 'random'")
+    if "fc6.weight" not in tensors:
+        return dict(tensors), {}
+    width, _, size, _ = tensors["fc6.weight"].shape
+    step, rest = divmod(size - 1, variant.fc6_kernel - 1)
+    if rest or step < 1 or width < variant.fc_channels:
+        raise ModelError(
+            f"fc6 of {width} channels and {size}x{size} taps cannot be thinned out to {variant.title}'s "
+            f"{variant.fc_channels} and {variant.fc6_kernel}x{variant.fc6_kernel}; start from VGG-16's own"
+        )
+    taps = torch.arange(0, size, step)
+    generator = np.random.default_rng(seed)
+    kept6, kept7 = (_kept(width, variant.fc_channels, channels, generator) for _ in range(2))
+    thinned = dict(tensors)
+    thinned["fc6.weight"] = tensors["fc6.weight"][kept6][:, :, taps][..., taps]
+    thinned["fc6.bias"] = tensors["fc6.bias"][kept6]
+    thinned["fc7.weight"] = tensors["fc7.weight"][kept7][:, kept6]
+    thinned["fc7.bias"] = tensors["fc7.bias"][kept7]
+    if "fc8.weight" in tensors:
+        thinned["fc8.weight"] = tensors["fc8.weight"][:, kept7]
+    rule = {"fc6_taps": taps.tolist(), "fc_channels": "all" if width == variant.fc_channels else channels}
+    return thinned, {**rule, "seed": seed} if rule["fc_channels"] == "random" else rule
+
+
+def _kept(width: int, wanted: int, channels: ChannelRule, generator: np.random.Generator) -> Tensor:
+    if channels == "even" or wanted == width:
+        return torch.arange(wanted) * width // wanted
+    return torch.from_numpy(np.sort(generator.choice(width, wanted, replace=False)))
+
+
+def load_vgg_npz(path: Path) -> Initialisation:
+    """Read VGG-16 from an ``.npz`` with keys ``conv1_1.weight`` (O, I, 3, 3), ``conv1_1.bias``, ….
+
+    The input is BGR in 0–255 minus VGG's mean. ``fc6.weight`` (4096, 512, 7, 7), ``fc7.weight`` (4096, 4096, 1, 1) and
+    their biases may be there; layers that the file lacks are left to random initialisation.
+
+    Raises:
+        ModelError: the file is missing, damaged, or holds something else.
+    """
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            tensors = {name: torch.from_numpy(archive[name].astype(np.float32)) for name in archive.files}
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror or 'no NumPy archive'}; check the path") from None
+    except Exception as error:  # zip and npy parsers raise many kinds on damaged bytes
+        raise ModelError(f"{path} is no NumPy archive, or damaged ({error}); copy it again") from None
+    return Initialisation(_checked(path, tensors), CAFFE_VGG, {"source": "VGG-16 npz", "file": path.name})
+
+
+def _load_torch(path: Path) -> Initialisation:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # unpickling damaged bytes raises many kinds
+        reason = " ".join(str(error).split())[:120]
+        raise ModelError(f"{path} is no PyTorch state dict, or damaged ({reason}); copy it again") from None
+    if not isinstance(content, dict) or not all(isinstance(tensor, Tensor) for tensor in content.values()):
+        raise ModelError(f"{path} is a PyTorch file, but no state dict; save model.state_dict()")
+    return _from_torchvision(path, content)
+
+
+def _load_safetensors(path: Path) -> Initialisation:
+    tensors, metadata = read_safetensors(path)
+    if HEADER_KEY not in metadata:
+        return _from_torchvision(path, tensors)
+    model, header = load_checkpoint(path)
+    record = {"source": "deeplab checkpoint", "file": path.name, "variant": header.variant.name}
+    return Initialisation(model.state_dict(), header.preprocessing, {**record, "started_from": header.initialisation})
+
+
+def _from_torchvision(path: Path, state: Mapping[str, Tensor]) -> Initialisation:
+    """The ``vgg16`` of torchvision: RGB in 0–1, normalised; its layers are numbered, activations and pools included."""
+    names, number = {}, 0
+    for layer, following in zip(CONVOLUTIONS, (*CONVOLUTIONS[1:], ""), strict=True):
+        names[f"features.{number}"] = layer
+        number += 2 if layer[:5] == following[:5] else 3
+    names |= {"classifier.0": "fc6", "classifier.3": "fc7"}
+    tensors = {}
+    for name, tensor in state.items():
+        layer, _, kind = name.rpartition(".")
+        if layer in names:
+            tensors[f"{names[layer]}.{kind}"] = tensor.float()
+    for name in ("fc6.weight", "fc7.weight"):
+        if name in tensors:
+            tensors[name] = _as_convolution(tensors[name], 7 if name == "fc6.weight" else 1)
+    return Initialisation(_checked(path, tensors), TORCHVISION, {"source": "torchvision vgg16", "file": path.name})
+
+
+def _load_caffemodel(path: Path) -> Initialisation:
+    """By layer name; VGG's own fully connected layers are matrices, DeepLab's are convolutions already."""
+    tensors: dict[str, Tensor] = {}
+    preprocessing = PAPER
+    for name, arrays in read_caffemodel(path).items():
+        ours = "fc8" if name.startswith("fc8") else name
+        if len(arrays) != 2 or ours not in (*CONVOLUTIONS, "fc6", "fc7", "fc8"):
+            continue
+        weight, bias = (torch.from_numpy(array) for array in arrays)
+        matrix = weight.ndim == 2 or weight.shape[:2] == (1, 1)
+        if matrix:
+            weight = _as_convolution(weight.reshape(weight.shape[-2:]), 7 if ours == "fc6" else 1)
+        if matrix and ours == "fc6":
+            preprocessing = CAFFE_VGG
+        tensors |= {f"{ours}.weight": weight, f"{ours}.bias": bias.reshape(-1)}
+    return Initialisation(_checked(path, tensors), preprocessing, {"source": "caffemodel", "file": path.name})
+
+
+def _as_convolution(matrix: Tensor, kernel: int) -> Tensor:
+    """(O, I · k · k) as (O, I, k, k); another shape passes, for `_checked` to name."""
+    if matrix.ndim != 2 or matrix.shape[1] % kernel**2:
+        return matrix
+    return matrix.reshape(len(matrix), -1, kernel, kernel)
+
+
+def _checked(path: Path, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Pass on VGG-16's 13 convolutions and, if there, the fully connected layers behind them; refuse anything else."""
+    fully = [name for name in ("fc6", "fc7", "fc8") if f"{name}.weight" in tensors]
+    if fully not in ([], ["fc6", "fc7"], ["fc6", "fc7", "fc8"]):
+        raise ModelError(f"{path} holds {' and '.join(fully)} alone; give a file with fc6 and fc7, or with neither")
+    widths = [width for stage in CONV_CHANNELS for width in stage] + [len(tensors[f"{name}.weight"]) for name in fully]
+    wanted: dict[str, tuple[int, ...]] = {}
+    channels = 3
+    for layer, width in zip((*CONVOLUTIONS, *fully), widths, strict=True):
+        kernel = 3 if layer in CONVOLUTIONS else tensors["fc6.weight"].shape[-1] if layer == "fc6" else 1
+        wanted |= {f"{layer}.weight": (width, channels, kernel, kernel), f"{layer}.bias": (width,)}
+        channels = width
+    if odd := sorted(wanted.keys() ^ tensors.keys()):
+        problem = "lacks" if odd[0] in wanted else "holds"
+        raise ModelError(f"{path} {problem} {odd[0]}; expected the weights and biases of VGG-16, {CONVOLUTIONS[0]} …")
+    for name, tensor in tensors.items():
+        if tensor.shape != wanted[name]:
+            raise ModelError(f"{path}: {name} has shape {tuple(tensor.shape)}, but VGG-16's is {wanted[name]}")
+        if not bool(tensor.isfinite().all()):
+            raise ModelError(f"{path}: {name} holds values that are not finite; give another source of weights")
+    return tensors
+
+
+_READERS: Mapping[str, Callable[[Path], Initialisation]] = {
+    "npz": load_vgg_npz,
+    "torch": _load_torch,
+    "safetensors": _load_safetensors,
+    "caffemodel": _load_caffemodel,
+}
+
+
+def _kind(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            start = file.read(9)
+        if start[:2] == b"PK":
+            with zipfile.ZipFile(path) as archive:
+                return "torch" if any(name.endswith("data.pkl") for name in archive.namelist()) else "npz"
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror}; check the path") from None
+    except zipfile.BadZipFile:
+        raise ModelError(f"{path} is truncated or damaged; copy it again") from None
+    if start[8:] == b"{":
+        return "safetensors"
+    return "torch" if start[:1] == b"\x80" else "caffemodel"

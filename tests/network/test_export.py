@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from deeplab.errors import DeepLabError, InputError, ModelError, OutputError
+from deeplab.labels import VOC, LabelSet
+from deeplab.network.export import export_onnx
+from deeplab.network.variants import VARIANTS, Variant
+from deeplab.network.vgg import DeepLab
+from deeplab.network.weights import Header
+from deeplab.preprocessing import PAPER
+from deeplab.runtime import ScoreNetwork
+
+Build = Callable[..., DeepLab]
+CRF = {"params": {"bilateral_weight": 4.0, "bilateral_xy_std_px": 121.0}, "iterations": 5, "normalization": "symmetric"}
+
+
+@pytest.fixture
+def export(tmp_path: Path, labels: LabelSet) -> Callable[..., Path]:
+    def export(model: DeepLab, **options: Any) -> Path:
+        path = tmp_path / f"{options.get('precision', 'float32')}.onnx"
+        settings: dict[str, Any] = {"name": "pets", "crf": CRF, "card": {"data": "none"}, "say": lambda line: None}
+        export_onnx(model, Header(model.variant, labels, PAPER), path, **{**settings, **options})
+        return path
+
+    return export
+
+
+def run(path: Path, x: torch.Tensor) -> NDArray[np.float32]:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    scores: NDArray[np.float32] = onnxruntime.InferenceSession(path, options).run(None, {"image": x.numpy()})[0]
+    return scores
+
+
+def check_same(model: DeepLab, path: Path, *sizes: tuple[int, int], tolerance: float = 1e-4) -> None:
+    for size in sizes:
+        x = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(5)) * 60
+        with torch.no_grad():
+            expected = model.aligned(x).numpy()
+        found = run(path, x)
+        assert found.shape == expected.shape
+        assert np.abs(found - expected).max() < tolerance * np.abs(expected).max()
+
+
+def photos(count: int) -> list[NDArray[np.uint8]]:
+    """Smooth noise: some structure at every scale, as in photos."""
+    random = np.random.default_rng(12)
+    coarse = random.integers(0, 256, (count, 7, 9, 3)).repeat(8, 1).repeat(8, 2)
+    return list((0.7 * coarse + random.integers(0, 77, coarse.shape)).clip(0, 255).astype(np.uint8))
+
+
+def test_onnx_gives_the_same_scores(variant: Variant, build: Build, export: Callable[..., Path]) -> None:
+    model = build(variant)
+    check_same(model, export(model), (33, 41), (50, 27))
+
+
+@pytest.mark.parametrize("name", ["deeplab", "largefov", "msc-largefov"])
+def test_onnx_of_finer_and_papers_networks(name: str, build: Build, export: Callable[..., Path]) -> None:
+    variant = replace(VARIANTS[name], fc_channels=8)
+    for model in (
+        build(variant, output_stride=4, strided_msc=True),
+        build(variant.with_paper_pooling(), strided_msc=True),
+    ):
+        check_same(model, export(model, overwrite=True), (33, 41), (30, 39))
+
+
+def test_metadata_reaches_the_runtime(largefov: Variant, labels: LabelSet, build: Build, export: Any) -> None:
+    network = ScoreNetwork(export(build(largefov)), threads=1)
+    info = network.info
+    assert (info.name, info.variant, info.label_set, info.preprocessing) == ("pets", "largefov", labels, PAPER)
+    assert (info.crf_params.bilateral_xy_std_px, info.crf_params.bilateral_rgb_std) == (121, 3)
+    assert (info.crf_iterations, info.crf_normalization, info.card) == (5, "symmetric", {"data": "none"})
+    assert network.scores(photos(1)[0]).shape == (3, 8, 10)
+
+
+def test_dense_msc_scores_every_pixel(build: Build, export: Any) -> None:
+    model = build(replace(VARIANTS["msc-largefov"], fc_channels=8))
+    network = ScoreNetwork(export(model), threads=1)
+    assert network.info.output_stride == 1
+    assert network.scores(photos(1)[0]).shape == (3, 56, 72)
+
+
+def test_float16_takes_half_and_int8_a_quarter(largefov: Variant, build: Build, export: Any) -> None:
+    model = build(largefov)
+    lines: list[str] = []
+    paths = [export(model), export(model, precision="float16")]
+    paths.append(export(model, precision="int8", calibration=iter(photos(10)), say=lines.append))
+    full, half, quarter = (path.stat().st_size for path in paths)
+    assert half == pytest.approx(full / 2, rel=0.01)
+    assert quarter == pytest.approx(full / 4, rel=0.01)
+    assert lines[0] == "calibration: 10 photos"
+    check_same(model, paths[1], (33, 41), tolerance=0.01)
+    photo = photos(11)[10]
+    expected, found = (ScoreNetwork(path, threads=1).scores(photo) for path in (paths[0], paths[2]))
+    assert np.sqrt(np.square(found - expected).mean()) < 0.1 * expected.std()
+
+
+@pytest.mark.parametrize("name", ["deeplab", "msc-deeplab"])
+def test_int8_of_padded_pools_and_branches(name: str, build: Build, export: Any) -> None:
+    model = build(replace(VARIANTS[name], fc_channels=8))
+    paths = export(model), export(model, precision="int8", calibration=photos(3))
+    expected, found = (ScoreNetwork(path, threads=1).scores(photos(4)[3]) for path in paths)
+    assert np.sqrt(np.square(found - expected).mean()) < 0.15 * expected.std()
+
+
+def test_int8_of_dead_layers_keeps_their_biases(largefov: Variant, build: Build, export: Any) -> None:
+    model = build(largefov)
+    for parameter in (model.conv5_1.bias, model.conv5_1.weight, model.conv5_2.weight):
+        parameter.data.zero_()
+    paths = export(model), export(model, precision="int8", calibration=photos(2))
+    expected, found = (ScoreNetwork(path, threads=1).scores(photos(3)[2]) for path in paths)
+    assert np.abs(found - expected).max() < 0.05 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"precision": "int4"}, InputError, "unknown precision 'int4'"),
+        ({"precision": "int8"}, InputError, "int8 needs photos to calibrate on"),
+        ({"precision": "int8", "calibration": [np.zeros((4, 4), np.uint8)]}, InputError, r"\(H, W, 3\) uint8"),
+        ({"crf": {"params": {"sigma": 1}}}, InputError, "unknown CRF parameter sigma"),
+        ({"card": {"date": date(2026, 1, 1)}}, InputError, "quote dates"),
+    ],
+)
+def test_bad_options(
+    options: dict[str, Any], error: type[DeepLabError], message: str, largefov: Variant, build: Build, export: Any,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    with pytest.raises(error, match=message):
+        export(build(largefov), **options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_bad_networks_and_places(
+    largefov: Variant, labels: LabelSet, build: Build, export: Any, tmp_path: Path
+) -> None:
+    model = build(largefov)
+    with pytest.raises(ModelError, match="a header of DeepLab-LargeFOV with 21 labels does not describe"):
+        export_onnx(model, Header(largefov, VOC, PAPER), tmp_path / "a.onnx", name="a", crf={}, card={})
+    (tmp_path / "float32.onnx").touch()
+    with pytest.raises(OutputError, match="exists"):
+        export(model)
+    model.fc7.bias.data[0] = 1e5
+    with pytest.raises(ModelError, match=r"fc7\.bias holds values that are not finite or above 65504"):
+        export(model, precision="float16")
+    model.fc7.bias.data[0] = float("nan")
+    with pytest.raises(ModelError, match=r"fc7\.bias holds values that are not finite"):
+        export(model, overwrite=True)

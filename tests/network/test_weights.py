@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from deeplab.errors import ModelError, OutputError
+from deeplab.labels import VOC, LabelSet
+from deeplab.network.variants import VARIANTS, Variant
+from deeplab.network.vgg import DeepLab
+from deeplab.network.weights import HEADER_KEY, Header, load_checkpoint, save_checkpoint
+from deeplab.preprocessing import PAPER
+
+Build = Callable[..., DeepLab]
+
+
+@pytest.fixture
+def model(largefov: Variant, build: Build) -> DeepLab:
+    return build(largefov)
+
+
+@pytest.fixture
+def header(largefov: Variant, labels: LabelSet) -> Header:
+    return Header(largefov, labels, PAPER, {"source": "none"}, {"name": "r"}, {"iterations": 3})
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path, model: DeepLab, header: Header) -> Path:
+    path = tmp_path / "pets.safetensors"
+    save_checkpoint(path, model, header)
+    return path
+
+
+def rewritten(path: Path, **changes: object) -> Path:
+    """The checkpoint with fields of its header changed."""
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        content = json.loads(file.metadata()[HEADER_KEY])
+    save_file(tensors, path, metadata={HEADER_KEY: json.dumps({**content, **changes})})
+    return path
+
+
+def test_a_checkpoint_comes_back(checkpoint: Path, model: DeepLab, header: Header) -> None:
+    loaded, said = load_checkpoint(checkpoint)
+    assert said == header
+    assert not loaded.training
+    assert all(parameter.requires_grad for parameter in loaded.parameters())
+    state = loaded.state_dict()
+    assert all(torch.equal(state[name], tensor) for name, tensor in model.state_dict().items())
+
+
+def test_pooling_is_part_of_the_header(tmp_path: Path, build: Build, header: Header, largefov: Variant) -> None:
+    paper = largefov.with_paper_pooling()
+    save_checkpoint(tmp_path / "a.safetensors", build(paper), replace(header, variant=paper))
+    assert load_checkpoint(tmp_path / "a.safetensors")[1].variant == paper
+
+
+def test_half_precision_halves_the_file(checkpoint: Path, model: DeepLab, header: Header) -> None:
+    full = checkpoint.stat().st_size
+    save_checkpoint(checkpoint, model, header, half=True)
+    assert checkpoint.stat().st_size == pytest.approx(full / 2, rel=0.01)
+    loaded, _ = load_checkpoint(checkpoint)
+    assert loaded.fc6.weight.dtype == torch.float32
+    assert torch.equal(loaded.fc6.weight, model.fc6.weight.half().float())
+
+
+def test_the_first_headers_had_no_fc_channels(tmp_path: Path, labels: LabelSet) -> None:
+    content = json.loads(Header(VARIANTS["largefov"], labels, PAPER).to_json())
+    del content["fc_channels"]
+    assert Header.from_json(json.dumps(content)).variant == VARIANTS["largefov"]
+
+
+def test_header_and_network_must_agree(tmp_path: Path, model: DeepLab, header: Header) -> None:
+    with pytest.raises(ModelError, match="with 21 labels does not describe DeepLab-LargeFOV with 3"):
+        save_checkpoint(tmp_path / "a", model, replace(header, label_set=VOC))
+    assert not (tmp_path / "a").exists()
+
+
+def test_weights_that_no_file_should_hold(tmp_path: Path, model: DeepLab, header: Header) -> None:
+    model.fc8.bias.data[0] = 1e6
+    with pytest.raises(ModelError, match=r"fc8\.bias holds values that are not finite"):
+        save_checkpoint(tmp_path / "a", model, header, half=True)
+    with pytest.raises(OutputError, match="there is no folder"):
+        save_checkpoint(tmp_path / "b" / "a", model, header)
+    assert not list(tmp_path.iterdir())
+
+
+def test_another_class_count(checkpoint: Path) -> None:
+    with pytest.raises(ModelError, match=r"fc8\.bias is \(3,\), but its header .*21 labels\) calls for \(21,\)"):
+        load_checkpoint(rewritten(checkpoint, label_set=VOC.to_dict()))
+
+
+def test_another_variant(checkpoint: Path) -> None:
+    with pytest.raises(ModelError, match=r"fc6\.weight is \(8, 512, 3, 3\), but its header"):
+        load_checkpoint(rewritten(checkpoint, variant="deeplab"))
+    with pytest.raises(ModelError, match=r"msc_image.* is missing, but its header"):
+        load_checkpoint(rewritten(checkpoint, variant="msc-largefov"))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"variant": "resnet"}, {"variant": None}, {"pooling": "4x4"}, {"fc_channels": "many"}, {"fc_channels": -1},
+     {"label_set": {}}, {"preprocessing": {"channels": "HSV", "mean": [0, 0, 0], "std": [1, 1, 1]}}],
+)  # fmt: skip
+def test_damaged_headers(checkpoint: Path, changes: dict[str, object]) -> None:
+    with pytest.raises(ModelError, match=r"pets\.safetensors: its header is damaged"):
+        load_checkpoint(rewritten(checkpoint, **changes))
+
+
+def test_files_that_are_no_checkpoints(tmp_path: Path, checkpoint: Path) -> None:
+    with pytest.raises(ModelError, match="no such file"):
+        load_checkpoint(tmp_path / "nowhere.safetensors")
+    foreign = tmp_path / "foreign.safetensors"
+    save_file({"x": torch.zeros(3)}, foreign)
+    with pytest.raises(ModelError, match="without deeplab's header"):
+        load_checkpoint(foreign)
+    content = checkpoint.read_bytes()
+    for damaged in (b"", b"GIF89a", content[:100], content[:-1]):
+        checkpoint.write_bytes(damaged)
+        with pytest.raises(ModelError, match="is no safetensors file, or damaged"):
+            load_checkpoint(checkpoint)

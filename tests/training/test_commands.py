@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from deeplab.network.variants import CONV_CHANNELS
+from deeplab.segment import Segmenter
+
+Run = Callable[..., Any]
+
+RECIPE = """
+name: three
+variant: largefov
+data: [{reader: folder, path: set}]
+crop_px: 41
+precision: fp32
+solver: {iterations: 2, batch: 1, micro_batch: 1}
+"""
+CARD = """
+crf: {params: {bilateral_weight: 4, bilateral_xy_std_px: 49, bilateral_rgb_std: 5, spatial_weight: 3,
+  spatial_xy_std_px: 3}, iterations: 7}
+card: {data: three small photos}
+"""
+
+
+@pytest.fixture
+def workshop(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder: a recipe, a card, random VGG-16 convolutions, and the three photos in ``data/set``."""
+    random, channels, arrays = np.random.default_rng(3), 3, {}
+    for stage, widths in enumerate(CONV_CHANNELS, start=1):
+        for index, width in enumerate(widths, start=1):
+            weight = random.standard_normal((width, channels, 3, 3), dtype=np.float32) * np.sqrt(2 / (9 * channels))
+            arrays[f"conv{stage}_{index}.weight"] = weight.astype(np.float16)
+            arrays[f"conv{stage}_{index}.bias"] = np.zeros(width, np.float16)
+            channels = width
+    np.savez(tmp_path / "vgg.npz", **arrays)
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    (tmp_path / "card.yaml").write_text(CARD)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_from_a_recipe_to_a_model_file(run: Run, workshop: Path) -> None:
+    trained = run("train", "recipe.yaml", "--data", "data", "--weights", "vgg.npz", "--threads", "1")
+    assert trained.status == 0, trained.err
+    assert "runs/three/three.safetensors" in trained.out
+    for options, size_mb in ((("--float16",), 41), (("--int8", "--calibration", "data/set/images"), 21)):
+        made = run(
+            "export", "runs/three/three.safetensors", "-o", "three.onnx", "--card", "card.yaml", "--force", *options
+        )
+        assert made.status == 0, made.err
+        assert (workshop / "three.onnx").stat().st_size == pytest.approx(size_mb * 1e6, rel=0.1)
+        segmenter = Segmenter.from_pretrained("three.onnx", threads=1)
+        assert segmenter.info.label_set.names == ("ground", "red", "green")
+        assert (segmenter.info.crf_params.bilateral_xy_std_px, segmenter.info.crf_iterations) == (49, 7)
+        assert segmenter("data/set/images/0.png").labels.shape == (50, 60)
+
+
+def test_what_goes_wrong_is_one_line(run: Run, workshop: Path) -> None:
+    (workshop / "typo.yaml").write_text(RECIPE.replace("crop_px", "crop"))
+    (workshop / "bad-card.yaml").write_text("crv: {}")
+    for arguments, message in (
+        (("train", "typo.yaml", "--data", "data", "--weights", "vgg.npz"), "did you mean 'crop_px'"),
+        (("train", "recipe.yaml", "--data", "data", "--weights", "none.npz"), "none.npz"),
+        (("train", "recipe.yaml", "--data", "nowhere", "--weights", "vgg.npz"), "nowhere"),
+        (("export", "none.safetensors"), "none.safetensors: no such file"),
+        (("export", "x", "--int8"), "--int8 --calibration DIR"),
+        (("export", "x", "--int8", "--float16", "--calibration", "data"), "exclude each other"),
+    ):
+        outcome = run(*arguments)
+        assert outcome.status == 1
+        assert outcome.err.startswith("error: ")
+        assert message in outcome.err
+        assert len(outcome.err.strip().splitlines()) == 1
+    assert not list(workshop.glob("*.onnx"))
