@@ -2,10 +2,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from deeplab.batch import Job, find_photos, plan_jobs
 from deeplab.errors import ImageError, OutputError
+from deeplab.images import write_label_map
+from deeplab.labels import VOC
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -63,9 +67,34 @@ def test_impossible_names_are_reported_and_do_not_stop_the_rest(album: Path) -> 
 
 
 def test_results_of_an_earlier_run_are_no_photos(album: Path) -> None:
-    touch(album, "b.png", "b_overlay.jpg", "a_overlay.jpg", "other_overlay.jpg")
+    touch(album, "b_overlay.jpg", "a_overlay.jpg", "other_overlay.jpg")
+    write_label_map(album / "b.png", np.zeros((4, 5), np.uint8), VOC)
     assert found(".") == ["a.png", "b.JPG", "other_overlay.jpg"]
     assert found("b.png") == ["b.png"]
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "1", None])
+def test_another_photo_of_the_same_stem_is_not_lost(album: Path, mode: str | None) -> None:
+    touch(album, "b.png")
+    if mode is not None:
+        Image.new(mode, (5, 4)).save(album / "b.png")
+    assert found(".") == ["a.png", "b.JPG", "b.png"]
+    assert "b.png: its result out/b.png is already that of b.JPG" in plan(album, *found("."))[2]
+
+
+def test_unreadable_photo_of_the_same_stem_is_not_lost(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, mode: str) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    touch(album, "b.png")
+    monkeypatch.setattr(Path, "open", refuse)  # root may read everything, so the answer is staged
+    assert found(".") == ["a.png", "b.JPG", "b.png"]
+
+
+def test_an_empty_argument_is_not_this_folder() -> None:
+    (error,) = find_photos([""])
+    assert isinstance(error, ImageError)
+    assert str(error).startswith("an empty argument ('') names no photo; give")
 
 
 def plan(album: Path, *photos: str, folder: str = "out", overlay: bool = True, overwrite: bool = False) -> list[str]:

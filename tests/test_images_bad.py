@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -81,11 +82,24 @@ def test_unreadable_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("limit", [1000, 2000])  # Pillow warns above its limit and refuses above twice that
-def test_too_many_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
+@pytest.mark.parametrize("action", ["error", "default"])
+def test_too_many_pixels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, action: Literal["error", "default"], limit: int
+) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
     (tmp_path / "huge.png").write_bytes(ENCODED["PNG"])
-    with pytest.raises(ImageError, match=r"too large: .*3072 pixels.*raise PIL\.Image\.MAX_IMAGE_PIXELS"):
-        read_image(tmp_path / "huge.png")
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter(action)
+        with pytest.raises(ImageError, match=r"too large: .*3072 pixels.*raise PIL\.Image\.MAX_IMAGE_PIXELS"):
+            read_image(tmp_path / "huge.png")
+    assert not warned
+
+
+@pytest.mark.parametrize("limit", [3072, None])
+def test_pixels_up_to_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int | None) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+    (tmp_path / "photo.png").write_bytes(ENCODED["PNG"])
+    np.testing.assert_array_equal(read_image(tmp_path / "photo.png"), NOISE)
 
 
 @given(
@@ -110,6 +124,12 @@ def test_closed_pil_image() -> None:
     image.close()
     with pytest.raises(ImageError, match="the PIL image cannot be decoded"):
         read_image(image)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "F"])
+def test_pil_image_without_pixels(mode: str) -> None:
+    with pytest.raises(ImageError, match=r"the PIL image: it has no pixels \(0 × 5\); expected at least 1 × 1"):
+        read_image(Image.new(mode, (0, 5)))
 
 
 @pytest.mark.parametrize(("mode", "value"), [("F", 3.5), ("F", float("nan")), ("I", 70_000), ("I", -1)])

@@ -55,7 +55,13 @@ def test_dict_round_trip_through_json(names: list[str], blue: int, void: int) ->
     ("change", "message"),
     [
         ({"name": ""}, "needs a name"),
+        ({"name": 3}, "needs a name, got 3"),
+        ({"names": "abc"}, "names is of type str; give a list or tuple"),
+        ({"names": None}, "names is of type NoneType"),
+        ({"names": {"cat", "dog"}}, "names is of type set"),
+        ({"palette": None}, "palette is of type NoneType"),
         ({"names": ()}, "1 to 255"),
+        ({"names": (["cat"], "dog")}, "1 to 255"),
         ({"names": ("cat", "")}, "1 to 255"),
         ({"names": ("cat", "cat")}, "'cat' comes twice"),
         ({"names": ("cat", 3)}, "1 to 255"),
@@ -63,6 +69,10 @@ def test_dict_round_trip_through_json(names: list[str], blue: int, void: int) ->
         ({"palette": ((0, 0, 0), (0, 0, 256))}, "colour 1"),
         ({"palette": ((0, 0, 0), (0.5, 0, 0))}, "colour 1"),
         ({"palette": ((0, 0, 0), (0, 0))}, "colour 1"),
+        ({"palette": (3, 4)}, "colour 0 is 3; expected three integers"),
+        ({"palette": ("red", "tan")}, "colour 0 is 'red'"),
+        ({"palette": ((0, 0, 0), (0, 0, True))}, "colour 1"),
+        ({"names": ("cat",), "void": True}, "in 1–255, got True"),
         ({"void": 1}, "in 2–255, got 1"),
         ({"void": 256}, "in 2–255, got 256"),
     ],
@@ -73,6 +83,13 @@ def test_bad_fields_are_named(change: dict[str, Any], message: str) -> None:
         LabelSet(**(fields | change))
 
 
+def test_lists_become_tuples() -> None:
+    listed = LabelSet("own", ["background", "cat"], [[0, 0, 0], (9, 9, 9)])  # type: ignore[arg-type]
+    assert listed == LabelSet("own", ("background", "cat"), ((0, 0, 0), (9, 9, 9)))
+    assert hash(listed) is not None
+    assert listed.colours()[1].tolist() == [9, 9, 9]
+
+
 @pytest.mark.parametrize("missing", ["name", "names", "palette", "void"])
 def test_missing_field_is_named(missing: str) -> None:
     fields = VOC.to_dict()
@@ -81,7 +98,7 @@ def test_missing_field_is_named(missing: str) -> None:
         LabelSet.from_dict(fields)
 
 
-@pytest.mark.parametrize("change", [{"names": 3}, {"palette": [1, 2]}])
-def test_from_dict_refuses_other_types(change: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match="lists of names and colours"):
-        LabelSet.from_dict(VOC.to_dict() | change)
+@pytest.mark.parametrize("fields", [None, [], VOC.to_dict() | {"names": 3}, VOC.to_dict() | {"palette": [1] * 21}])
+def test_from_dict_refuses_other_types(fields: Any) -> None:
+    with pytest.raises(InputError, match=r"expected a mapping|give a list or tuple|expected three integers"):
+        LabelSet.from_dict(fields)

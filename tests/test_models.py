@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from deeplab import models
-from deeplab.crf import CRFParams
-from deeplab.errors import ModelError
-from deeplab.labels import CAMVID
+from deeplab.crf import CRFParams, CRFSettings
+from deeplab.errors import InputError, ModelError
+from deeplab.labels import CAMVID, VOC
 from deeplab.models import ModelInfo, find_model, shipped_models
-from deeplab.preprocessing import TORCHVISION
+from deeplab.preprocessing import PAPER, TORCHVISION
 from deeplab.runtime import ScoreNetwork
 
 
@@ -51,11 +53,48 @@ def test_info_round_trip() -> None:
         "largefov",
         CAMVID,
         TORCHVISION,
-        crf_params=CRFParams(4, 60, 7, 2, 5),
-        crf_iterations=5,
+        crf=CRFSettings(CRFParams(4, 60, 7, 2, 5), 5, "symmetric"),
         card={"licence": "MIT – ½"},
     )
     assert ModelInfo.from_json(info.to_json()) == info
+
+
+def test_info_keeps_its_format() -> None:
+    fields = json.loads(ModelInfo("own", "largefov", VOC, PAPER).to_json())
+    assert list(fields) == [
+        "format", "name", "variant", "label_set", "preprocessing", "output_stride", "crf", "card"
+    ]  # fmt: skip
+    assert fields["crf"] == {"params": CRFParams().to_dict(), "iterations": 10, "normalization": "after"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"output_stride": 0}, "output_stride is 0; expected an integer, at least 1"),
+        ({"output_stride": -8}, "output_stride is -8"),
+        ({"output_stride": float("inf")}, "output_stride is inf"),
+        ({"output_stride": 8.5}, "output_stride is 8.5"),
+        ({"output_stride": "8"}, "output_stride is '8'"),
+        ({"output_stride": 10**9}, "output_stride is 1000000000; .* at most 1,024"),
+        ({"name": None}, "name is None; expected text"),
+        ({"variant": 3}, "variant is 3; expected text"),
+        ({"crf": {"params": {}, "iterations": 2.5, "normalization": "after"}}, "iterations is 2.5"),
+        ({"crf": {"params": {}, "iterations": 10, "normalization": "aftr"}}, "did you mean 'after'"),
+        ({"crf": {"params": [], "iterations": 10, "normalization": "after"}}, "CRF parameters are"),
+        ({"crf": {"params": {}, "iterations": 10}}, "lacks 'normalization'"),
+        ({"preprocessing": PAPER.to_dict() | {"mean": [10**400, 0, 0]}}, "too large"),
+    ],
+)
+def test_damaged_info(changes: dict[str, Any], message: str) -> None:
+    fields = json.loads(ModelInfo("own", "largefov", VOC, PAPER).to_json())
+    with pytest.raises(ModelError, match=message) as caught:
+        ModelInfo.from_json(json.dumps(fields | changes))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_model_is_not_described_wrongly_in_the_first_place() -> None:
+    with pytest.raises(InputError, match="output_stride is 0"):
+        ModelInfo("own", "largefov", VOC, PAPER, output_stride=0)
 
 
 @pytest.mark.parametrize("name", shipped_models())

@@ -43,6 +43,8 @@ def test_missing_empty_foreign_and_truncated_files(tmp_path: Path, tiny_model: P
         with pytest.raises(ModelError, match=f"{name} is not an ONNX model") as caught:
             ScoreNetwork(tmp_path / name)
         assert "\n" not in str(caught.value)
+        cause = "No graph was found" if name in ("empty", "tail") else "Protobuf parsing failed"
+        assert f"again ({cause}" in str(caught.value)
     with pytest.raises(ModelError, match="no such model file"):
         ScoreNetwork(tmp_path / "missing.onnx")
 
@@ -67,6 +69,7 @@ def info_json(**changes: Any) -> str:
         ({"metadata": info_json(label_set=VOC.to_dict() | {"void": 3})}, "void must lie after the 21 classes"),
         ({"metadata": info_json(output_stride="wide")}, "metadata is damaged"),
         ({"channels": 11}, "11 score maps, but 21 labels in its label set 'voc'"),
+        ({"size": 33}, r"fixed shape \[1, 3, 33, 'W'\]; export it with free height and width"),
         ({"tensors": ("input", "scores")}, "expected the input 'image'"),
         ({"tensors": ("image", "logits")}, "and the output 'scores'"),
     ],
@@ -78,9 +81,24 @@ def test_unfit_models(make_model: MakeModel, options: dict[str, Any], message: s
     assert str(caught.value).startswith(str(path))
 
 
-def test_model_of_fixed_size_or_other_stride(make_model: MakeModel) -> None:
-    with pytest.raises(ModelError, match="free height and width"):
-        ScoreNetwork(make_model("fixed", size=33)).scores(np.zeros((60, 60, 3), np.uint8))
+def test_a_failing_network_gives_the_cause(tmp_path: Path, tiny_model: Path) -> None:
+    import onnx
+    from onnx import helper, numpy_helper
+
+    model = onnx.load(tiny_model)
+    model.graph.node[-1].output[0] = "unshaped"
+    model.graph.initializer.append(numpy_helper.from_array(np.array([1, 21, 99, 99]), "shape"))
+    model.graph.node.append(helper.make_node("Reshape", ["unshaped", "shape"], ["scores"]))
+    onnx.save(model, tmp_path / "failing.onnx")
+    with pytest.raises(ModelError, match=r"The input tensor cannot be reshaped .*; give a smaller photo") as caught:
+        ScoreNetwork(tmp_path / "failing.onnx").scores(np.zeros((60, 60, 3), np.uint8))
+    assert "free height" not in str(caught.value)
+    assert "ONNXRuntimeError" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+def test_model_of_other_stride(make_model: MakeModel) -> None:
     with pytest.raises(ModelError, match=r"gave \(17, 17\) scores .* expected \(9, 9\)"):
         ScoreNetwork(make_model("fine", layers=2)).scores(np.zeros((60, 60, 3), np.uint8))
 

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from deeplab import scores as module
-from deeplab.crf import CRFParams, refine
+from deeplab.crf import CRFParams, CRFSettings, refine
 from deeplab.errors import InputError
 from deeplab.preprocessing import grid_size
-from deeplab.scores import refine_in_place, softmax_in_place, upsample_scores
+from deeplab.scores import label_probabilities, refine_in_place, softmax_in_place, upsample_scores
 
 
 def interpolated(scores: NDArray[Any], size: tuple[int, int], seen: tuple[int, int]) -> NDArray[Any]:
@@ -83,6 +83,13 @@ def test_softmax_of_huge_scores_is_finite() -> None:
     assert softmax_in_place(np.array([1e30, -1e30, 1e30], np.float32)[:, None, None]).ravel().tolist() == [0.5, 0, 0.5]
 
 
+def test_label_probabilities_are_the_softmax_of_interpolated_scores() -> None:
+    scores = np.random.default_rng(3).normal(size=(4, 3, 4)).astype(np.float32)
+    expected = np.exp(interpolated(scores, (20, 31), (10, 20)))
+    result = label_probabilities(scores, (20, 31), (10, 20), 8)
+    np.testing.assert_allclose(result, expected / expected.sum(axis=0), atol=1e-6)
+
+
 @pytest.fixture
 def probabilities() -> NDArray[np.float32]:
     """Three labels of six matter: (6, 60, 90)."""
@@ -95,7 +102,7 @@ def test_labels_that_cannot_win_keep_their_probabilities(
     photo: NDArray[np.uint8], probabilities: NDArray[np.float32]
 ) -> None:
     before = probabilities.copy()
-    refine_in_place(photo, probabilities, CRFParams(), threads=1)
+    refine_in_place(photo, probabilities, CRFSettings(), threads=1)
     np.testing.assert_array_equal(probabilities[[1, 3, 4]], before[[1, 3, 4]])
     np.testing.assert_allclose(probabilities.sum(axis=0), 1, atol=1e-5)
 
@@ -104,7 +111,7 @@ def test_leaving_labels_out_changes_next_to_nothing(
     photo: NDArray[np.uint8], probabilities: NDArray[np.float32]
 ) -> None:
     everything = refine(photo, probabilities, CRFParams(), threads=1)
-    refine_in_place(photo, probabilities, CRFParams(), threads=1)
+    refine_in_place(photo, probabilities, CRFSettings(), threads=1)
     np.testing.assert_array_equal(probabilities.argmax(axis=0), everything.argmax(axis=0))
     np.testing.assert_allclose(probabilities, everything, atol=1e-3)
 
@@ -116,5 +123,23 @@ def test_one_label_that_matters_needs_no_crf(photo: NDArray[np.uint8], monkeypat
     monkeypatch.setattr(module, "refine", never)
     sure = np.zeros((21, 60, 90), np.float32)
     sure[8] = 1
-    refine_in_place(photo, sure, CRFParams())
+    refine_in_place(photo, sure, CRFSettings())
     assert (sure[8] == 1).all()
+
+
+@pytest.mark.parametrize(("network_size", "factor"), [(None, 1), ((4, 2), 1), ((2, 1), 2)])
+def test_the_settings_reach_the_crf_in_pixels_of_the_photo(
+    network_size: tuple[int, int] | None, factor: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The longer sides give the factor, and three channels are no side, however small the photo."""
+    calls: list[Any] = []
+
+    def record(*arguments: Any, **options: Any) -> NDArray[np.float32]:
+        calls.extend([arguments[2], options])
+        return refine(*arguments, **options)
+
+    monkeypatch.setattr(module, "refine", record)
+    even = np.full((2, 4, 2), 0.5, np.float32)
+    crf = CRFSettings(CRFParams(4, 60, 7, 2, 5), 3, "symmetric")
+    refine_in_place(np.zeros((4, 2, 3), np.uint8), even, crf, network_size=network_size, threads=1)
+    assert calls == [crf.params.scaled(factor), {"iterations": 3, "normalization": "symmetric", "threads": 1}]

@@ -58,7 +58,7 @@ def test_small_photos_reach_network_and_crf_as_they_are(
     assert calls["seen"].shape == photo.shape
     np.testing.assert_array_equal(calls["refine"][0], photo)
     assert calls["refine"][0].dtype == np.uint8
-    assert calls["refine"][2] == segmenter.info.crf_params
+    assert calls["refine"][2] == segmenter.info.crf.params
     assert calls["options"] == {"iterations": 10, "normalization": "after", "threads": 1}
 
 
@@ -68,7 +68,7 @@ def test_large_photos_are_shrunk_for_the_network_only(segmenter: Segmenter, monk
     segmenter(image)
     assert calls["seen"].shape == (300, 513, 3)
     assert calls["refine"][0].shape == image.shape
-    assert calls["refine"][2] == segmenter.info.crf_params.scaled(2)
+    assert calls["refine"][2] == segmenter.info.crf.params.scaled(2)
 
 
 def watch(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:

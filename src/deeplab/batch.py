@@ -12,7 +12,7 @@ import numpy as np
 
 from deeplab.errors import DeepLabError, ImageError, OutputError
 from deeplab.files import check_output
-from deeplab.images import PHOTO_SUFFIXES, write_jpeg
+from deeplab.images import PHOTO_SUFFIXES, is_label_map, write_jpeg
 from deeplab.segment import Segmentation, Segmenter
 
 __all__ = ["Job", "find_photos", "plan_jobs"]
@@ -56,9 +56,10 @@ class Job:
 def find_photos(arguments: Iterable[str]) -> Iterator[Path | DeepLabError]:
     """Yield the photos that files, folders and globs stand for, in order, each once.
 
-    A folder gives the photos in it by name, not those in its subfolders, and not those that another photo there would
-    be written to (``cat.png`` and ``cat_overlay.jpg`` beside ``cat.jpg``): they are results of an earlier run. A folder
-    or glob without photos yields an ImageError in its place; a missing file is left for the reader to report.
+    A folder gives the photos in it by name, not those in its subfolders, and not the results of an earlier run beside
+    ``cat.jpg``: ``cat_overlay.jpg``, and ``cat.png`` if it is a palette PNG. Another ``cat.png`` is a photo, and
+    `plan_jobs` reports the clash. An empty argument, and a folder or glob without photos, yields an ImageError in its
+    place; a missing file is left for the reader to report.
     """
     seen: set[str] = set()
     for argument in arguments:
@@ -78,6 +79,8 @@ def find_photos(arguments: Iterable[str]) -> Iterator[Path | DeepLabError]:
 
 
 def _expand(argument: str) -> list[Path]:
+    if not argument:
+        raise ImageError("an empty argument ('') names no photo; give a photo, a folder or a glob (. is this folder)")
     path = Path(argument)
     if path.is_dir():
         photos = _photos_in(path)
@@ -100,7 +103,7 @@ def _photos_in(folder: Path) -> list[Path]:
         if path.suffix.lower() in PHOTO_SUFFIXES and not path.name.startswith(".") and path.is_file()
     ]
     results = {output for photo in files for output in _job(photo, folder, overlay=True).outputs if output != photo}
-    return [path for path in files if path not in results]
+    return [path for path in files if path not in results or (path.suffix == ".png" and not is_label_map(path))]
 
 
 def _job(photo: Path, folder: Path, *, overlay: bool) -> Job:

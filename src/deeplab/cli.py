@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -116,11 +115,11 @@ def variants() -> None:
         "name",
         "network",
         "fc6 kernel",
-        "hole",
+        "input stride",
         "channels",
         "parameters",
         "field of view",
-        "sees",
+        "receptive field",
         "scores at 513",
     )
     rows = [
@@ -180,8 +179,10 @@ def evaluate(
 
     The network's scores are stored first, in the folder that --scores names, and everything else works from those.
     """
+    from deeplab.crf.checks import thread_count
     from deeplab.data.readers import read_samples
-    from deeplab.evaluation.evaluate import CRFSettings, evaluate_predictions, evaluate_scores, format_table, to_json
+    from deeplab.evaluation.confusion import Confusion
+    from deeplab.evaluation.evaluate import evaluate_predictions, evaluate_scores, format_table, to_json
     from deeplab.evaluation.stored_scores import file_sha256, store_scores
     from deeplab.files import atomic_file, check_output
     from deeplab.models import find_model
@@ -192,6 +193,7 @@ def evaluate(
         check_output(json_file, overwrite=force)
     samples = read_samples(reader, data, split)
     named = tuple(name.strip() for name in classes.split(",") if name.strip())
+    Confusion.empty(samples[0].label_set).mean_iou_over(named)  # an unknown name is better said now than at the end
     with reporter() as out:
         progress = partial(_show, out, "evaluating")
         if predictions is not None:
@@ -204,9 +206,9 @@ def evaluate(
                     samples, Path(folder), network.scores, network.info, file_sha256(path),
                     shrink=shrink_for_network, force=force, progress=partial(_show, out, "scoring"),
                 )  # fmt: skip
-                settings = CRFSettings.of(network.info) if crf else None
-                cores = len(os.sched_getaffinity(0))
-                evaluation = evaluate_scores(samples, stored, crf=settings, threads=threads or cores, progress=progress)
+                settings = network.info.crf if crf else None
+                cores = thread_count(threads)
+                evaluation = evaluate_scores(samples, stored, crf=settings, threads=cores, progress=progress)
     print(format_table(evaluation, named))
     if json_file is not None:
         with atomic_file(json_file, overwrite=force) as file:
@@ -237,7 +239,7 @@ def train(
         from deeplab.training.loop import train as run
         from deeplab.training.recipe import load_recipe
     plan = load_recipe(recipe)
-    start = load_initialisation(weights, plan.network, seed=plan.seed)
+    start = load_initialisation(weights, plan.network, channels=plan.channels, seed=plan.seed)
     if threads is not None:
         torch.set_num_threads(threads)
     with reporter() as out:
@@ -279,7 +281,7 @@ def export(
     target = output or Path(f"{checkpoint.stem}.onnx")
     said = load_card(card)
     found = [] if calibration is None else [_existing(photo) for photo in find_photos([str(calibration)])]
-    chosen = found[:: max(1, len(found) // photos)][:photos]
+    chosen = [found[i * len(found) // photos] for i in range(photos)] if len(found) > photos else found
     precision: Precision = "int8" if int8 else "float16" if float16 else "float32"
     with reporter() as out:
         export_onnx(
@@ -300,4 +302,4 @@ def _train_extra() -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        raise InputError(f"this command needs {error.name}: run pip install 'deeplab-crf[train]'") from None
+        raise InputError(f"this command needs {error.name}: run pip install '.[train]' in deeplab's folder") from None

@@ -19,6 +19,10 @@ __all__ = ["DataError", "DeepLabError", "ImageError", "InputError", "ModelError"
 class DeepLabError(Exception):
     """The root of deeplab's errors."""
 
+    def __str__(self) -> str:
+        """Return the message, on one line whatever the file names in it hold."""
+        return super().__str__().replace("\n", "\\n")
+
 
 class InputError(DeepLabError, ValueError):
     """An array, parameter or option is unusable."""

@@ -6,7 +6,9 @@ or not at all.
 
 from __future__ import annotations
 
+import math
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +25,7 @@ from deeplab.labels import LabelSet
 __all__ = [
     "PHOTO_SUFFIXES",
     "Photo",
+    "is_label_map",
     "overlay_image",
     "read_image",
     "read_label_map",
@@ -67,7 +70,7 @@ def read_image(source: Photo) -> NDArray[np.uint8]:
         (H, W, 3) uint8 RGB, contiguous. It may be the array given, not a copy of it.
 
     Raises:
-        ImageError: the file is missing, empty, damaged, too large, or no image.
+        ImageError: the file is missing, empty, damaged, too large, or no image, or a PIL image has no pixels.
         InputError: the array's shape, dtype or values are not as above, or `source` is something else.
     """
     if isinstance(source, np.ndarray):
@@ -95,6 +98,16 @@ def read_label_map(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
                 f"{path} has mode {image.mode}; a label map holds one 8-bit label per pixel (mode P or L), not colours"
             )
         return np.array(image)
+
+
+def is_label_map(path: Path) -> bool:
+    """Tell whether a file begins as those of `write_label_map` do: as a PNG with a palette and 8 bits per pixel."""
+    try:
+        with path.open("rb") as file:
+            header = file.read(26)  # ends with the bit depth and the colour type
+    except OSError:
+        return False
+    return header.startswith(b"\x89PNG") and header[24:] == b"\x08\x03"
 
 
 def write_label_map(
@@ -191,7 +204,12 @@ def _open(path: Path, formats: tuple[str, ...]) -> Iterator[Image.Image]:
             raise ImageError(f"{path} is a folder; give an image file in it")
         if path.stat().st_size == 0:
             raise ImageError(f"{path} is empty (0 bytes); copy or download it again")
-        with Image.open(path, formats=formats) as image:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # an error here, see below
+            image = Image.open(path, formats=formats)
+        with image:
+            if (pixels := image.width * image.height) > (Image.MAX_IMAGE_PIXELS or math.inf):
+                raise Image.DecompressionBombError(f"{pixels} pixels exceed the limit of {Image.MAX_IMAGE_PIXELS}")
             image.load()
             yield image
     except (DeepLabError, MemoryError):
@@ -203,7 +221,7 @@ def _open(path: Path, formats: tuple[str, ...]) -> Iterator[Image.Image]:
     except UnidentifiedImageError:
         expected = ", ".join(formats)
         raise ImageError(f"{path} is not an image, or its beginning is damaged; expected {expected}") from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+    except Image.DecompressionBombError as error:  # also Pillow's, from twice the limit on
         too_many = str(error).partition(",")[0]
         raise ImageError(f"{path} is too large: {too_many}; shrink it, or raise PIL.Image.MAX_IMAGE_PIXELS") from None
     except Exception as error:  # decoders raise errors of any kind on damaged bytes
@@ -213,6 +231,8 @@ def _open(path: Path, formats: tuple[str, ...]) -> Iterator[Image.Image]:
 def _decode(photo: Image.Image, name: str) -> NDArray[np.uint8]:
     """Turn a PIL image of any mode upright and into RGB."""
     try:
+        if 0 in photo.size:
+            raise InputError(f"it has no pixels ({photo.width} × {photo.height}); expected at least 1 × 1")
         photo.load()  # before asking for the orientation: TIFF turns itself while loading
         turn = _TURN_UPRIGHT.get(photo.getexif().get(ExifTags.Base.Orientation, 1))
         upright = photo if turn is None else photo.transpose(turn)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -36,7 +36,7 @@ class LabelSet:
 
     Attributes:
         name: what the set is called, e.g. ``"voc"``.
-        names: the L class names, 1 ≤ L ≤ 255, all different; label i is ``names[i]``.
+        names: the L class names, 1 ≤ L ≤ 255, all different; label i is ``names[i]``. A list will do here and below.
         palette: at least L and at most 256 (R, G, B) colours, each 0–255; label i is drawn in ``palette[i]``.
             Labels beyond its end take VOC's colours.
         void: the label of pixels that belong to no class, L … 255.
@@ -51,9 +51,16 @@ class LabelSet:
     void: int = 255
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name:
+            raise InputError(f"a label set needs a name, got {self.name!r}; give name='my-labels', say")
+        for field in ("names", "palette"):
+            value = getattr(self, field)
+            if isinstance(value, str | bytes) or not isinstance(value, Sequence):
+                raise InputError(
+                    f"label set {self.name!r}: {field} is of type {type(value).__name__}; give a list or tuple"
+                )
+            object.__setattr__(self, field, tuple(tuple(item) if isinstance(item, list) else item for item in value))
         count = len(self.names)
-        if not self.name:
-            raise InputError("a label set needs a name; give name='my-labels', say")
         if not 1 <= count <= 255 or not all(isinstance(n, str) and n for n in self.names):
             raise InputError(f"label set {self.name!r}: expected 1 to 255 non-empty class names, got {count}")
         if repeated := sorted({n for n in self.names if self.names.count(n) > 1}):
@@ -63,11 +70,15 @@ class LabelSet:
                 f"label set {self.name!r}: {count} classes need {count} to 256 colours, got {len(self.palette)}"
             )
         for label, colour in enumerate(self.palette):
-            if len(colour) != 3 or not all(isinstance(c, int) and 0 <= c <= 255 for c in colour):
+            if (
+                not isinstance(colour, tuple)
+                or len(colour) != 3
+                or not all(type(c) is int and 0 <= c <= 255 for c in colour)
+            ):
                 raise InputError(
                     f"label set {self.name!r}: colour {label} is {colour!r}; expected three integers from 0 to 255"
                 )
-        if not isinstance(self.void, int) or not count <= self.void <= 255:
+        if type(self.void) is not int or not count <= self.void <= 255:
             raise InputError(
                 f"label set {self.name!r}: void must lie after the {count} classes, in {count}–255, got {self.void!r}"
             )
@@ -104,14 +115,14 @@ class LabelSet:
         try:
             return cls(
                 name=str(fields["name"]),
-                names=tuple(fields["names"]),
-                palette=tuple(tuple(colour) for colour in fields["palette"]),
+                names=fields["names"],
+                palette=fields["palette"],
                 void=fields["void"],
             )
         except KeyError as error:
             raise InputError(f"a label set needs name, names, palette and void; {error.args[0]!r} is missing") from None
         except TypeError as error:
-            raise InputError(f"a label set needs lists of names and colours: {error}") from None
+            raise InputError(f"expected a mapping with name, names, palette and void ({error})") from None
 
 
 VOC = LabelSet(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
+from textwrap import shorten
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,6 +75,8 @@ class ScoreNetwork:
                 "expected float32 tensors image (1, 3, H, W) and scores (1, L, h, w), "
                 f"found {image.type} {image.shape} and {scores.type} {scores.shape}"
             )
+        if any(isinstance(side, int) for side in image.shape[2:]):
+            raise ModelError(f"its input has the fixed shape {image.shape}; export it with free height and width")
         self._check_label_count(scores.shape[1])
 
     def _check_label_count(self, channels: int | str | None) -> None:
@@ -99,8 +103,8 @@ class ScoreNetwork:
             scores: NDArray[np.float32] = self._session.run(["scores"], {"image": pixels})[0]
         except Exception as error:  # as above
             raise ModelError(
-                f"model {self.info.name!r} failed on an input of {pixels.shape}; export it with free height and width "
-                f"({_brief(error)})"
+                f"model {self.info.name!r} failed on an input of {pixels.shape} ({_brief(error)}); "
+                "give a smaller photo, or export the model again"
             ) from error
         self._check_label_count(scores.shape[1])
         cells = tuple((size - 1) // self.info.output_stride + 1 for size in pixels.shape[2:])
@@ -114,4 +118,7 @@ class ScoreNetwork:
 
 
 def _brief(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    """Return what ONNX Runtime says, on one line, without its error codes, the model's path and C++ signatures."""
+    noise = r"\[ONNXRuntimeError\] : \d+ : \w+ : |Load model from .*? failed:|/\S+\.(h|cc):\d+ .*?\) "
+    cause = re.sub(noise, "", " ".join(str(error).split()))
+    return shorten(cause, 200, placeholder=" …") or type(error).__name__

@@ -5,10 +5,20 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab.crf import CRFParams, refine
+from deeplab.crf import CRFSettings, refine
 from deeplab.errors import InputError
 
-__all__ = ["refine_in_place", "softmax_in_place", "upsample_scores"]
+__all__ = ["label_probabilities", "refine_in_place", "softmax_in_place", "upsample_scores"]
+
+
+def label_probabilities(
+    scores: NDArray[np.float32], photo_size: tuple[int, int], network_size: tuple[int, int], stride: int
+) -> NDArray[np.float32]:
+    """Return the network's probabilities (L, H, W) of a photo: its scores interpolated, then softmax over the labels.
+
+    Arguments and errors as `upsample_scores` has them.
+    """
+    return softmax_in_place(upsample_scores(scores, photo_size, network_size=network_size, stride=stride))
 
 
 def upsample_scores(
@@ -18,7 +28,7 @@ def upsample_scores(
     network_size: tuple[int, int] | None = None,
     stride: int = 8,
 ) -> NDArray[np.float32]:
-    """Interpolate scores bilinearly, corners aligned, at every pixel of a photo (section 3.2 of the paper).
+    """Interpolate scores bilinearly, corners aligned, at every pixel of a photo (section 3.1 of the paper).
 
     Score (i, j) belongs to the centre of pixel (8i, 8j) of what the network saw, so h scores span 8 (h − 1) + 1 pixels;
     those beyond the photo are left away. Where the network saw a smaller copy of the photo, each pixel takes the value
@@ -77,12 +87,11 @@ def softmax_in_place(scores: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def refine_in_place(
-    image: NDArray[np.uint8],
+    photo: NDArray[np.uint8],
     probabilities: NDArray[np.float32],
-    params: CRFParams,
+    crf: CRFSettings,
     *,
-    iterations: int = 10,
-    normalization: str = "after",
+    network_size: tuple[int, int] | None = None,
     threads: int | None = None,
 ) -> None:
     """Run the CRF over the labels that matter somewhere in the photo; the result overwrites `probabilities`.
@@ -91,12 +100,13 @@ def refine_in_place(
     others, which share what that leaves of each pixel. Photos hold few of the classes, so this saves most of the time
     and memory.
 
+    Where the network saw a smaller copy of the photo, the CRF's distances in pixels grow as much as that was shrunk.
+
     Args:
-        image: (H, W, 3) uint8 RGB, the photo itself.
+        photo: (H, W, 3) uint8 RGB, the photo itself.
         probabilities: (L, H, W) float32, 0–1, summing to 1 over L.
-        params: the CRF's weights and standard deviations, in pixels of this photo.
-        iterations: mean-field iterations.
-        normalization: how messages are normalised, see `deeplab.crf.refine`.
+        crf: how the CRF runs, its standard deviations in pixels of what the network saw.
+        network_size: (H, W) of the copy the network saw; None: the photo itself.
         threads: at most this many; None: one per core.
 
     Raises:
@@ -108,6 +118,10 @@ def refine_in_place(
     contested = probabilities[matters]
     available = contested.sum(axis=0)
     contested /= available
-    refined = refine(image, contested, params, iterations=iterations, normalization=normalization, threads=threads)
+    size = photo.shape[:2]
+    params = crf.params.scaled(max(size) / max(network_size or size))
+    refined = refine(
+        photo, contested, params, iterations=crf.iterations, normalization=crf.normalization, threads=threads
+    )
     refined *= available
     probabilities[matters] = refined

@@ -13,7 +13,7 @@ from deeplab.images import Photo, overlay_image, read_image, write_label_map
 from deeplab.labels import LabelSet
 from deeplab.models import ModelInfo, find_model
 from deeplab.runtime import ScoreNetwork
-from deeplab.scores import refine_in_place, softmax_in_place, upsample_scores
+from deeplab.scores import label_probabilities, refine_in_place
 
 __all__ = ["MAX_NETWORK_SIDE_PX", "Segmentation", "Segmenter", "shrink_for_network"]
 
@@ -101,8 +101,8 @@ class Segmenter:
         """Segment a photo.
 
         The network sees the photo, or a copy of at most `MAX_NETWORK_SIDE_PX`; its scores are interpolated to the
-        photo's size and become probabilities by softmax (section 3 of the paper). The CRF then works on the full photo
-        with the model's own parameters, their distances in pixels enlarged as much as the network's copy was shrunk.
+        photo's size and become probabilities by softmax (section 3 of the paper). The CRF (section 4) then works on the
+        full photo as the model asks, its distances in pixels enlarged as much as the network's copy was shrunk.
 
         Args:
             image: a path, a PIL image or an array, as `deeplab.images.read_image` takes it.
@@ -118,22 +118,12 @@ class Segmenter:
         """
         photo = read_image(image)
         seen = shrink_for_network(photo)
-        scores = upsample_scores(
-            self._network.scores(seen),
-            photo.shape[:2],
-            network_size=seen.shape[:2],
-            stride=self.info.output_stride,
+        photo_size, network_size = photo.shape[:2], seen.shape[:2]
+        probabilities = label_probabilities(
+            self._network.scores(seen), photo_size, network_size, self.info.output_stride
         )
-        probabilities = softmax_in_place(scores)
         if crf:
-            refine_in_place(
-                photo,
-                probabilities,
-                self.info.crf_params.scaled(max(photo.shape) / max(seen.shape)),
-                iterations=self.info.crf_iterations,
-                normalization=self.info.crf_normalization,
-                threads=self._threads,
-            )
+            refine_in_place(photo, probabilities, self.info.crf, network_size=network_size, threads=self._threads)
         labels = probabilities.argmax(axis=0).astype(np.uint8)
         return Segmentation(labels, probabilities, self.info.label_set, photo)
 

@@ -166,5 +166,24 @@ def test_bad_kernel(changes, message):
 def test_bad_method_and_iterations():
     with pytest.raises(InputError, match="did you mean 'exact'"):
         DenseCRF(np.zeros((2, 6)), [], method="exakt")
-    with pytest.raises(InputError, match="iterations is -1"):
-        DenseCRF(np.zeros((2, 6)), []).infer(-1)
+    for iterations in (-1, 2**31):
+        with pytest.raises(InputError, match=f"iterations is {iterations}"):
+            DenseCRF(np.zeros((2, 6)), []).infer(iterations)
+
+
+@pytest.mark.parametrize("std", [0, -3, np.nan, np.inf, "3", None])
+def test_bad_deviations(std):
+    image = np.zeros((4, 6, 3), np.uint8)
+    with pytest.raises(InputError, match=r"xy_std_px is .*expected a number above 0"):
+        bilateral_kernel(image, xy_std_px=std, rgb_std=3, weight=1)
+    with pytest.raises(InputError, match=r"rgb_std is .*expected a number above 0"):
+        bilateral_kernel(image, xy_std_px=3, rgb_std=std, weight=1)
+    with pytest.raises(InputError, match=r"xy_std_px is .*expected a number above 0"):
+        spatial_kernel(4, 6, xy_std_px=std, weight=1)
+
+
+def test_a_grey_image_needs_its_channel_axis():
+    grey = np.zeros((4, 6), np.uint8)
+    with pytest.raises(InputError, match=r"shape \(4, 6\); expected \(H, W, C\)"):
+        bilateral_kernel(grey, xy_std_px=3, rgb_std=3, weight=1)
+    assert bilateral_kernel(grey[..., None], xy_std_px=3, rgb_std=3, weight=1).features.shape == (24, 3)

@@ -1,11 +1,11 @@
-"""The five numbers: what they accept, and their way to and from plain data."""
+"""The five numbers and the settings: what they accept, and their way to and from plain data."""
 
 import json
 
 import numpy as np
 import pytest
 
-from deeplab.crf import CRFParams
+from deeplab.crf import CRFParams, CRFSettings
 from deeplab.errors import InputError
 
 
@@ -50,3 +50,35 @@ def test_bad_factor(factor):
 def test_unknown_names_are_told():
     with pytest.raises(InputError, match="unknown CRF parameter sxy; expected bilateral_weight"):
         CRFParams.from_dict({"sxy": 3})
+
+
+def test_settings_round_trip():
+    settings = CRFSettings(CRFParams(4, 67.5), np.int64(5), "symmetric")
+    assert list(settings.to_dict()) == ["params", "iterations", "normalization"]
+    assert CRFSettings.from_dict(json.loads(json.dumps(settings.to_dict()))) == settings
+    assert CRFSettings.from_dict({}) == CRFSettings()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"iterations": "ten"}, "iterations is 'ten'; expected an integer"),
+        ({"iterations": 2.5}, "iterations is 2.5"),
+        ({"iterations": -1}, "iterations is -1"),
+        ({"iterations": 2**31}, "iterations is 2147483648; .* at most 1,000,000"),
+        ({"normalization": "aftr"}, "did you mean 'after'"),
+        ({"normalization": ["after"]}, "expected one of"),
+        ({"params": {"sigma": 1}}, "unknown CRF parameter sigma"),
+        ({"params": None}, "CRF parameters are None; expected a mapping"),
+        ({"sigma": 1}, "unknown CRF setting sigma; expected params, iterations, normalization"),
+        ([], r"CRF settings are \[\]; expected a mapping"),
+    ],
+)
+def test_bad_settings(values, message):
+    with pytest.raises(InputError, match=message):
+        CRFSettings.from_dict(values)
+
+
+def test_settings_take_params_alone():
+    with pytest.raises(InputError, match="params is tuple; expected CRFParams"):
+        CRFSettings((5, 50, 3))

@@ -207,6 +207,7 @@ def poisoned(value):
         ({"params": CRFParams(spatial_xy_std_px=1e-300)}, "use larger standard deviations"),
         ({"iterations": -1}, "iterations is -1; expected an integer, at least 0"),
         ({"iterations": 2.5}, "iterations is 2.5"),
+        ({"iterations": 2**31}, "iterations is 2147483648; expected an integer, at least 0 and at most 1,000,000"),
         ({"iterations": True}, "iterations is True"),
         ({"normalization": "aftr"}, "did you mean 'after'"),
         ({"normalization": "softmax"}, "expected one of 'symmetric', 'before', 'after', 'none'"),

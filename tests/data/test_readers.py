@@ -56,6 +56,34 @@ def test_an_unknown_split_lists_those_found(voc: Path) -> None:
         read_samples("voc", voc, "trainval")
 
 
+def test_deeplabs_lists_of_photos_and_masks_are_read(voc: Path) -> None:
+    write_mask(voc / "SegmentationClassAug" / "2007_2.png", label=7)
+    (voc / "ImageSets" / "Segmentation" / "aug.txt").write_text(
+        "/JPEGImages/2007_2.jpg /SegmentationClassAug/2007_2.png\n2007_1\n"
+    )
+    samples = read_samples("voc", voc, "aug")
+    assert [(sample.name, load_mask(sample)[0, 0]) for sample in samples] == [("2007_2", 7), ("2007_1", 1)]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"2007_1\nZ\xfcrich\n", r"bad\.txt is no UTF-8 text; save it as UTF-8"),
+        (b"2007_1\n2007_2\n2007_1\n", r"bad\.txt lists 2007_1 more than once; list every photo once"),
+        (
+            b"/JPEGImages/2007_1.jpg /SegmentationClass/2007_1.png\n2007_1\n",
+            r"bad\.txt lists 2007_1 more than once; list every photo once",
+        ),
+        (b"2007_1 -1\n", r"bad\.txt has the line '2007_1 -1'; expected a photo's name, .* or two paths"),
+        (b"/JPEGImages/2007_1.jpg\n", "expected a photo's name, .* or two paths"),
+    ],
+)
+def test_bad_lists_are_errors(voc: Path, content: bytes, message: str) -> None:
+    (voc / "ImageSets" / "Segmentation" / "bad.txt").write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        read_samples("voc", voc, "bad")
+
+
 def test_an_empty_split_is_an_error(voc: Path) -> None:
     with pytest.raises(DataError, match="list of photos is empty"):
         read_samples("voc", voc, "empty")
@@ -85,7 +113,7 @@ def test_a_folder_of_ones_own_classes(tmp_path: Path) -> None:
     assert read_samples("folder", root, "all")[0].label_set is VOC
     (root / "classes.txt").write_text("soil\nleaf\nrust\n")
     (sample,) = read_samples("folder", root, "all")
-    assert sample.label_set == LabelSet("leaves", ("soil", "leaf", "rust"))
+    assert sample.label_set == LabelSet("own", ("soil", "leaf", "rust"))
     assert load_mask(sample)[0, 0] == 2
 
 
@@ -97,10 +125,21 @@ def test_bad_names_files_are_errors(tmp_path: Path, content: str) -> None:
         read_samples("folder", tmp_path, "all")
 
 
-def test_a_folder_has_no_splits_and_no_two_photos_of_one_name(tmp_path: Path) -> None:
+def test_a_folder_may_have_splits_that_share_its_classes(tmp_path: Path) -> None:
+    for split, name in (("train", "x"), ("val", "y")):
+        write_pair(tmp_path / split / "images" / f"{name}.jpg", tmp_path / split / "masks" / f"{name}.png")
+    (tmp_path / "classes.txt").write_text("soil\nleaf\n")
+    (train,), (val,) = (read_samples("folder", tmp_path, split) for split in ("train", "val"))
+    assert (train.name, val.name, train.label_set.names) == ("x", "y", ("soil", "leaf"))
+    assert train.label_set == val.label_set
+    with pytest.raises(DataError, match=r"there is no folder .*test/images; make it, or ask for split 'all'"):
+        read_samples("folder", tmp_path, "test")
+    with pytest.raises(DataError, match="there is no folder"):
+        read_samples("folder", tmp_path, "all")
+
+
+def test_no_two_photos_have_one_name(tmp_path: Path) -> None:
     write_pair(tmp_path / "images" / "x.jpg", tmp_path / "masks" / "x.png")
-    with pytest.raises(DataError, match="has no splits: ask for split 'all', not 'val'"):
-        read_samples("folder", tmp_path, "val")
     write_photo(tmp_path / "images" / "x.png")
     with pytest.raises(DataError, match=r"x\.png and x\.jpg share one name"):
         read_samples("folder", tmp_path, "all")
@@ -111,6 +150,8 @@ def test_msrc_becomes_voc(tmp_path: Path) -> None:
         write_pair(tmp_path / "images" / f"{name}.jpg", tmp_path / "labels" / f"{name}.png", label)
     found = {sample.name: VOC.names[load_mask(sample)[0, 0]] for sample in read_samples("msrc", tmp_path, "all")}
     assert found == {"cow": "cow", "face": "person", "cat": "cat"}
+    with pytest.raises(DataError, match="has no splits: ask for split 'all', not 'val'"):
+        read_samples("msrc", tmp_path, "val")
 
 
 def test_unknown_layouts_and_folders_are_errors(tmp_path: Path) -> None:
@@ -174,13 +215,16 @@ def test_a_palette_mask_is_read_by_index(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(DATA is None, reason="DEEPLAB_DATA does not name the folder of real data")
 @pytest.mark.parametrize(
-    ("reader", "folder", "split", "photos"),
-    [("voc", "voc2012", "train", 471), ("voc", "voc2012", "val", 314), ("camvid", "camvid", "train", 367),
-     ("camvid", "camvid", "test", 233), ("folder", "coco_voc", "all", 228)],
+    ("reader", "folder", "split", "masks"),
+    [("voc", "voc2012", "train", ""), ("voc", "voc2012", "val", ""), ("camvid", "camvid", "train", "trainannot"),
+     ("camvid", "camvid", "test", "testannot"), ("folder", "coco_voc", "all", "masks")],
 )  # fmt: skip
-def test_real_data_sets_are_read_whole(reader: str, folder: str, split: str, photos: int) -> None:
+def test_real_data_sets_are_read_whole(reader: str, folder: str, split: str, masks: str) -> None:
     assert DATA is not None
-    samples = read_samples(reader, Path(DATA) / folder, split)
+    root = Path(DATA) / folder
+    listed = (root / "ImageSets" / "Segmentation" / f"{split}.txt").read_text().splitlines() if not masks else []
+    photos = len(listed or list((root / masks).glob("*.png")))
+    samples = read_samples(reader, root, split)
     assert len(samples) == photos
     for sample in samples[:: photos // 3]:
         image, labels = load_sample(sample)

@@ -66,7 +66,7 @@ def test_saved_label_maps_give_the_figures_of_the_stored_scores(
 
 
 def test_what_goes_wrong_is_one_line(run: Run, devkit: Path, tiny_model: Path, tmp_path: Path) -> None:
-    where = ("evaluate", "--data", str(devkit), "--model", str(tiny_model))
+    where = ("evaluate", "--data", str(devkit), "--model", str(tiny_model), "--scores", str(tmp_path / "scores"))
     (tmp_path / "taken.json").touch()
     write_label_map(tmp_path / "photo0.png", np.zeros((3, 3), np.uint8), VOC)
     for options, message in (
@@ -81,3 +81,4 @@ def test_what_goes_wrong_is_one_line(run: Run, devkit: Path, tiny_model: Path, t
         assert outcome.err.startswith("error: ")
         assert message in outcome.err
         assert len(outcome.err.strip().splitlines()) == 1
+    assert not (tmp_path / "scores").exists()

@@ -10,18 +10,11 @@ import pytest
 from PIL import Image
 
 from deeplab import segment
-from deeplab.crf import CRFParams
+from deeplab.crf import CRFParams, CRFSettings
 from deeplab.data.samples import Sample, load_mask
 from deeplab.errors import DataError, ImageError, InputError
 from deeplab.evaluation.confusion import Confusion
-from deeplab.evaluation.evaluate import (
-    CRFSettings,
-    Evaluation,
-    evaluate_predictions,
-    evaluate_scores,
-    format_table,
-    to_json,
-)
+from deeplab.evaluation.evaluate import Evaluation, evaluate_predictions, evaluate_scores, format_table, to_json
 from deeplab.evaluation.stored_scores import StoredScores, store_scores
 from deeplab.images import write_label_map
 from deeplab.labels import CAMVID, VOC, LabelSet
@@ -43,7 +36,7 @@ def scores(samples: Sequence[Sample], tmp_path: Path, tiny_model: Path) -> Store
 def test_evaluation_counts_what_the_main_path_labels(
     samples: Sequence[Sample], scores: StoredScores, tiny_model: Path, threads: int
 ) -> None:
-    result = evaluate_scores(samples, scores, crf=CRFSettings.of(scores.info), threads=threads)
+    result = evaluate_scores(samples, scores, crf=scores.info.crf, threads=threads)
     segmenter = Segmenter.from_pretrained(tiny_model, threads=1)
     for way, crf in (("network", False), ("network + CRF", True)):
         expected = Confusion.empty(VOC)
@@ -65,7 +58,7 @@ def test_a_photo_that_the_network_sees_smaller_is_counted_as_the_main_path_label
     strong = CRFSettings(CRFParams(9, 40, 30, 5, 5))
     result = evaluate_scores(samples, stored, crf=strong).confusions["network + CRF"].counts
     segmenter = Segmenter(network, threads=1)
-    network.info = replace(network.info, crf_params=strong.params)
+    network.info = replace(network.info, crf=strong)
     expected = sum(Confusion.of(load_mask(s), segmenter.segment(s.photo).labels, VOC).counts for s in samples)
     assert np.abs(result - expected).sum() <= 2 * 0.01 * result.sum()
 

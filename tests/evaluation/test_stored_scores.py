@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from PIL import Image
 
 from deeplab.data.samples import Sample
-from deeplab.errors import DataError, ModelError, OutputError
+from deeplab.errors import DataError, ImageError, ModelError, OutputError
 from deeplab.evaluation.stored_scores import file_sha256, open_scores, store_scores
 from deeplab.images import read_image
 from deeplab.labels import VOC
@@ -43,7 +44,7 @@ def test_scores_come_back_as_they_were_up_to_a_constant(samples: Sequence[Sample
     assert steps == [(1, 3), (2, 3), (3, 3)]
     for sample in samples:
         image = read_image(sample.photo)
-        scores, photo_size, network_size = stored.load(sample.name)
+        scores, photo_size, network_size, _ = stored.load(sample.name)
         truth = score(image)
         assert scores.dtype == np.float32
         assert photo_size == network_size == image.shape[:2]
@@ -68,6 +69,27 @@ def test_intact_scores_are_not_computed_again(samples: Sequence[Sample], tmp_pat
     assert again.calls == 1
 
 
+def test_a_changed_photo_is_scored_again(samples: Sequence[Sample], tmp_path: Path) -> None:
+    store_scores(samples, tmp_path / "s", CountingScorer(), INFO, "ab12")
+    changed = samples[1].photo
+    Image.fromarray(255 - read_image(changed)).save(changed)  # of the same name and size
+    again = CountingScorer()
+    stored = store_scores(samples, tmp_path / "s", again, INFO, "ab12")
+    assert again.calls == 1
+    truth = again(read_image(changed))
+    np.testing.assert_allclose(stored.load("photo1").scores, truth - truth.max(axis=0), rtol=2**-11)
+    assert stored.load("photo1").photo_sha256 == file_sha256(changed)
+
+
+def test_a_missing_photo_is_an_image_error(samples: Sequence[Sample], tmp_path: Path) -> None:
+    samples[0].photo.unlink()
+    with pytest.raises(ImageError, match=r"cannot read .*0\.ppm: No such file"):
+        store_scores(samples, tmp_path / "s", CountingScorer(), INFO, "ab12")
+
+
+REST: dict[str, Any] = {"photo_size": (9, 9), "network_size": (9, 9), "photo_sha256": "ab12"}
+
+
 def damage_truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-40])
 
@@ -79,11 +101,11 @@ def damage_flip(path: Path) -> None:
 
 
 def damage_nan(path: Path) -> None:
-    np.savez(path, scores=np.full((21, 2, 2), np.nan, np.float16), photo_size=(9, 9), network_size=(9, 9))
+    np.savez(path, scores=np.full((21, 2, 2), np.nan, np.float16), **REST)
 
 
 def damage_labels(path: Path) -> None:
-    np.savez(path, scores=np.zeros((5, 2, 2), np.float16), photo_size=(9, 9), network_size=(9, 9))
+    np.savez(path, scores=np.zeros((5, 2, 2), np.float16), **REST)
 
 
 def damage_empty(path: Path) -> None:
@@ -154,7 +176,7 @@ def test_scores_of_a_smaller_copy_remember_its_size(samples: Sequence[Sample], t
     stored = store_scores(
         samples[:1], tmp_path / "s", CountingScorer(), INFO, "ab12", shrink=lambda photo: photo[::2, ::2]
     )
-    scores, photo_size, network_size = stored.load("photo0")
+    scores, photo_size, network_size, _ = stored.load("photo0")
     assert (scores.shape, photo_size, network_size) == ((21, 4, 5), (40, 61), (20, 31))
 
 

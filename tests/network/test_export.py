@@ -12,8 +12,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from deeplab.crf import CRFParams, CRFSettings
 from deeplab.errors import DeepLabError, InputError, ModelError, OutputError
 from deeplab.labels import VOC, LabelSet
+from deeplab.network.cards import load_card
 from deeplab.network.export import export_onnx
 from deeplab.network.variants import VARIANTS, Variant
 from deeplab.network.vgg import DeepLab
@@ -22,7 +24,7 @@ from deeplab.preprocessing import PAPER
 from deeplab.runtime import ScoreNetwork
 
 Build = Callable[..., DeepLab]
-CRF = {"params": {"bilateral_weight": 4.0, "bilateral_xy_std_px": 121.0}, "iterations": 5, "normalization": "symmetric"}
+CRF = CRFSettings(CRFParams(bilateral_weight=4, bilateral_xy_std_px=121), 5, "symmetric")
 
 
 @pytest.fixture
@@ -79,8 +81,7 @@ def test_metadata_reaches_the_runtime(largefov: Variant, labels: LabelSet, build
     network = ScoreNetwork(export(build(largefov)), threads=1)
     info = network.info
     assert (info.name, info.variant, info.label_set, info.preprocessing) == ("pets", "largefov", labels, PAPER)
-    assert (info.crf_params.bilateral_xy_std_px, info.crf_params.bilateral_rgb_std) == (121, 3)
-    assert (info.crf_iterations, info.crf_normalization, info.card) == (5, "symmetric", {"data": "none"})
+    assert (info.crf, info.card) == (CRF, {"data": "none"})
     assert network.scores(photos(1)[0]).shape == (3, 8, 10)
 
 
@@ -129,7 +130,6 @@ def test_int8_of_dead_layers_keeps_their_biases(largefov: Variant, build: Build,
         ({"precision": "int4"}, InputError, "unknown precision 'int4'"),
         ({"precision": "int8"}, InputError, "int8 needs photos to calibrate on"),
         ({"precision": "int8", "calibration": [np.zeros((4, 4), np.uint8)]}, InputError, r"\(H, W, 3\) uint8"),
-        ({"crf": {"params": {"sigma": 1}}}, InputError, "unknown CRF parameter sigma"),
         ({"card": {"date": date(2026, 1, 1)}}, InputError, "quote dates"),
     ],
 )
@@ -147,7 +147,7 @@ def test_bad_networks_and_places(
 ) -> None:
     model = build(largefov)
     with pytest.raises(ModelError, match="a header of DeepLab-LargeFOV with 21 labels does not describe"):
-        export_onnx(model, Header(largefov, VOC, PAPER), tmp_path / "a.onnx", name="a", crf={}, card={})
+        export_onnx(model, Header(largefov, VOC, PAPER), tmp_path / "a.onnx", name="a", crf=CRF, card={})
     (tmp_path / "float32.onnx").touch()
     with pytest.raises(OutputError, match="exists"):
         export(model)
@@ -157,3 +157,37 @@ def test_bad_networks_and_places(
     model.fc7.bias.data[0] = float("nan")
     with pytest.raises(ModelError, match=r"fc7\.bias holds values that are not finite"):
         export(model, overwrite=True)
+
+
+def test_a_card_file_gives_settings_and_card(tmp_path: Path) -> None:
+    path = tmp_path / "card.yaml"
+    path.write_text("crf: {params: {bilateral_xy_std_px: 49}, iterations: 7}\ncard: {data: none}")
+    assert load_card(path) == (CRFSettings(CRFParams(bilateral_xy_std_px=49), 7), {"data": "none"})
+    path.write_text("{}")
+    assert load_card(path) == load_card(None) == (CRFSettings(), {})
+    with pytest.raises(InputError, match=r"cannot read card file .*missing\.yaml"):
+        load_card(tmp_path / "missing.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("crf: {normalization: aftr}", "did you mean 'after'"),
+        ("crf: {iterations: ten}", "iterations is 'ten'; expected an integer"),
+        ("crf: {iterations: 2.5}", "iterations is 2.5; expected an integer"),
+        ("crf: {iterations: -1}", "iterations is -1; expected an integer, at least 0"),
+        ("crf: {params: {sigma: 1}}", "unknown CRF parameter sigma"),
+        ("crf: {sigma: 1}", "unknown CRF setting sigma; expected params, iterations, normalization"),
+        ("crf: {params: }", "CRF parameters are None; expected a mapping"),
+        ("crf: 5", "crf and card must both be mappings"),
+        ("model: {}", "must hold the keys crf and card alone"),
+        ("", "must hold the keys crf and card alone"),
+        ("{", "is no YAML"),
+    ],
+)
+def test_bad_card_files(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "card.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=rf"card\.yaml.*{message}") as caught:
+        load_card(path)
+    assert "\n" not in str(caught.value)

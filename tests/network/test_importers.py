@@ -25,7 +25,7 @@ Tensors = dict[str, Tensor]
 
 def test_taps_and_channels_of_the_decimation(fully_connected: Tensors, variant: Variant) -> None:
     thinned, rule = decimate(fully_connected, variant)
-    taps = {3: [0, 3, 6], 4: [0, 2, 4, 6], 7: [0, 1, 2, 3, 4, 5, 6]}[variant.fc6_kernel]  # section 3.1 of the paper
+    taps = {3: [0, 3, 6], 4: [0, 2, 4, 6], 7: [0, 1, 2, 3, 4, 5, 6]}[variant.fc6_kernel]  # section 3.2 of the paper
     assert rule == {"fc6_taps": taps, "fc_channels": "even"}
     every_second = fully_connected["fc6.weight"][::2]
     assert torch.equal(thinned["fc6.weight"], every_second[:, :, taps][:, :, :, taps])

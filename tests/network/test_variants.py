@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from deeplab.errors import InputError
+from deeplab.network import variants
 from deeplab.network.variants import VARIANTS, find_variant, trunk_layers
 from deeplab.network.vgg import DeepLab
 
@@ -60,6 +61,11 @@ def test_vgg_itself_is_the_plain_trunk_at_stride_32() -> None:
 def test_the_hole_algorithm_dilates_conv5_by_two() -> None:
     dilations = {layer.name: layer.dilation for layer in trunk_layers("plain")}
     assert [dilations[name] for name in ("conv4_3", "pool4", "conv5_1", "conv5_3", "pool5")] == [1, 1, 2, 2, 2]
+
+
+def test_the_average_pool_keeps_the_last_convolutions_channels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(variants, "CONV_CHANNELS", ((4, 4), (5, 5), (6, 6, 6), (7, 7, 7), (8, 8, 9)))
+    assert [layer.channels for layer in trunk_layers("3x3+average")[-2:]] == [9, 9]
 
 
 @pytest.mark.parametrize(("pooling", "stride"), [("plain", 64), ("plain", 12), ("3x3", 16), ("2x2", 0)])

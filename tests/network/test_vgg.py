@@ -88,7 +88,7 @@ def test_the_base_network_is_aligned_behind_its_margin(build: Build) -> None:
 
 
 def test_dense_equals_strided_with_the_papers_pooling(single_scale: Variant, build: Build) -> None:
-    """Section 2.1: the dense computation equals VGG's own, at the subsampled positions."""
+    """Section 3.1: the dense computation equals VGG's own, at the subsampled positions."""
     variant, x = single_scale.with_paper_pooling(), images(70, 97)
     coarse = 16 if variant.name == "deeplab" else 32
     with torch.no_grad():

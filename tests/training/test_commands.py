@@ -56,7 +56,7 @@ def test_from_a_recipe_to_a_model_file(run: Run, workshop: Path) -> None:
         assert (workshop / "three.onnx").stat().st_size == pytest.approx(size_mb * 1e6, rel=0.1)
         segmenter = Segmenter.from_pretrained("three.onnx", threads=1)
         assert segmenter.info.label_set.names == ("ground", "red", "green")
-        assert (segmenter.info.crf_params.bilateral_xy_std_px, segmenter.info.crf_iterations) == (49, 7)
+        assert (segmenter.info.crf.params.bilateral_xy_std_px, segmenter.info.crf.iterations) == (49, 7)
         assert segmenter("data/set/images/0.png").labels.shape == (50, 60)
 
 

@@ -17,11 +17,9 @@ from deeplab.network.importers import Initialisation
 from deeplab.network.variants import VARIANTS
 from deeplab.network.vgg import DeepLab
 from deeplab.network.weights import load_checkpoint, read_safetensors
-from deeplab.preprocessing import CAFFE_VGG
-from deeplab.training import checkpoints
+from deeplab.preprocessing import CAFFE_VGG, TORCHVISION
 from deeplab.training.loop import train
 from deeplab.training.recipe import Recipe, Solver, Source, WarmUp
-from deeplab.training.solver import make_optimizer
 from deeplab.training.validation import validate
 
 FRESH = Initialisation({}, CAFFE_VGG, {"source": "none"})
@@ -46,7 +44,8 @@ def logged(output: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (output / "log.jsonl").read_text().splitlines()]
 
 
-def test_a_run_leaves_a_checkpoint_and_a_log(data: Path, tmp_path: Path) -> None:
+def test_a_run_leaves_a_checkpoint_and_a_log(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deeplab.progress.SECONDS_BETWEEN_LINES", -1.0)  # a line a step, however fast
     recipe = replace(RECIPE, validation=Source("folder", "set"), validate_every=1)
     lines: list[str] = []
     path = train(recipe, data, FRESH, tmp_path / "run", lines.append)
@@ -130,6 +129,33 @@ def test_a_folder_of_another_recipe_is_refused(data: Path, tmp_path: Path) -> No
         train(replace(RECIPE, seed=5), data, FRESH, tmp_path / "run", str)
 
 
+def test_a_folder_of_other_weights_or_classes_is_refused(data: Path, tmp_path: Path) -> None:
+    train(RECIPE, data, FRESH, tmp_path / "run", str)
+    for weights in (replace(FRESH, record={"source": "VGG-16"}), replace(FRESH, preprocessing=TORCHVISION)):
+        with pytest.raises(ModelError, match="run with another --weights; give a fresh --output folder"):
+            train(RECIPE, data, weights, tmp_path / "run", str)
+    (data / "set" / "classes.txt").write_text("ground\nred\nblue\n")
+    with pytest.raises(ModelError, match="run with another label set; give a fresh --output folder"):
+        train(RECIPE, data, FRESH, tmp_path / "run", str)
+
+
+def test_a_file_that_only_looks_like_a_state_is_refused(data: Path, tmp_path: Path) -> None:
+    save_file({"x": torch.zeros(1)}, tmp_path / "state.safetensors", metadata={"state": '{"position": ["main", 7]}'})
+    with pytest.raises(ModelError, match=r"state\.safetensors is no state of a training \('header'\)"):
+        train(RECIPE, data, FRESH, tmp_path, str)
+
+
+def test_a_model_may_be_called_as_the_warm_ups_files(data: Path, tmp_path: Path) -> None:
+    assert train(replace(RECIPE, name="warm_up_9"), data, FRESH, tmp_path / "run", str).is_file()
+
+
+def test_own_folders_of_the_same_classes_train_together(data: Path, tmp_path: Path) -> None:
+    (data / "held-out").symlink_to(data / "set")
+    recipe = replace(RECIPE, validation=Source("folder", "held-out"))
+    _, header = load_checkpoint(train(recipe, data, FRESH, tmp_path / "run", str))
+    assert header.label_set.name == "own"
+
+
 def test_a_finished_run_is_not_trained_again(data: Path, tmp_path: Path) -> None:
     first = train(RECIPE, data, FRESH, tmp_path / "run", str).read_bytes()
     lines: list[str] = []
@@ -142,8 +168,8 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_state(data: 
     bad = Initialisation({"fc8.bias": torch.full((3,), float("nan"))}, CAFFE_VGG, {})
     with pytest.raises(ModelError, match="loss became nan in iteration 0 of main; lower learning_rate"):
         train(RECIPE, data, bad, tmp_path / "run", str)
-    state = checkpoints.load_state(tmp_path / "run" / "state.safetensors", RECIPE.to_dict())
-    assert state.position == ("main", 0)
+    _, metadata = read_safetensors(tmp_path / "run" / "state.safetensors")
+    assert json.loads(metadata["state"])["position"] == ["main", 0]
 
 
 def test_sources_of_other_labels_do_not_mix(data: Path, tmp_path: Path) -> None:
@@ -158,21 +184,6 @@ def test_an_output_folder_that_cannot_be_made_is_an_error(data: Path, tmp_path: 
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot make folder"):
         train(RECIPE, data, FRESH, tmp_path / "file" / "run", str)
-
-
-def test_a_state_without_progress_is_still_read(tmp_path: Path) -> None:
-    """States written before validation figures were kept in them."""
-    model = DeepLab(VARIANTS["largefov"], 3)
-    optimizer = make_optimizer(model, RECIPE.solver)
-    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
-    history = torch.full_like(model.conv1_1.weight, 0.5).detach()
-    tensors["optimizer.0.history"] = history.clone()
-    header = {"position": ["main", 7], "recipe": RECIPE.to_dict()}
-    save_file(tensors, tmp_path / "state.safetensors", metadata={"state": json.dumps(header)})
-    state = checkpoints.load_state(tmp_path / "state.safetensors", RECIPE.to_dict())
-    assert (state.position, state.progress) == (("main", 7), {})
-    checkpoints.restore_optimizer(optimizer, state.tensors)
-    assert torch.equal(optimizer.state[optimizer.param_groups[0]["params"][0]]["history"], history)
 
 
 def test_a_damaged_state_is_an_error(data: Path, tmp_path: Path) -> None:

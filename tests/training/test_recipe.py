@@ -34,6 +34,7 @@ def test_a_recipe_is_read_with_the_papers_defaults(tmp_path: Path) -> None:
     assert recipe.warm_up is not None
     assert isinstance(recipe.warm_up.solver.learning_rate, float)
     assert (recipe.crop_px, recipe.precision, recipe.seed, recipe.validation) == (321, "bf16", 0, None)
+    assert (recipe.channels, load(tmp_path, GOOD + "channels: random\n").channels) == ("even", "random")
     paper = Solver()
     assert (paper.iterations, paper.batch, paper.learning_rate, paper.momentum) == (6000, 20, 0.001, 0.9)
     assert (paper.weight_decay, paper.classifier_rate, paper.bias_rate) == (0.0005, 10, 2)
@@ -68,6 +69,13 @@ def test_every_shipped_recipe_is_valid(path: Path) -> None:
         ("name: mine", "name: mine\nprecision: fp8", "must be one of bf16, fp32, got 'fp8'"),
         ("  - {reader: voc, path: voc2012, split: train}\n  - {reader: folder, path: more, photos: 7}", "  []",
          "at least one source of data"),
+        ("name: mine", "name: my/net", "name must be a file's name without a folder.* got 'my/net'"),
+        ("name: mine", "name: ''", "name must be a file's name .* got ''"),
+        ("name: mine", "name: ..", r"name must be a file's name .* got '\.\.'"),
+        ("name: mine", "name: state", "name must be a file's name .* and not 'state'"),
+        ("name: mine", "name: mine\nvalidate_every: -1", r"validate_every must be 0 \(.*\) or more, got -1"),
+        ("learning_rate: 1}}", "learning_rate: 1}, crops_per_photo: 0}", "crops_per_photo must be at least 1, got 0"),
+        ("name: mine", "name: mine\nchannels: odd", r"the recipe\.channels must be one of even, random, got 'odd'"),
         (GOOD, "", "the recipe must be a mapping"),
         (GOOD, "a: [", "is no YAML"),
     ],

@@ -7,7 +7,7 @@ Krähenbühl & Koltun, "Efficient Inference in Fully Connected CRFs with Gaussia
 
 from deeplab.crf.kernels import GaussianKernel, bilateral_kernel, spatial_kernel
 from deeplab.crf.mean_field import DenseCRF
-from deeplab.crf.params import CRFParams
+from deeplab.crf.params import CRFParams, CRFSettings
 from deeplab.crf.refine import refine
 
-__all__ = ["CRFParams", "DenseCRF", "GaussianKernel", "bilateral_kernel", "refine", "spatial_kernel"]
+__all__ = ["CRFParams", "CRFSettings", "DenseCRF", "GaussianKernel", "bilateral_kernel", "refine", "spatial_kernel"]

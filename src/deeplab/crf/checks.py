@@ -26,6 +26,9 @@ __all__ = [
 # Weights and energies beyond this drown all others in float32.
 LARGEST = 1e9
 
+# No count makes sense beyond this, and the native core takes 32 bits.
+MOST = 1_000_000
+
 # float16 probabilities of a thousand labels add up to one within this.
 _SUM_TOLERANCE = 0.02
 
@@ -39,14 +42,15 @@ def check_choice(value: Any, choices: tuple[str, ...], name: str) -> str:
     raise InputError(f"{name} is {value!r}; expected one of {', '.join(map(repr, choices))}{hint}")
 
 
-def check_count(value: Any, least: int, name: str) -> int:
-    """Return `value` as an int of at least `least`. Floats and booleans are refused."""
+def check_count(value: Any, least: int, name: str, *, most: int = MOST) -> int:
+    """Return `value` as an int from `least` to `most`. Floats and booleans are refused."""
+    expected = f"expected an integer, at least {least} and at most {most:,}"
     try:
         count = operator.index(value)
     except TypeError:
-        raise InputError(f"{name} is {value!r}; expected an integer, at least {least}") from None
-    if isinstance(value, (bool, np.bool_)) or count < least:
-        raise InputError(f"{name} is {value!r}; expected an integer, at least {least}")
+        raise InputError(f"{name} is {value!r}; {expected}") from None
+    if isinstance(value, (bool, np.bool_)) or not least <= count <= most:
+        raise InputError(f"{name} is {value!r}; {expected}")
     return count
 
 

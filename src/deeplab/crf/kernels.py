@@ -53,7 +53,10 @@ def spatial_kernel(
 ) -> GaussianKernel:
     """Return the smoothness kernel of an image: exp(-|p_i - p_j|² / 2σγ²), pixels in row-major order.
 
-    DeepLab section 4, equation 3, second term. `xy_std_px` (σγ) in pixels, above 0.
+    DeepLab section 4.2, equation 2, second kernel. `xy_std_px` (σγ) in pixels, above 0.
+
+    Raises:
+        InputError: `xy_std_px` is not a number above 0, or as `GaussianKernel` raises it.
     """
     return GaussianKernel(_positions(height, width, xy_std_px), weight=weight, normalization=normalization)
 
@@ -63,26 +66,34 @@ def bilateral_kernel(
 ) -> GaussianKernel:
     """Return the appearance kernel of a photo: exp(-|p_i - p_j|² / 2σα² - |I_i - I_j|² / 2σβ²).
 
-    DeepLab section 4, equation 3, first term. `image` (H, W, C) of any number of channels; `xy_std_px` (σα) in pixels,
-    `rgb_std` (σβ) in the image's own levels, both above 0.
+    DeepLab section 4.2, equation 2, first kernel. `image` (H, W, C) of any number of channels; `xy_std_px` (σα) in
+    pixels, `rgb_std` (σβ) in the image's own levels, both above 0.
+
+    Raises:
+        InputError: the image is not (H, W, C), a standard deviation is not a number above 0, or as `GaussianKernel`
+            raises it.
     """
-    height, width, channels = image.shape
-    colours = image.reshape(-1, channels).astype(np.float32) / _deviation(rgb_std)
+    array = np.asarray(image)
+    if array.ndim != 3:
+        raise InputError(f"image has shape {array.shape}; expected (H, W, C): for one channel, pass image[..., None]")
+    height, width, channels = array.shape
+    colours = array.reshape(-1, channels).astype(np.float32) / _deviation(rgb_std, "rgb_std")
     features = np.concatenate([_positions(height, width, xy_std_px), colours], axis=1)
     return GaussianKernel(features, weight=weight, normalization=normalization)
 
 
 def _positions(height: int, width: int, std_px: float) -> npt.NDArray[np.float32]:
     """(H·W, 2) float32: x and y of each pixel, x first, over the standard deviation."""
+    deviation = _deviation(std_px, "xy_std_px")
     features = np.empty((height, width, 2), np.float32)
-    features[..., 0] = np.arange(width, dtype=np.float32) / _deviation(std_px)
-    features[..., 1] = np.arange(height, dtype=np.float32)[:, None] / _deviation(std_px)
+    features[..., 0] = np.arange(width, dtype=np.float32) / deviation
+    features[..., 1] = np.arange(height, dtype=np.float32)[:, None] / deviation
     return features.reshape(-1, 2)
 
 
-def _deviation(std: float) -> np.float32:
+def _deviation(std: float, name: str) -> np.float32:
     """Keep features finite for deviations too small for float32; the lattice has its own word on those."""
-    return np.float32(max(std, 1e-30))
+    return np.float32(max(check_number(std, name, above_zero=True), 1e-30))
 
 
 def _features(given: Any) -> npt.NDArray[np.float32]:

@@ -1,17 +1,19 @@
-"""The five numbers of the DeepLab CRF."""
+"""The five numbers of the DeepLab CRF, and how its inference runs."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
 
-from deeplab.crf.checks import check_number
+from deeplab.crf.checks import check_choice, check_count, check_number
+from deeplab.crf.kernels import NORMALIZATIONS
 from deeplab.errors import InputError
 
-__all__ = ["CRFParams"]
+__all__ = ["CRFParams", "CRFSettings"]
 
 
 @dataclass(frozen=True)
 class CRFParams:
-    """Weights and standard deviations of the two kernels of the DeepLab paper (section 4, equation 3).
+    """Weights and standard deviations of the two kernels of the DeepLab paper (section 4.2, equation 2).
 
     The defaults are those of the authors' run script; the spatial pair is the paper's, fixed for all its experiments.
 
@@ -62,8 +64,51 @@ class CRFParams:
         Raises:
             InputError: a name is unknown or a value is unusable.
         """
-        known = [field.name for field in fields(cls)]
-        unknown = [str(name) for name in values if name not in known]
-        if unknown:
-            raise InputError(f"unknown CRF parameter {', '.join(unknown)}; expected {', '.join(known)}")
+        _check_names(values, [field.name for field in fields(cls)], "parameter")
         return cls(**values)
+
+
+@dataclass(frozen=True)
+class CRFSettings:
+    """How the CRF runs on a photo; see `deeplab.crf.refine`.
+
+    Attributes:
+        params: the two kernels' weights and standard deviations.
+        iterations: mean field updates, at least 0.
+        normalization: how messages are normalised: "after", "symmetric", "before" or "none".
+
+    Raises:
+        InputError: a setting has the wrong type or is out of range.
+    """
+
+    params: CRFParams = CRFParams()
+    iterations: int = 10
+    normalization: str = "after"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.params, CRFParams):
+            raise InputError(f"params is {type(self.params).__name__}; expected CRFParams")
+        object.__setattr__(self, "iterations", check_count(self.iterations, 0, "iterations"))
+        check_choice(self.normalization, NORMALIZATIONS, "normalization")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings by name, as JSON can hold them."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "CRFSettings":
+        """Return the settings from names and values; those left out keep their defaults.
+
+        Raises:
+            InputError: a name is unknown or a value is unusable.
+        """
+        _check_names(values, [field.name for field in fields(cls)], "setting")
+        return cls(**{**values, "params": CRFParams.from_dict(values.get("params", {}))})
+
+
+def _check_names(values: Any, known: list[str], what: str) -> None:
+    if not isinstance(values, Mapping):
+        raise InputError(f"CRF {what}s are {values!r}; expected a mapping with keys among {', '.join(known)}")
+    unknown = [str(name) for name in values if name not in known]
+    if unknown:
+        raise InputError(f"unknown CRF {what} {', '.join(unknown)}; expected {', '.join(known)}")

@@ -3,11 +3,10 @@
 import numpy as np
 import numpy.typing as npt
 
-from deeplab.crf.checks import check_choice, check_count, check_image, check_probabilities, thread_count
-from deeplab.crf.kernels import NORMALIZATIONS, bilateral_kernel, spatial_kernel
+from deeplab.crf.checks import check_image, check_probabilities, thread_count
+from deeplab.crf.kernels import bilateral_kernel, spatial_kernel
 from deeplab.crf.mean_field import DenseCRF
-from deeplab.crf.params import CRFParams
-from deeplab.errors import InputError
+from deeplab.crf.params import CRFParams, CRFSettings
 
 __all__ = ["refine"]
 
@@ -27,7 +26,7 @@ def refine(
 ) -> npt.NDArray[np.float32]:
     """Return the marginals of the fully connected CRF of a photo whose unary energy is -log `probabilities`.
 
-    Chen et al., "Semantic Image Segmentation with Deep Convolutional Nets and Fully Connected CRFs", section 4;
+    Chen et al., "Semantic Image Segmentation with Deep Convolutional Nets and Fully Connected CRFs", section 4.2;
     mean field by Krähenbühl & Koltun 2011, the Gaussian filters by a permutohedral lattice.
 
     Args:
@@ -48,10 +47,7 @@ def refine(
             lattice cannot hold the photo.
         MemoryError: the photo does not fit in memory.
     """
-    if not isinstance(params, CRFParams):
-        raise InputError(f"params is {type(params).__name__}; expected CRFParams")
-    check_choice(normalization, NORMALIZATIONS, "normalization")
-    check_count(iterations, 0, "iterations")
+    CRFSettings(params, iterations, normalization)  # refuses what is wrong
     thread_count(threads)
     photo = check_image(image)
     height, width, _ = photo.shape

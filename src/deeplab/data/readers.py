@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -15,16 +16,35 @@ __all__ = ["READERS", "read_samples"]
 
 
 def read_voc(root: Path, split: str) -> tuple[Sample, ...]:
-    """VOC development kit: ``ImageSets/Segmentation/<split>.txt``, ``JPEGImages/``, ``SegmentationClass/``."""
+    """VOC development kit: ``ImageSets/Segmentation/<split>.txt``, ``JPEGImages/``, ``SegmentationClass/``.
+
+    A line of the list is a photo's name, or, as in DeepLab's own lists, the paths of photo and mask below the root.
+    """
     listing = root / "ImageSets" / "Segmentation" / f"{split}.txt"
     if not listing.is_file():
         found = sorted(path.stem for path in listing.parent.glob("*.txt"))
         raise DataError(f"{listing} is missing; splits found there: {', '.join(found) or 'none'}")
-    return pair_files(
-        listing.read_text().split(),
-        lambda name: root / "JPEGImages" / f"{name}.jpg",
-        lambda name: root / "SegmentationClass" / f"{name}.png",
-        VOC,
+    try:
+        lines = listing.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise DataError(f"{listing} is no UTF-8 text; save it as UTF-8, one photo a line") from None
+    pairs = [_voc_pair(root, listing, line) for line in lines if line.strip()]
+    names = [photo.stem for photo, _ in pairs]
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise DataError(f"{listing} lists {twice[0]} more than once; list every photo once")
+    files = dict(zip(names, pairs, strict=True))
+    return pair_files(names, lambda name: files[name][0], lambda name: files[name][1], VOC)
+
+
+def _voc_pair(root: Path, listing: Path, line: str) -> tuple[Path, Path]:
+    match line.split():
+        case [name] if "/" not in name:
+            return root / "JPEGImages" / f"{name}.jpg", root / "SegmentationClass" / f"{name}.png"
+        case [photo, mask] if "/" in photo and "/" in mask:
+            return root / photo.lstrip("/"), root / mask.lstrip("/")
+    raise DataError(
+        f"{listing} has the line {line.strip()!r}; expected a photo's name, such as 2007_000032, or two paths, such as "
+        "/JPEGImages/2007_000032.jpg /SegmentationClass/2007_000032.png"
     )
 
 
@@ -38,13 +58,18 @@ def read_camvid(root: Path, split: str) -> tuple[Sample, ...]:
 
 
 def read_folder(root: Path, split: str) -> tuple[Sample, ...]:
-    """``images/`` and ``masks/`` with equal names; the split must be ``all``.
+    """``images/`` and ``masks/`` with equal names: in ``<split>/``, or, for split ``all``, in the root itself.
 
-    ``classes.txt`` names the classes, one a line, the first of them label 0; void is 255. Without it they are VOC's.
+    ``classes.txt`` in the root names the classes, one a line, the first of them label 0; void is 255. Without it they
+    are VOC's.
     """
-    photos = _all_photos(root, split)
-    labels = _label_set(root)
-    return pair_files(sorted(photos), photos.__getitem__, lambda name: root / "masks" / f"{name}.png", labels)
+    part = root / split
+    if not (part / "images").is_dir():
+        if split != "all":
+            raise DataError(f"there is no folder {part / 'images'}; make it, or ask for split 'all'")
+        part = root
+    photos = _photos(part / "images")
+    return pair_files(sorted(photos), photos.__getitem__, lambda name: part / "masks" / f"{name}.png", _label_set(root))
 
 
 def read_msrc(root: Path, split: str) -> tuple[Sample, ...]:
@@ -52,7 +77,9 @@ def read_msrc(root: Path, split: str) -> tuple[Sample, ...]:
 
     The split must be ``all``. Faces and bodies become person; classes that VOC does not know become background.
     """
-    photos = _all_photos(root, split)
+    if split != "all":
+        raise DataError(f"{root} has no splits: ask for split 'all', not {split!r}")
+    photos = _photos(root / "images")
     samples = pair_files(
         sorted(photos), photos.__getitem__, lambda name: root / "labels" / f"{name}.png", VOC, MSRC_TO_VOC
     )
@@ -101,15 +128,9 @@ def _label_set(root: Path) -> LabelSet:
     if not listing.is_file():
         return VOC
     try:
-        return LabelSet(root.resolve().name, tuple(listing.read_text(encoding="utf-8").splitlines()))
+        return LabelSet("own", tuple(listing.read_text(encoding="utf-8").splitlines()))
     except (InputError, UnicodeDecodeError) as error:
         raise DataError(f"{listing}: {error}; give one class name a line") from None
-
-
-def _all_photos(root: Path, split: str) -> dict[str, Path]:
-    if split != "all":
-        raise DataError(f"{root} has no splits: ask for split 'all', not {split!r}")
-    return _photos(root / "images")
 
 
 def _photos(folder: Path) -> dict[str, Path]:

@@ -1,4 +1,4 @@
-"""One confusion matrix over a whole data set, and the figures read off it (VOC protocol, section 4.1 of the paper)."""
+"""One confusion matrix over a whole data set, and the figures read off it (VOC protocol, section 5 of the paper)."""
 
 from __future__ import annotations
 

@@ -7,37 +7,23 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab.crf import CRFParams
+from deeplab.crf import CRFSettings
 from deeplab.data.samples import Sample, load_mask, load_sample
 from deeplab.errors import DataError, InputError
 from deeplab.evaluation.confusion import Confusion
 from deeplab.evaluation.stored_scores import StoredScores
 from deeplab.images import read_label_map
 from deeplab.labels import LabelSet
-from deeplab.models import ModelInfo
-from deeplab.scores import refine_in_place, softmax_in_place, upsample_scores
+from deeplab.scores import label_probabilities, refine_in_place
 
-__all__ = ["CRFSettings", "Evaluation", "evaluate_predictions", "evaluate_scores", "format_table", "to_json"]
+__all__ = ["Evaluation", "evaluate_predictions", "evaluate_scores", "format_table", "to_json"]
 
 Progress = Callable[[int, int], None]
-
-
-class CRFSettings(NamedTuple):
-    """How the CRF runs; see `deeplab.crf.refine`."""
-
-    params: CRFParams = CRFParams()
-    iterations: int = 10
-    normalization: str = "after"
-
-    @classmethod
-    def of(cls, info: ModelInfo) -> CRFSettings:
-        """Return the settings that a model file recommends."""
-        return cls(info.crf_params, info.crf_iterations, info.crf_normalization)
 
 
 @dataclass(frozen=True)
@@ -69,7 +55,7 @@ def evaluate_scores(
     threads: int = 1,
     progress: Progress = lambda done, total: None,
 ) -> Evaluation:
-    """Label photos from stored scores as `deeplab.segment.Segmenter` does, and count (VOC protocol, section 4.1).
+    """Label photos from stored scores as `deeplab.segment.Segmenter` does, and count (VOC protocol, section 5).
 
     Args:
         samples: the photos and their true labels.
@@ -97,24 +83,13 @@ def evaluate_scores(
                 f"{scores.path(sample.name)} belongs to a photo of {was[1]}x{was[0]} px, but {sample.photo} has "
                 f"{now[1]}x{now[0]}; store the scores again in a fresh folder"
             )
-        probabilities = softmax_in_place(
-            upsample_scores(
-                stored.scores,
-                stored.photo_size,
-                network_size=stored.network_size,
-                stride=scores.info.output_stride,
-            )
+        probabilities = label_probabilities(
+            stored.scores, stored.photo_size, stored.network_size, scores.info.output_stride
         )
         confusions = [_compare(truth, probabilities, sample)]
         if crf is not None:
-            refine_in_place(
-                image,
-                probabilities,
-                crf.params.scaled(max(stored.photo_size) / max(stored.network_size)),
-                iterations=crf.iterations,
-                normalization=crf.normalization,
-                threads=1,  # each photo has a thread of its own
-            )
+            # each photo has a thread of its own
+            refine_in_place(image, probabilities, crf, network_size=stored.network_size, threads=1)
             confusions.append(_compare(truth, probabilities, sample))
         return confusions
 
@@ -122,7 +97,7 @@ def evaluate_scores(
     facts = {
         "model": scores.info.name,
         "model_sha256": scores.model_sha256,
-        "crf": None if crf is None else {**crf._asdict(), "params": crf.params.to_dict()},
+        "crf": None if crf is None else crf.to_dict(),
     }
     totals = _count_all(samples, count, ways, threads, progress, scores.info.label_set)
     return Evaluation(totals, len(samples), facts)

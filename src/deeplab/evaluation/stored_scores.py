@@ -1,8 +1,8 @@
 """Stored scores: what a network said of each photo, on disk, so that CRF work never runs the network again.
 
 A folder holds ``scores.json``, which says whose scores these are, and one ``<photo>.npz`` a photo: ``scores`` (L, h, w)
-float16, and ``photo_size`` and ``network_size``, both (2,) int32: height and width in pixels of the photo and of the
-copy of it that the network saw.
+float16; ``photo_size`` and ``network_size``, both (2,) int32, height and width in pixels of the photo and of the copy
+of it that the network saw; and ``photo_sha256``, of the photo's file, in hexadecimal digits.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab.data.samples import Sample
-from deeplab.errors import DataError, ModelError, OutputError
+from deeplab.errors import DataError, ImageError, ModelError, OutputError
 from deeplab.files import atomic_file
 from deeplab.images import read_image
 from deeplab.models import ModelInfo
@@ -37,11 +37,13 @@ class PhotoScores(NamedTuple):
         scores: (L, h, w) float32, log-probabilities up to a constant per position.
         photo_size: (H, W) of the photo in pixels.
         network_size: (H, W) of the copy of it that the network saw.
+        photo_sha256: of the photo's file, in hexadecimal digits.
     """
 
     scores: NDArray[np.float32]
     photo_size: tuple[int, int]
     network_size: tuple[int, int]
+    photo_sha256: str
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ class StoredScores:
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 scores, *sizes = (archive[key] for key in ("scores", "photo_size", "network_size"))
+                photo_sha256 = str(archive["photo_sha256"])
         except FileNotFoundError:
             raise DataError(f"{path} is missing; store the scores of all photos first") from None
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
@@ -82,7 +85,7 @@ class StoredScores:
         if not np.isfinite(scores).all():
             raise DataError(f"{path} holds NaN or infinite scores; store the scores again")
         photo_size, network_size = ((int(size[0]), int(size[1])) for size in sizes)
-        return PhotoScores(scores.astype(np.float32), photo_size, network_size)
+        return PhotoScores(scores.astype(np.float32), photo_size, network_size, photo_sha256)
 
 
 def open_scores(folder: Path) -> StoredScores:
@@ -114,7 +117,7 @@ def store_scores(
     force: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> StoredScores:
-    """Score photos and keep the scores; photos whose scores lie there intact are not scored again.
+    """Score photos and keep the scores; photos unchanged since, with intact scores, are not scored again.
 
     Args:
         samples: the photos; their masks are not read.
@@ -135,13 +138,16 @@ def store_scores(
     stored = _claim(StoredScores(folder, info, model_sha256), force)
     samples = list(samples)
     for done, sample in enumerate(samples, start=1):
-        if not _is_intact(stored, sample.name):
+        photo_sha256 = _photo_sha256(sample.photo)
+        if not _is_intact(stored, sample.name, photo_sha256):
             photo = read_image(sample.photo)
             seen = shrink(photo)
             scores = _compact(score(seen), sample, len(info.label_set))
             sizes = np.array([photo.shape[:2], seen.shape[:2]], dtype=np.int32)
             with atomic_file(stored.path(sample.name), overwrite=True) as file:
-                np.savez(file, scores=scores, photo_size=sizes[0], network_size=sizes[1])
+                np.savez(
+                    file, scores=scores, photo_size=sizes[0], network_size=sizes[1], photo_sha256=np.array(photo_sha256)
+                )
         progress(done, len(samples))
     return stored
 
@@ -195,12 +201,18 @@ def _is_foreign(stored: StoredScores, force: bool) -> bool:
     )
 
 
-def _is_intact(stored: StoredScores, photo: str) -> bool:
+def _photo_sha256(path: Path) -> str:
     try:
-        stored.load(photo)
+        return file_sha256(path)
+    except ModelError as error:
+        raise ImageError(str(error)) from None
+
+
+def _is_intact(stored: StoredScores, photo: str, photo_sha256: str) -> bool:
+    try:
+        return stored.load(photo).photo_sha256 == photo_sha256
     except DataError:
         return False
-    return True
 
 
 def _compact(scores: NDArray[np.floating], sample: Sample, labels: int) -> NDArray[np.float16]:

@@ -14,7 +14,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from deeplab.crf import CRFParams
+from deeplab.crf import CRFSettings
+from deeplab.crf.checks import check_count
 from deeplab.errors import InputError, ModelError
 from deeplab.labels import LabelSet
 from deeplab.preprocessing import Preprocessing
@@ -24,6 +25,7 @@ __all__ = ["DEFAULT_MODEL", "METADATA_KEY", "ModelInfo", "find_model", "shipped_
 DEFAULT_MODEL = "voc-largefov"
 METADATA_KEY = "deeplab"
 _FORMAT = 1
+_COARSEST_STRIDE = 1024  # photos are padded to as much at least
 _FOLDER = Path(__file__).parent
 
 
@@ -36,11 +38,12 @@ class ModelInfo:
         variant: the network's name in ``deeplab.network.variants``, e.g. ``"largefov"``.
         label_set: the classes of its L score maps.
         preprocessing: what its input expects.
-        output_stride: pixels from one score to the next.
-        crf_params: the CRF's weights and standard deviations that suit it, in pixels of photos up to 513 px.
-        crf_iterations: mean-field iterations.
-        crf_normalization: how messages are normalised, as `deeplab.crf.refine` takes it.
+        output_stride: pixels from one score to the next, 1–1024.
+        crf: how the CRF runs that suits it, its standard deviations in pixels of photos up to 513 px.
         card: the model card: training data, recipe, scores, licences; free-form JSON values.
+
+    Raises:
+        InputError: the name or variant is no text, or the output stride is out of range.
     """
 
     name: str
@@ -48,10 +51,14 @@ class ModelInfo:
     label_set: LabelSet
     preprocessing: Preprocessing
     output_stride: int = 8
-    crf_params: CRFParams = field(default_factory=CRFParams)
-    crf_iterations: int = 10
-    crf_normalization: str = "after"
+    crf: CRFSettings = field(default_factory=CRFSettings)
     card: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for key, value in (("name", self.name), ("variant", self.variant)):
+            if not isinstance(value, str):
+                raise InputError(f"{key} is {value!r}; expected text")
+        check_count(self.output_stride, 1, "output_stride", most=_COARSEST_STRIDE)
 
     def to_json(self) -> str:
         """Return the JSON text for the model file's metadata; `from_json` is the way back."""
@@ -63,11 +70,7 @@ class ModelInfo:
                 "label_set": self.label_set.to_dict(),
                 "preprocessing": self.preprocessing.to_dict(),
                 "output_stride": self.output_stride,
-                "crf": {
-                    "params": self.crf_params.to_dict(),
-                    "iterations": self.crf_iterations,
-                    "normalization": self.crf_normalization,
-                },
+                "crf": self.crf.to_dict(),
                 "card": dict(self.card),
             },
             ensure_ascii=False,
@@ -87,19 +90,19 @@ class ModelInfo:
                     f"its metadata has format {fields['format']!r}, this version reads {_FORMAT}; update deeplab-crf"
                 )
             return cls(
-                name=str(fields["name"]),
-                variant=str(fields["variant"]),
+                name=fields["name"],
+                variant=fields["variant"],
                 label_set=LabelSet.from_dict(fields["label_set"]),
                 preprocessing=Preprocessing.from_dict(fields["preprocessing"]),
-                output_stride=int(fields["output_stride"]),
-                crf_params=CRFParams.from_dict(fields["crf"]["params"]),
-                crf_iterations=int(fields["crf"]["iterations"]),
-                crf_normalization=str(fields["crf"]["normalization"]),
+                output_stride=fields["output_stride"],
+                crf=CRFSettings.from_dict(
+                    {key: fields["crf"][key] for key in ("params", "iterations", "normalization")}
+                ),
                 card=dict(fields["card"]),
             )
         except KeyError as error:
             raise ModelError(f"its metadata lacks {error.args[0]!r}; export it again") from None
-        except (InputError, TypeError, ValueError) as error:
+        except (InputError, OverflowError, TypeError, ValueError) as error:
             raise ModelError(f"its metadata is damaged ({error}); export it again") from None
 
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from deeplab.crf import CRFSettings
 from deeplab.errors import InputError
 
 __all__ = ["CardFile", "load_card"]
@@ -16,11 +17,12 @@ class CardFile(NamedTuple):
     """The content of a card file.
 
     Attributes:
-        crf: ``params`` (the fields of `deeplab.crf.CRFParams`), ``iterations`` and ``normalization``, as far as given.
+        crf: from ``params`` (the fields of `deeplab.crf.CRFParams`), ``iterations`` and ``normalization``; what is left
+            out keeps its default.
         card: data, recipe, scores, deviations, licences: free-form.
     """
 
-    crf: dict[str, Any]
+    crf: CRFSettings
     card: dict[str, Any]
 
 
@@ -28,24 +30,22 @@ def load_card(path: Path | None) -> CardFile:
     """Read a card file; None gives an empty one.
 
     Raises:
-        InputError: the file is missing, no YAML, or holds other keys than ``crf`` and ``card``, both mappings.
+        InputError: the file is missing, no YAML, or holds other keys than ``crf`` and ``card``, both mappings, or
+            a CRF setting is unknown or out of range.
     """
     if path is None:
-        return CardFile({}, {})
+        return CardFile(CRFSettings(), {})
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"cannot read card file {path}: {error.strerror}; check the path") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
-    known: dict[str, dict[str, Any]] = {"crf": {}, "card": {}}
-    if not isinstance(content, dict) or not set(content) <= set(known):
+    if not isinstance(content, dict) or not set(content) <= {"crf", "card"}:
         raise InputError(f"{path} must hold the keys crf and card alone")
     if not all(isinstance(value, dict) for value in content.values()):
         raise InputError(f"{path}: crf and card must both be mappings of keys to values")
-    unknown = set(content.get("crf", {})) - {"params", "iterations", "normalization"}
-    if unknown:
-        raise InputError(
-            f"{path}: crf has an unknown key {sorted(unknown)[0]!r}; it takes params, iterations, normalization"
-        )
-    return CardFile(**{**known, **content})
+    try:
+        return CardFile(CRFSettings.from_dict(content.get("crf", {})), content.get("card", {}))
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None

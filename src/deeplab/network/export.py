@@ -11,7 +11,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper
 
-from deeplab.crf import CRFParams
+from deeplab.crf import CRFSettings
 from deeplab.errors import InputError, ModelError
 from deeplab.files import atomic_file, check_output
 from deeplab.models import METADATA_KEY, ModelInfo
@@ -33,7 +33,7 @@ def export_onnx(
     path: Path,
     *,
     name: str,
-    crf: Mapping[str, Any],
+    crf: CRFSettings,
     card: Mapping[str, Any],
     precision: Precision = "float32",
     calibration: Iterable[NDArray[np.uint8]] = (),
@@ -50,8 +50,7 @@ def export_onnx(
         header: its labels and preprocessing.
         path: the file to write, ``….onnx``.
         name: what the model file calls itself.
-        crf: the CRF that suits it: ``params`` (as `CRFParams.from_dict` takes them), ``iterations``, ``normalization``;
-            what is left out keeps its default.
+        crf: how the CRF runs that suits it.
         card: the model card, any JSON values.
         precision: ``"float16"`` stores weights in half the room and computes in float32. ``"int8"`` stores a quarter
             and computes in integers, two to three times as fast; layers on the image and classifiers stay float32.
@@ -76,9 +75,7 @@ def export_onnx(
         label_set=header.label_set,
         preprocessing=header.preprocessing,
         output_stride=1 if model.dense_msc else model.output_stride,
-        crf_params=CRFParams.from_dict(crf.get("params", {})),
-        crf_iterations=crf.get("iterations", 10),
-        crf_normalization=crf.get("normalization", "after"),
+        crf=crf,
         card=card,
     )
     try:

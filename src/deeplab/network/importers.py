@@ -92,7 +92,7 @@ def load_initialisation(
 def decimate(
     tensors: Mapping[str, Tensor], variant: Variant, *, channels: ChannelRule = "even", seed: int = 0
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Thin the fully connected layers out to a variant's kernel and channels (section 3.1 of the paper).
+    """Thin the fully connected layers out to a variant's kernel and channels (section 3.2 of the paper).
 
     Taps are taken at even steps, first and last included: of 7, {0, 2, 4, 6} for a kernel of 4 and {0, 3, 6} for one of
     3. Where channels are too many, every (wide / narrow)-th one is kept, or a seeded random choice; which ones the

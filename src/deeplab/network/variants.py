@@ -1,4 +1,4 @@
-"""The paper's eight networks as one table (section 3 and tables 1 and 2). Needs no PyTorch.
+"""The paper's eight networks as one table (sections 3.1, 3.2 and 4.3, tables 1 and 2). Needs no PyTorch.
 
 A `Variant` holds what tells one network from another; everything else (layers, padding, fields of view, parameters,
 score-map sizes) is derived from it, so that nothing can disagree with the table.
@@ -63,7 +63,7 @@ class Variant:
         pooling: the trunk's pools. ``"plain"``: VGG's own 2x2 pools made dense by the hole algorithm, as the paper
             describes; ``"2x2"``: the same with the padding of the authors' base configuration; ``"3x3"`` and
             ``"3x3+average"``: the authors' 3x3 pools with padding 1, the latter with an average pool behind pool5.
-        msc: multi-scale prediction from the image and pool1 to pool4 (section 3.3 of the paper).
+        msc: multi-scale prediction from the image and pool1 to pool4 (section 4.3 of the paper).
     """
 
     name: str
@@ -171,12 +171,12 @@ def trunk_layers(pooling: Pooling, *, training: bool = False, output_stride: int
             layers.append(Layer(f"conv{stage}_{index}", "conv", width, 3, 1, hole, (hole, hole)))
         layers.append(Layer(f"pool{stage}", "max", widths[-1], kernel, stride, dilation, padding))
     if pooling == "3x3+average":
-        layers.append(Layer("pool5a", "average", 512, 3, 1, 1, (1, 1)))
+        layers.append(Layer("pool5a", "average", CONV_CHANNELS[-1][-1], 3, 1, 1, (1, 1)))
     return atrous(layers, output_stride)
 
 
 def atrous(layers: list[Layer], output_stride: int) -> tuple[Layer, ...]:
-    """The hole algorithm (section 2.1 of the paper): skip subsampling beyond `output_stride`, dilate what follows.
+    """The hole algorithm (section 3.1 of the paper): skip subsampling beyond `output_stride`, dilate what follows.
 
     The result equals the given layers exactly at the subsampled positions.
 

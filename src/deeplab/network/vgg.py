@@ -1,4 +1,4 @@
-"""The atrous VGG-16 with its classifier and, for the MSc networks, multi-scale prediction (sections 2.1, 3.1, 3.3)."""
+"""The atrous VGG-16 with its classifier and, for the MSc networks, multi-scale prediction (sections 3.1, 3.2, 4.3)."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class DeepLab(nn.Module):
 
 
 class MultiScaleBranch(nn.Module):
-    """Scores from one map (section 3.3): 3x3 and 1x1 convolutions to 128 channels, then a 1x1 classifier."""
+    """Scores from one map (section 4.3): 3x3 and 1x1 convolutions to 128 channels, then a 1x1 classifier."""
 
     def __init__(self, channels: int, classes: int) -> None:
         super().__init__()

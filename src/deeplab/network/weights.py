@@ -69,9 +69,8 @@ class Header:
         """
         content = json.loads(text)
         variant = find_variant(str(content["variant"]))
-        width = content.get("fc_channels", variant.fc_channels)  # not in the earliest headers
         return cls(
-            variant=replace(variant, pooling=content["pooling"], fc_channels=width),
+            variant=replace(variant, pooling=content["pooling"], fc_channels=content["fc_channels"]),
             label_set=LabelSet.from_dict(content["label_set"]),
             preprocessing=Preprocessing.from_dict(content["preprocessing"]),
             initialisation=content["initialisation"],

@@ -1,8 +1,8 @@
 """The state of a run on disk: written whole or not at all, so that a kill at any moment loses minutes, not the run.
 
 A state is a safetensors file: the model's tensors as ``model.<name>``, the optimizer's as ``optimizer.<index>.<key>``,
-and under the metadata key ``state`` the position, the recipe and the validation figures so far. Random numbers need no
-saving: each iteration draws its own from the seed and its number.
+and under the metadata key ``state`` the position and the header of the checkpoint to be, with the validation figures so
+far. Random numbers need no saving: each iteration draws its own from the seed and its number.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from deeplab.errors import ModelError
+from deeplab.errors import DeepLabError, ModelError
 from deeplab.files import atomic_file
-from deeplab.network.weights import read_safetensors
+from deeplab.network.weights import Header, read_safetensors
 
 __all__ = ["Position", "State", "load_state", "restore_model", "restore_optimizer", "save_state"]
 
@@ -48,10 +48,9 @@ def save_state(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     position: Position,
-    recipe: dict[str, Any],
-    progress: dict[str, Any],
+    header: Header,
 ) -> None:
-    """Write weights, the optimizer's history, position, recipe and progress, replacing the file before it.
+    """Write weights, the optimizer's history, position and header, replacing the file before it.
 
     Raises:
         OutputError: the file cannot be written; the one before it is left as it was.
@@ -60,23 +59,35 @@ def save_state(
     for index, state in optimizer.state_dict()["state"].items():
         for key, value in state.items():
             tensors[f"optimizer.{index}.{key}"] = torch.as_tensor(value).contiguous()
-    header = {"position": list(position), "recipe": recipe, "progress": progress}
+    content = {"position": list(position), "header": header.to_json()}
     with atomic_file(path, overwrite=True) as file:
-        file.write(save(tensors, metadata={"state": json.dumps(header)}))
+        file.write(save(tensors, metadata={"state": json.dumps(content)}))
 
 
-def load_state(path: Path, recipe: dict[str, Any]) -> State:
+def load_state(path: Path, header: Header) -> State:
     """Read what `save_state` wrote.
 
+    Args:
+        path: the file.
+        header: of the run that goes on; its progress does not matter.
+
     Raises:
-        ModelError: the file is damaged, or belongs to another recipe.
+        ModelError: the file is damaged, or belongs to a run with another recipe, other weights or other classes.
     """
     tensors, metadata = read_safetensors(path)
-    header = json.loads(metadata.get("state", "{}"))
-    if header.get("recipe") != json.loads(json.dumps(recipe)):
-        raise ModelError(f"{path} belongs to a run with another recipe; give a fresh --output folder, or that recipe")
-    stage, iteration = header["position"]
-    return State(Position(stage, iteration), header.get("progress", {}), tensors)
+    try:
+        content = json.loads(metadata["state"])
+        found, (stage, iteration) = Header.from_json(content["header"]), content["position"]
+    except (DeepLabError, KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{path} is no state of a training ({error}); give a fresh --output folder") from None
+    header = Header.from_json(header.to_json())  # tuples become lists, as in the file
+    names = {"recipe": "recipe", "initialisation": "--weights", "preprocessing": "--weights", "label_set": "label set"}
+    for part, what in names.items():
+        if getattr(found, part) != getattr(header, part):
+            raise ModelError(
+                f"{path} belongs to a run with another {what}; give a fresh --output folder, or that run's {what}"
+            )
+    return State(Position(stage, iteration), found.progress, tensors)
 
 
 def restore_model(model: nn.Module, tensors: dict[str, Tensor]) -> None:

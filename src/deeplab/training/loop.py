@@ -76,7 +76,7 @@ class Run:
 def train(
     recipe: Recipe, data: Path, weights: Initialisation, output: Path, say: Say = print, show: Show | None = None
 ) -> Path:
-    """Train a network (section 4.1 of the paper), or go on with a run that was stopped.
+    """Train a network (section 5 of the paper), or go on with a run that was stopped.
 
     A run that is killed at any moment and started again ends in the same weights, bit for bit, on the same machine with
     the same number of threads. What it had logged since its last saved state is then logged again.
@@ -96,7 +96,8 @@ def train(
 
     Raises:
         DataError, ImageError: photos or masks are missing or wrong.
-        ModelError: weights do not fit, the folder belongs to a run with another recipe, or the loss is not finite.
+        ModelError: weights do not fit, the folder belongs to a run with another recipe, weights or classes, or the loss
+            is not finite.
         OutputError: the folder cannot be written.
     """
     samples = [sample for source in recipe.data for sample in _read(source, data)]
@@ -123,7 +124,7 @@ def train(
     names = [stage.name for stage in stages]
     position, tensors = Position(names[0], 0), dict[str, Tensor]()
     if run.state_path.is_file():
-        position, progress, tensors = load_state(run.state_path, recipe.to_dict())
+        position, progress, tensors = load_state(run.state_path, header)
         restore_model(model, tensors)
         header.progress.update(progress)
         say(f"resuming {position.stage} at iteration {position.iteration}")
@@ -135,9 +136,9 @@ def train(
         _run_stage(run, stage, optimizer, position.iteration if resumed else 0)
     header.progress["iterations"] = recipe.solver.iterations
     result = output / f"{recipe.name}.safetensors"
-    save_checkpoint(result, model, header)
-    for leftover in output.glob("warm_up_*"):
+    for leftover in output.glob("warm_up_*"):  # before the result, which may be called so
         leftover.unlink()
+    save_checkpoint(result, model, header)
     return result
 
 
@@ -183,7 +184,7 @@ def _run_stage(run: Run, stage: Stage, optimizer: torch.optim.Optimizer, first: 
 
     def save(done: int) -> float:
         position = Position(stage.name, done)
-        save_state(run.state_path, run.model, optimizer, position, run.recipe.to_dict(), run.header.progress)
+        save_state(run.state_path, run.model, optimizer, position, run.header)
         return time.monotonic()
 
     if first == solver.iterations:

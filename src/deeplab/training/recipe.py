@@ -43,7 +43,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Solver:
-    """How weights move. The defaults are the authors' settings (section 4.1 of the paper and their solver files).
+    """How weights move. The defaults are the authors' settings (section 5 of the paper and their solver files).
 
     Attributes:
         iterations: number of updates.
@@ -97,13 +97,17 @@ class WarmUp:
     solver: Solver
     crops_per_photo: int = 1
 
+    def __post_init__(self) -> None:
+        if self.crops_per_photo < 1:
+            raise InputError(f"crops_per_photo must be at least 1, got {self.crops_per_photo}")
+
 
 @dataclass(frozen=True)
 class Recipe:
     """A training run, whole.
 
     Attributes:
-        name: of the run and of the model it makes.
+        name: of the run and of the model it makes; it becomes a file's name.
         variant: a name in `deeplab.network.variants.VARIANTS`.
         data: the training photos, all alike in their label set.
         validation: photos scored without CRF while training, or None.
@@ -111,9 +115,11 @@ class Recipe:
         solver: the main stage.
         warm_up: the stage before it, or None.
         pooling: ``"caffe"``, the authors' configuration of the variant, or ``"paper"``, plain VGG pools.
+        channels: which channels of a source's wider fc6 and fc7 are kept: ``"even"``, every (wide / narrow)-th, or
+            ``"random"``, drawn with `seed`. The paper does not say which ones its authors kept.
         crop_px: side of the training crops, 8n + 1 (306 for the base network).
         precision: ``"bf16"`` (autocast; weights stay float32) or ``"fp32"``.
-        seed: of initialisation, order, crops and dropout.
+        seed: of initialisation, channels drawn, order, crops and dropout.
     """
 
     name: str
@@ -124,11 +130,16 @@ class Recipe:
     validation: Source | None = None
     validate_every: int = 0
     pooling: Literal["caffe", "paper"] = "caffe"
+    channels: Literal["even", "random"] = "even"
     crop_px: int = 321
     precision: Literal["bf16", "fp32"] = "bf16"
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if Path(self.name).name != self.name or self.name in ("", "..", "state"):
+            raise InputError(f"name must be a file's name without a folder, and not 'state', got {self.name!r}")
+        if self.validate_every < 0:
+            raise InputError(f"validate_every must be 0 (the end of a stage only) or more, got {self.validate_every}")
         if not self.data:
             raise InputError("a recipe needs at least one source of data")
         cells = math.ceil(self.crop_px / SCORE_STRIDE)
