@@ -89,7 +89,7 @@ def segment(
                 if isinstance(job, DeepLabError):
                     raise job
                 shares = job.run(segmenter, crf=crf, overwrite=force).shares()
-                classes = ", ".join(f"{name} {100 * share:.1f} %" for name, share in shares.items())
+                classes = ", ".join(f"{name} {_percent(share)}" for name, share in shares.items())
                 out.result(f"{job.photo} → {', '.join(map(str, job.outputs))}: {classes}")
             except DeepLabError as error:
                 failed = True
@@ -97,6 +97,10 @@ def segment(
             out.show("segmenting", done, len(plan), "")
     if failed:
         raise typer.Exit(1)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %" if share >= 0.0005 else "<0.1 %"
 
 
 def _make_folder(folder: Path) -> None:
