@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from itertools import pairwise
@@ -13,6 +14,9 @@ import pytest
 from numpy.typing import NDArray
 
 from deeplab import cli
+
+# For PyTorch: threads that wait for one another are slow on tiny networks, and slower on a busy machine.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 MakeModel = Callable[..., Path]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -15,15 +15,6 @@ from deeplab.network.variants import CONV_CHANNELS, VARIANTS, Variant
 from deeplab.network.vgg import DeepLab
 
 FC_CHANNELS = 8
-
-
-@pytest.fixture(autouse=True, scope="session")
-def one_thread() -> Iterator[None]:
-    """Threads that wait for one another are slow on tiny networks, and slower on a busy machine."""
-    usual = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(usual)
 
 
 @pytest.fixture

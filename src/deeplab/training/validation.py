@@ -11,6 +11,7 @@ from deeplab.data.samples import Sample, load_sample
 from deeplab.evaluation.confusion import Confusion
 from deeplab.network.vgg import DeepLab
 from deeplab.preprocessing import Preprocessing, pad_to_grid
+from deeplab.scores import upsample_scores
 
 __all__ = ["validate"]
 
@@ -36,7 +37,7 @@ def validate(
         pixels = torch.from_numpy(pad_to_grid(preprocessing.apply(image)))
         with torch.no_grad(), torch.autocast("cpu", precision, enabled=precision != torch.float32):
             scores = model.aligned(pixels.contiguous(memory_format=torch.channels_last)).float()
-        full = torch.nn.functional.interpolate(scores, pixels.shape[-2:], mode="bilinear", align_corners=True)
-        predicted = full[0, :, : labels.shape[0], : labels.shape[1]].argmax(0).numpy().astype(np.uint8)
+        stride = 1 if model.dense_msc else model.output_stride
+        predicted = upsample_scores(scores[0].numpy(), labels.shape, stride=stride).argmax(axis=0).astype(np.uint8)
         confusion += Confusion.of(labels, predicted, sample.label_set)
     return confusion
