@@ -1,0 +1,54 @@
+"""The ``deeplab`` command. Each command is a few lines over functions elsewhere, imported when it runs."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from typing import Annotated
+
+import typer
+
+from deeplab.cli.evaluate import evaluate
+from deeplab.cli.listings import models, variants
+from deeplab.cli.segment import segment
+from deeplab.cli.train import export, train
+from deeplab.errors import DeepLabError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="Segment photos along their edges: DeepLab's network and fully connected CRF.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+for command in (segment, variants, models, evaluate, train, export):
+    app.command()(command)
+
+
+def main() -> None:
+    """Run the command line; an expected error becomes one line on stderr and exit status 1."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # about a photo's metadata; what matters raises
+    try:
+        app()
+    except DeepLabError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from deeplab import __version__
+
+        print(f"deeplab {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Take the options that stand before any command."""

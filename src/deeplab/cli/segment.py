@@ -1,0 +1,64 @@
+"""``deeplab segment``: photos in, label maps out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deeplab.cli.options import ModelOption, ThreadsOption
+from deeplab.errors import DeepLabError, OutputError
+from deeplab.progress import reporter
+
+__all__ = ["segment"]
+
+
+def segment(
+    photos: Annotated[list[str], typer.Argument(metavar="PHOTO…", help="Photos, folders of photos, or globs.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for the results, made if missing.")
+    ] = Path(),
+    model: ModelOption = None,
+    crf: Annotated[bool, typer.Option(help="Refine by the fully connected CRF.")] = True,
+    overlay: Annotated[bool, typer.Option(help="Also write the photo tinted by class.")] = True,
+    force: Annotated[bool, typer.Option("--force", help="Replace existing results.")] = False,
+    threads: ThreadsOption = None,
+) -> None:
+    """Segment photos: write NAME.png (labels) and NAME_overlay.jpg, and print the classes found.
+
+    Results go to the current folder, or to the one that -o names. An earlier result is replaced with --force only, a
+    photo never. A photo that fails is reported and the others go on; the exit status is then 1.
+    """
+    from deeplab.batch import find_photos, plan_jobs
+    from deeplab.segment import Segmenter
+
+    _make_folder(output)
+    plan = plan_jobs(find_photos(photos), output, overlay=overlay, overwrite=force)
+    segmenter = Segmenter.from_pretrained(model, threads=threads)
+    failed = False
+    with reporter() as out:
+        for done, job in enumerate(plan, start=1):
+            try:
+                if isinstance(job, DeepLabError):
+                    raise job
+                shares = job.run(segmenter, crf=crf, overwrite=force).shares()
+                classes = ", ".join(f"{name} {_percent(share)}" for name, share in shares.items())
+                out.result(f"{job.photo} → {', '.join(map(str, job.outputs))}: {classes}")
+            except DeepLabError as error:
+                failed = True
+                out.say(f"error: {error}")
+            out.show("segmenting", done, len(plan), "")
+    if failed:
+        raise typer.Exit(1)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %" if share >= 0.0005 else "<0.1 %"
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make folder {folder}: {error.strerror}; choose another with -o") from error

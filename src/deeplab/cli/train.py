@@ -1,0 +1,89 @@
+"""``deeplab train`` and ``deeplab export``: from a recipe to a model file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deeplab.cli.options import ThreadsOption, extra
+from deeplab.errors import DeepLabError, InputError
+from deeplab.progress import reporter
+
+__all__ = ["export", "train"]
+
+
+def train(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe, e.g. recipes/voc-largefov.yaml.")],
+    data: Annotated[Path, typer.Option(metavar="DIR", help="The folder that the recipe's paths start from.")],
+    weights: Annotated[
+        Path, typer.Option(metavar="FILE", help="VGG-16 to start from: .npz, .pth, .safetensors or .caffemodel.")
+    ],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="DIR", help="The run's folder; runs/NAME if not given.")
+    ] = None,
+    threads: ThreadsOption = None,
+) -> None:
+    """Train a network as a recipe says. A run that was stopped or killed goes on when started again."""
+    with extra("train"):
+        import torch
+
+        from deeplab.network.importers import load_initialisation
+        from deeplab.training.loop import train as run
+        from deeplab.training.recipe import load_recipe
+    plan = load_recipe(recipe)
+    start = load_initialisation(weights, plan.network, channels=plan.channels, seed=plan.seed)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    with reporter() as out:
+        checkpoint = run(plan, data, start, output or Path("runs", plan.name), out.say, out.show)
+        out.result(f"{checkpoint}: trained; `deeplab export {checkpoint}` makes a model file of it")
+
+
+def export(
+    checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="A trained network, .safetensors.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="The model file; NAME.onnx if not given.")
+    ] = None,
+    int8: Annotated[bool, typer.Option("--int8", help="Integer arithmetic: a quarter of the size, faster.")] = False,
+    float16: Annotated[bool, typer.Option("--float16", help="Half the size; computes in float32.")] = False,
+    calibration: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="A folder of photos that int8 takes its ranges from.")
+    ] = None,
+    photos: Annotated[int, typer.Option(min=1, help="Use so many of these photos, evenly spaced.")] = 100,
+    card: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="YAML with the keys crf and card: what the file says of itself.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the model file.")] = False,
+) -> None:
+    """Make one self-contained model file of a checkpoint, for `deeplab segment --model`."""
+    with extra("train"):
+        from deeplab.network.cards import load_card
+        from deeplab.network.export import Precision, export_onnx
+        from deeplab.network.weights import load_checkpoint
+    from deeplab.batch import find_photos
+    from deeplab.images import read_image
+    from deeplab.segment import shrink_for_network
+
+    if int8 and float16:
+        raise InputError("--int8 and --float16 exclude each other; give one")
+    if int8 != (calibration is not None):
+        raise InputError("int8 needs photos to calibrate on, and nothing else does: give --int8 --calibration DIR")
+    model, header = load_checkpoint(checkpoint)
+    target = output or Path(f"{checkpoint.stem}.onnx")
+    said = load_card(card)
+    found = [] if calibration is None else [_existing(photo) for photo in find_photos([str(calibration)])]
+    chosen = [found[i * len(found) // photos] for i in range(photos)] if len(found) > photos else found
+    precision: Precision = "int8" if int8 else "float16" if float16 else "float32"
+    with reporter() as out:
+        export_onnx(
+            model, header, target, name=target.stem, crf=said.crf, card=said.card, precision=precision,
+            calibration=(shrink_for_network(read_image(photo)) for photo in chosen), overwrite=force, say=out.say,
+        )  # fmt: skip
+
+
+def _existing(photo: Path | DeepLabError) -> Path:
+    if isinstance(photo, DeepLabError):
+        raise photo
+    return photo
