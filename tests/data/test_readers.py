@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from deeplab.data.readers import READERS, read_samples
 from deeplab.data.samples import Sample, load_mask, load_sample
@@ -16,25 +16,10 @@ from deeplab.labels import CAMVID, VOC, LabelSet
 DATA = os.environ.get("DEEPLAB_DATA")
 
 
-def write_photo(path: Path, size: tuple[int, int] = (6, 8)) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.full((*size, 3), 90, np.uint8)).save(path)
-
-
-def write_mask(path: Path, label: int = 1, size: tuple[int, int] = (6, 8)) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.full(size, label, np.uint8)).save(path)
-
-
-def write_pair(photo: Path, mask: Path, label: int = 1) -> None:
-    write_photo(photo)
-    write_mask(mask, label)
-
-
 @pytest.fixture
-def voc(tmp_path: Path) -> Path:
+def voc(write: Any, tmp_path: Path) -> Path:
     for name in ("2007_1", "2007_2", "2007_3"):
-        write_pair(tmp_path / f"JPEGImages/{name}.jpg", tmp_path / f"SegmentationClass/{name}.png")
+        write.pair(tmp_path / f"JPEGImages/{name}.jpg", tmp_path / f"SegmentationClass/{name}.png")
     lists = tmp_path / "ImageSets" / "Segmentation"
     lists.mkdir(parents=True)
     (lists / "train.txt").write_text("2007_3\n2007_1\n")
@@ -56,8 +41,8 @@ def test_an_unknown_split_lists_those_found(voc: Path) -> None:
         read_samples("voc", voc, "trainval")
 
 
-def test_deeplabs_lists_of_photos_and_masks_are_read(voc: Path) -> None:
-    write_mask(voc / "SegmentationClassAug" / "2007_2.png", label=7)
+def test_deeplabs_lists_of_photos_and_masks_are_read(write: Any, voc: Path) -> None:
+    write.mask(voc / "SegmentationClassAug" / "2007_2.png", 7)
     (voc / "ImageSets" / "Segmentation" / "aug.txt").write_text(
         "/JPEGImages/2007_2.jpg /SegmentationClassAug/2007_2.png\n2007_1\n"
     )
@@ -96,9 +81,9 @@ def test_missing_files_are_named_and_counted(voc: Path) -> None:
         read_samples("voc", voc, "train")
 
 
-def test_camvid_has_a_folder_a_split_and_void_11(tmp_path: Path) -> None:
-    write_pair(tmp_path / "train" / "b.png", tmp_path / "trainannot" / "b.png", label=11)
-    write_pair(tmp_path / "train" / "a.jpg", tmp_path / "trainannot" / "a.png", label=10)
+def test_camvid_has_a_folder_a_split_and_void_11(write: Any, tmp_path: Path) -> None:
+    write.pair(tmp_path / "train" / "b.png", tmp_path / "trainannot" / "b.png", 11)
+    write.pair(tmp_path / "train" / "a.jpg", tmp_path / "trainannot" / "a.png", 10)
     samples = read_samples("camvid", tmp_path, "train")
     assert [sample.name for sample in samples] == ["a", "b"]
     assert samples[0].label_set is CAMVID
@@ -107,9 +92,9 @@ def test_camvid_has_a_folder_a_split_and_void_11(tmp_path: Path) -> None:
         read_samples("camvid", tmp_path, "training")
 
 
-def test_a_folder_of_ones_own_classes(tmp_path: Path) -> None:
+def test_a_folder_of_ones_own_classes(write: Any, tmp_path: Path) -> None:
     root = tmp_path / "leaves"
-    write_pair(root / "images" / "x.JPG", root / "masks" / "x.png", label=2)
+    write.pair(root / "images" / "x.JPG", root / "masks" / "x.png", 2)
     assert read_samples("folder", root, "all")[0].label_set is VOC
     (root / "classes.txt").write_text("soil\nleaf\nrust\n")
     (sample,) = read_samples("folder", root, "all")
@@ -118,16 +103,16 @@ def test_a_folder_of_ones_own_classes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["soil\nsoil\n", "", "soil\n\nleaf\n"])
-def test_bad_names_files_are_errors(tmp_path: Path, content: str) -> None:
-    write_pair(tmp_path / "images" / "x.jpg", tmp_path / "masks" / "x.png")
+def test_bad_names_files_are_errors(write: Any, tmp_path: Path, content: str) -> None:
+    write.pair(tmp_path / "images" / "x.jpg", tmp_path / "masks" / "x.png")
     (tmp_path / "classes.txt").write_text(content)
     with pytest.raises(DataError, match=r"classes\.txt: .*give one class name a line"):
         read_samples("folder", tmp_path, "all")
 
 
-def test_a_folder_may_have_splits_that_share_its_classes(tmp_path: Path) -> None:
+def test_a_folder_may_have_splits_that_share_its_classes(write: Any, tmp_path: Path) -> None:
     for split, name in (("train", "x"), ("val", "y")):
-        write_pair(tmp_path / split / "images" / f"{name}.jpg", tmp_path / split / "masks" / f"{name}.png")
+        write.pair(tmp_path / split / "images" / f"{name}.jpg", tmp_path / split / "masks" / f"{name}.png")
     (tmp_path / "classes.txt").write_text("soil\nleaf\n")
     (train,), (val,) = (read_samples("folder", tmp_path, split) for split in ("train", "val"))
     assert (train.name, val.name, train.label_set.names) == ("x", "y", ("soil", "leaf"))
@@ -138,16 +123,16 @@ def test_a_folder_may_have_splits_that_share_its_classes(tmp_path: Path) -> None
         read_samples("folder", tmp_path, "all")
 
 
-def test_no_two_photos_have_one_name(tmp_path: Path) -> None:
-    write_pair(tmp_path / "images" / "x.jpg", tmp_path / "masks" / "x.png")
-    write_photo(tmp_path / "images" / "x.png")
+def test_no_two_photos_have_one_name(write: Any, tmp_path: Path) -> None:
+    write.pair(tmp_path / "images" / "x.jpg", tmp_path / "masks" / "x.png")
+    write.photo(tmp_path / "images" / "x.png")
     with pytest.raises(DataError, match=r"x\.png and x\.jpg share one name"):
         read_samples("folder", tmp_path, "all")
 
 
-def test_msrc_becomes_voc(tmp_path: Path) -> None:
+def test_msrc_becomes_voc(write: Any, tmp_path: Path) -> None:
     for name, label in (("cow", 3), ("face", 10), ("grass", 1), ("cat", 19), ("void", 255)):
-        write_pair(tmp_path / "images" / f"{name}.jpg", tmp_path / "labels" / f"{name}.png", label)
+        write.pair(tmp_path / "images" / f"{name}.jpg", tmp_path / "labels" / f"{name}.png", label)
     found = {sample.name: VOC.names[load_mask(sample)[0, 0]] for sample in read_samples("msrc", tmp_path, "all")}
     assert found == {"cow": "cow", "face": "person", "cat": "cat"}
     with pytest.raises(DataError, match="has no splits: ask for split 'all', not 'val'"):
@@ -167,14 +152,14 @@ def test_an_empty_folder_is_an_error_for_every_reader(tmp_path: Path, reader: st
         read_samples(reader, tmp_path, "all")
 
 
-def sample_in(folder: Path, label_set: LabelSet = VOC) -> Sample:
-    write_pair(folder / "x.jpg", folder / "x.png")
+def sample_in(write: Any, folder: Path, label_set: LabelSet = VOC) -> Sample:
+    write.pair(folder / "x.jpg", folder / "x.png")
     return Sample("x", folder / "x.jpg", folder / "x.png", label_set)
 
 
-def test_colour_coded_masks_are_named(tmp_path: Path) -> None:
-    sample = sample_in(tmp_path)
-    write_photo(sample.mask)
+def test_colour_coded_masks_are_named(write: Any, tmp_path: Path) -> None:
+    sample = sample_in(write, tmp_path)
+    write.photo(sample.mask)
     with pytest.raises(DataError, match=r"x\.png has mode RGB; .* masks of 'voc' hold labels 0–20, and 255 for void"):
         load_sample(sample)
 
@@ -184,29 +169,31 @@ def test_colour_coded_masks_are_named(tmp_path: Path) -> None:
     [(VOC, 21, "map its values to these"), (VOC, 254, "if 254 means void, map it to 255"),
      (CAMVID, 255, "if 255 means void, map it to 11")],
 )  # fmt: skip
-def test_labels_beyond_the_classes_are_named(tmp_path: Path, label_set: LabelSet, label: int, hint: str) -> None:
-    sample = sample_in(tmp_path, label_set)
-    write_mask(sample.mask, label)
+def test_labels_beyond_the_classes_are_named(
+    write: Any, tmp_path: Path, label_set: LabelSet, label: int, hint: str
+) -> None:
+    sample = sample_in(write, tmp_path, label_set)
+    write.mask(sample.mask, label)
     with pytest.raises(DataError, match=f"holds label {label}, but .*{hint}"):
         load_sample(sample)
 
 
-def test_a_mask_of_another_size_is_named(tmp_path: Path) -> None:
-    sample = sample_in(tmp_path)
-    write_mask(sample.mask, size=(8, 6))
+def test_a_mask_of_another_size_is_named(write: Any, tmp_path: Path) -> None:
+    sample = sample_in(write, tmp_path)
+    write.mask(sample.mask, size=(8, 6))
     with pytest.raises(DataError, match=r"the mask is 6x8 px but photo .* is 8x6"):
         load_sample(sample)
 
 
-def test_a_damaged_photo_is_named(tmp_path: Path) -> None:
-    sample = sample_in(tmp_path)
+def test_a_damaged_photo_is_named(write: Any, tmp_path: Path) -> None:
+    sample = sample_in(write, tmp_path)
     sample.photo.write_bytes(sample.photo.read_bytes()[:100])
     with pytest.raises(ImageError, match=r"x\.jpg"):
         load_sample(sample)
 
 
-def test_a_palette_mask_is_read_by_index(tmp_path: Path) -> None:
-    sample = sample_in(tmp_path)
+def test_a_palette_mask_is_read_by_index(write: Any, tmp_path: Path) -> None:
+    sample = sample_in(write, tmp_path)
     labels = np.arange(48, dtype=np.uint8).reshape(6, 8) % 21
     labels[0, 0] = 255
     write_label_map(sample.mask, labels, VOC, overwrite=True)

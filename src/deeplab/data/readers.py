@@ -1,146 +1,141 @@
-"""Readers: a folder on disk → its labelled photos. One function a layout, all with the same signature."""
+"""Readers: a folder on disk → its labelled photos. One table of layouts, each a reader and a way to find its splits."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import NamedTuple
 
-from deeplab.data.samples import Sample, load_mask, pair_files
-from deeplab.errors import DataError, InputError
-from deeplab.images import PHOTO_SUFFIXES
-from deeplab.labels import CAMVID, VOC, LabelSet
+from deeplab.data.cityscapes import cityscapes_splits, read_cityscapes
+from deeplab.data.coco import coco_splits, read_coco
+from deeplab.data.cvat import cvat_splits, read_cvat
+from deeplab.data.folders import camvid_splits, folder_splits, list_splits, read_camvid, read_folder, read_list
+from deeplab.data.msrc import msrc_splits, read_msrc, read_msrc21
+from deeplab.data.names import NAMES_FILE, read_names
+from deeplab.data.samples import Listing, Sample
+from deeplab.data.voc import read_sbd, read_voc, sbd_splits, voc_splits
+from deeplab.errors import DataError
 
-__all__ = ["READERS", "read_samples"]
+__all__ = ["READERS", "Layout", "find_splits", "guess_layout", "list_samples", "names_file", "read_samples"]
 
 
-def read_voc(root: Path, split: str) -> tuple[Sample, ...]:
-    """VOC development kit: ``ImageSets/Segmentation/<split>.txt``, ``JPEGImages/``, ``SegmentationClass/``.
+class Layout(NamedTuple):
+    """One way to lay out labelled photos.
 
-    A line of the list is a photo's name, or, as in DeepLab's own lists, the paths of photo and mask below the root.
+    Attributes:
+        title: what it is called in a message.
+        read: takes the data set's folder and a split, and lists its photos; raises DataError without such a split.
+        splits: takes a folder and returns the splits found there; none where it has another layout.
     """
-    listing = root / "ImageSets" / "Segmentation" / f"{split}.txt"
-    if not listing.is_file():
-        found = sorted(path.stem for path in listing.parent.glob("*.txt"))
-        raise DataError(f"{listing} is missing; splits found there: {', '.join(found) or 'none'}")
-    try:
-        lines = listing.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError:
-        raise DataError(f"{listing} is no UTF-8 text; save it as UTF-8, one photo a line") from None
-    pairs = [_voc_pair(root, listing, line) for line in lines if line.strip()]
-    names = [photo.stem for photo, _ in pairs]
-    if twice := [name for name, count in Counter(names).items() if count > 1]:
-        raise DataError(f"{listing} lists {twice[0]} more than once; list every photo once")
-    files = dict(zip(names, pairs, strict=True))
-    return pair_files(names, lambda name: files[name][0], lambda name: files[name][1], VOC)
+
+    title: str
+    read: Callable[[Path, str], Listing]
+    splits: Callable[[Path], list[str]]
 
 
-def _voc_pair(root: Path, listing: Path, line: str) -> tuple[Path, Path]:
-    match line.split():
-        case [name] if "/" not in name:
-            return root / "JPEGImages" / f"{name}.jpg", root / "SegmentationClass" / f"{name}.png"
-        case [photo, mask] if "/" in photo and "/" in mask:
-            return root / photo.lstrip("/"), root / mask.lstrip("/")
-    raise DataError(
-        f"{listing} has the line {line.strip()!r}; expected a photo's name, such as 2007_000032, or two paths, such as "
-        "/JPEGImages/2007_000032.jpg /SegmentationClass/2007_000032.png"
-    )
-
-
-def read_camvid(root: Path, split: str) -> tuple[Sample, ...]:
-    """CamVid in SegNet's layout: ``<split>/`` with photos, ``<split>annot/`` with masks; 11 classes, void 11."""
-    if not (root / split).is_dir():
-        found = sorted(path.name.removesuffix("annot") for path in root.glob("*annot"))
-        raise DataError(f"there is no folder {root / split}; splits found: {', '.join(found) or 'none'}")
-    photos = _photos(root / split)
-    return pair_files(sorted(photos), photos.__getitem__, lambda name: root / f"{split}annot" / f"{name}.png", CAMVID)
-
-
-def read_folder(root: Path, split: str) -> tuple[Sample, ...]:
-    """``images/`` and ``masks/`` with equal names: in ``<split>/``, or, for split ``all``, in the root itself.
-
-    ``classes.txt`` in the root names the classes, one a line, the first of them label 0; void is 255. Without it they
-    are VOC's.
-    """
-    part = root / split
-    if not (part / "images").is_dir():
-        if split != "all":
-            raise DataError(f"there is no folder {part / 'images'}; make it, or ask for split 'all'")
-        part = root
-    photos = _photos(part / "images")
-    return pair_files(sorted(photos), photos.__getitem__, lambda name: part / "masks" / f"{name}.png", _label_set(root))
-
-
-def read_msrc(root: Path, split: str) -> tuple[Sample, ...]:
-    """MSRC-21: ``images/``, ``labels/``; its classes become VOC's, and photos without any of them are left out.
-
-    The split must be ``all``. Faces and bodies become person; classes that VOC does not know become background.
-    """
-    if split != "all":
-        raise DataError(f"{root} has no splits: ask for split 'all', not {split!r}")
-    photos = _photos(root / "images")
-    samples = pair_files(
-        sorted(photos), photos.__getitem__, lambda name: root / "labels" / f"{name}.png", VOC, MSRC_TO_VOC
-    )
-    return tuple(sample for sample in samples if _shows_object(sample))
-
-
-READERS: Mapping[str, Callable[[Path, str], tuple[Sample, ...]]] = MappingProxyType(
-    {"voc": read_voc, "camvid": read_camvid, "folder": read_folder, "msrc": read_msrc}
+READERS: Mapping[str, Layout] = MappingProxyType(
+    {
+        "voc": Layout("VOC development kit", read_voc, voc_splits),
+        "sbd": Layout("SBD", read_sbd, sbd_splits),
+        "camvid": Layout("CamVid in SegNet's layout", read_camvid, camvid_splits),
+        "msrc21": Layout("MSRC-21", read_msrc21, msrc_splits),
+        "msrc": Layout("MSRC-21 as VOC", read_msrc, msrc_splits),
+        "cityscapes": Layout("Cityscapes", read_cityscapes, cityscapes_splits),
+        "coco": Layout("COCO annotations", read_coco, coco_splits),
+        "cvat": Layout("CVAT's Segmentation mask 1.1", read_cvat, cvat_splits),
+        "folder": Layout("images/ and masks/", read_folder, folder_splits),
+        "list": Layout("lists of photo and mask", read_list, list_splits),
+    }
 )
+"""The layouts by the names that recipes and commands call them."""
+
+# Those that look like another one come before it; "msrc" is a choice, not a layout of its own.
+_GUESSES = ("coco", "cvat", "voc", "cityscapes", "camvid", "sbd", "folder", "msrc21", "list")
 
 
-def read_samples(reader: str, root: Path, split: str) -> tuple[Sample, ...]:
+def read_samples(reader: str, root: Path, split: str, *, names: Path | None = None) -> tuple[Sample, ...]:
     """Read the labelled photos of one split.
 
     Args:
         reader: a layout's name in `READERS`.
         root: the data set's own folder.
-        split: which part, e.g. ``train_aug``, ``val``.
+        split: which part, e.g. ``train_aug``, ``val``; ``all`` where there are none.
+        names: a names file (see `deeplab.data.names`); None: ``classes.txt`` in the root where there is one, or else
+            the layout's own classes.
+
+    Returns:
+        The photos in the layout's order, at least one, each with its mask, and no two with the same name. The files
+        exist; they have not been opened.
 
     Raises:
-        DataError: the reader is unknown, or a folder, list or file is missing.
+        DataError: the reader or split is unknown, a folder, list or file is missing or wrong, or there are no photos.
     """
+    listing = list_samples(reader, root, split, names=names)
+    if not listing.samples:
+        raise DataError(f"{listing.source}: the list of photos is empty; check the split's name and its file")
+    if twice := [name for name, count in Counter(s.name for s in listing.samples).items() if count > 1]:
+        raise DataError(f"{listing.source} lists {twice[0]} more than once; list every photo once")
+    missing = [path for sample in listing.samples for path in (sample.photo, sample.mask) if not path.is_file()]
+    if missing:
+        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+        raise DataError(f"{missing[0]} is missing{more}; every photo listed needs its mask")
+    return listing.samples
+
+
+def list_samples(reader: str, root: Path, split: str, *, names: Path | None = None) -> Listing:
+    """List the photos of one split as its folders and lists say, whether or not the files are there.
+
+    Args and Raises are those of `read_samples`; the listing may be empty, name a photo twice, or name missing files.
+    """
+    layout = _layout(reader, root)
+    listing = layout.read(root, split)
+    path = names_file(root, names)
+    if path is None:
+        return listing
+    label_set, relabel = read_names(path, listing.values, by_name=listing.by_name)
+    samples = (replace(sample, label_set=label_set, relabel=relabel) for sample in listing.samples)
+    return replace(listing, samples=tuple(samples))
+
+
+def names_file(root: Path, names: Path | None = None) -> Path | None:
+    """Return the names file that applies: the one given, or the root's own, or none."""
+    own = root / NAMES_FILE
+    return names or (own if own.is_file() else None)
+
+
+def find_splits(reader: str, root: Path) -> list[str]:
+    """Return the splits of a data set, at least one.
+
+    Raises:
+        DataError: the reader is unknown, or there is no such folder, or nothing in its layout.
+    """
+    splits = _layout(reader, root).splits(root)
+    if not splits:
+        raise DataError(f"{root} has no split of layout {reader!r}; see docs/data.md, or try another layout")
+    return splits
+
+
+def guess_layout(root: Path) -> str:
+    """Return the name in `READERS` of the layout that a folder has.
+
+    Raises:
+        DataError: there is no such folder, or it has none of them.
+    """
+    for reader in _GUESSES:
+        if _layout(reader, root).splits(root):
+            return reader
+    raise DataError(
+        f"{root} has no layout known here; expected images/ and masks/, or one of {', '.join(READERS)}: "
+        "see docs/data.md, and name it with --reader"
+    )
+
+
+def _layout(reader: str, root: Path) -> Layout:
     if reader not in READERS:
         raise DataError(f"unknown data layout {reader!r}; choose one of {', '.join(READERS)}")
     if not root.is_dir():
         raise DataError(f"there is no folder {root}; give the data set's folder")
-    return READERS[reader](root, split)
-
-
-# MSRC-21's order of classes, by the VOC class each becomes.
-_MSRC_AS_VOC = (
-    "background", "background", "background", "cow", "horse", "sheep", "background", "background", "aeroplane",
-    "background", "person", "car", "bicycle", "background", "background", "bird", "background", "chair", "background",
-    "cat", "dog", "person", "boat",
-)  # fmt: skip
-MSRC_TO_VOC = bytes(VOC.names.index(name) for name in _MSRC_AS_VOC) + bytes(range(len(_MSRC_AS_VOC), 256))
-
-
-def _shows_object(sample: Sample) -> bool:
-    labels = load_mask(sample)
-    return bool(((labels != 0) & (labels != sample.label_set.void)).any())
-
-
-def _label_set(root: Path) -> LabelSet:
-    listing = root / "classes.txt"
-    if not listing.is_file():
-        return VOC
-    try:
-        return LabelSet("own", tuple(listing.read_text(encoding="utf-8").splitlines()))
-    except (InputError, UnicodeDecodeError) as error:
-        raise DataError(f"{listing}: {error}; give one class name a line") from None
-
-
-def _photos(folder: Path) -> dict[str, Path]:
-    """The photos in a folder by their names without the ending."""
-    if not folder.is_dir():
-        raise DataError(f"there is no folder {folder}; check the layout")
-    photos: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in PHOTO_SUFFIXES:
-            if path.stem in photos:
-                raise DataError(f"{path} and {photos[path.stem].name} share one name; rename one, and its mask")
-            photos[path.stem] = path
-    return photos
+    return READERS[reader]

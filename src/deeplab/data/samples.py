@@ -1,8 +1,8 @@
-"""A labelled photo, wherever it comes from, and how it is loaded."""
+"""A labelled photo, wherever it comes from, how it is loaded, and a layout's list of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +13,10 @@ from deeplab.errors import DataError, ImageError
 from deeplab.images import read_image, read_label_map
 from deeplab.labels import LabelSet
 
-__all__ = ["Sample", "load_mask", "load_sample", "pair_files"]
+__all__ = ["Listing", "ReadMask", "Sample", "load_mask", "load_sample", "unknown_values"]
+
+ReadMask = Callable[[Path], NDArray[np.uint8]]
+"""Takes the path of a mask and returns its stored values, (H, W) uint8; raises ImageError where it cannot."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +26,10 @@ class Sample:
     Attributes:
         name: unique within its set, e.g. VOC's ``2007_000033``.
         photo: path of the photo.
-        mask: path of the label map, of the photo's size.
+        mask: path of the label map, of the photo's size, or of the file that holds it.
         label_set: what the labels mean once loaded.
         relabel: None, or 256 bytes: entry i is the label that stored value i becomes.
+        read: how the mask's file becomes stored values.
     """
 
     name: str
@@ -33,6 +37,26 @@ class Sample:
     mask: Path
     label_set: LabelSet
     relabel: bytes | None = field(default=None, repr=False)
+    read: ReadMask = field(default=read_label_map, repr=False)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What one split of a data set holds by its folders and lists. No photo or mask has been looked for or opened yet.
+
+    Attributes:
+        source: the folder or list that names the photos.
+        samples: in order; a photo that is listed twice is here twice.
+        strays: masks that belong to no photo, where the layout can tell.
+        values: the layout's own names of classes → the values that its masks store for them.
+        by_name: the layout tells classes apart by name; the stored values are this reader's affair.
+    """
+
+    source: Path
+    samples: tuple[Sample, ...]
+    strays: tuple[Path, ...] = ()
+    values: Mapping[str, int] = field(default_factory=dict)
+    by_name: bool = False
 
 
 def load_sample(sample: Sample) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -60,35 +84,22 @@ def load_mask(sample: Sample) -> NDArray[np.uint8]:
     label_set = sample.label_set
     expected = f"masks of {label_set.name!r} hold labels 0–{len(label_set) - 1}, and {label_set.void} for void"
     try:
-        labels = read_label_map(sample.mask)
+        stored = sample.read(sample.mask)
     except ImageError as error:
         raise DataError(f"{error}; {expected}") from None
-    if sample.relabel is not None:
-        labels = np.frombuffer(sample.relabel, dtype=np.uint8)[labels]
-    beyond = np.unique(labels[(labels >= len(label_set)) & (labels != label_set.void)])
-    if beyond.size:
-        void_like = beyond[0] >= 254  # 254 and 255 are often mistaken for one another
+    beyond = unknown_values(sample)[stored]
+    if beyond.any():
+        value = stored[beyond].min()
+        void_like = value >= 254  # 254 and 255 are often mistaken for one another
         raise DataError(
-            f"{sample.mask} holds label {beyond[0]}, but {expected}; "
-            + (f"if {beyond[0]} means void, map it to {label_set.void}" if void_like else "map its values to these")
+            f"{sample.mask} holds label {value}, but {expected}; "
+            + (f"if {value} means void, map it to {label_set.void}" if void_like else "map its values to these")
         )
-    return labels
+    return stored if sample.relabel is None else np.frombuffer(sample.relabel, dtype=np.uint8)[stored]
 
 
-def pair_files(
-    names: Iterable[str], photo_path: Callable[[str], Path], mask_path: Callable[[str], Path], label_set: LabelSet,
-    relabel: bytes | None = None,
-) -> tuple[Sample, ...]:  # fmt: skip
-    """Build the samples called `names`, checking that both files of each exist.
-
-    Raises:
-        DataError: a photo or a mask is missing, or there are no names.
-    """
-    samples = tuple(Sample(name, photo_path(name), mask_path(name), label_set, relabel) for name in names)
-    if not samples:
-        raise DataError("the list of photos is empty; check the split's name and its file")
-    missing = [path for sample in samples for path in (sample.photo, sample.mask) if not path.is_file()]
-    if missing:
-        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
-        raise DataError(f"{missing[0]} is missing{more}; every photo listed needs its mask")
-    return samples
+def unknown_values(sample: Sample) -> NDArray[np.bool_]:
+    """Mark the stored values that are no label of a sample's set and not void, (256,)."""
+    labels = np.arange(256) if sample.relabel is None else np.frombuffer(sample.relabel, dtype=np.uint8)
+    unknown: NDArray[np.bool_] = (labels >= len(sample.label_set)) & (labels != sample.label_set.void)
+    return unknown

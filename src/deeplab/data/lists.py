@@ -1,0 +1,52 @@
+"""Text files that list photos, as they come from any system: with a byte-order mark, Windows line ends, blank lines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from deeplab.errors import DataError
+
+__all__ = ["read_lines", "read_text", "split_pair", "splits_of_lists"]
+
+
+def read_text(path: Path) -> str:
+    """Read a UTF-8 text file, with or without a byte-order mark.
+
+    Raises:
+        DataError: the file is missing, or no UTF-8 text.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise DataError(f"{path} is no UTF-8 text; save it as UTF-8") from None
+
+
+def read_lines(path: Path) -> list[str]:
+    """Return the lines of a list, stripped, without blank ones.
+
+    Raises:
+        DataError: the list is missing (those beside it are named), or no UTF-8 text.
+    """
+    if not path.is_file():
+        found = ", ".join(splits_of_lists(path.parent))
+        raise DataError(f"{path} is missing; splits found there: {found or 'none'}")
+    return [line.strip() for line in read_text(path).splitlines() if line.strip()]
+
+
+def splits_of_lists(folder: Path) -> list[str]:
+    """Return the names of the lists in a folder, without their ending; none where there is no folder."""
+    return sorted(path.stem for path in folder.glob("*.txt"))
+
+
+def split_pair(line: str) -> tuple[str, str] | None:
+    """Return the two paths of a line "image label", parted by a tab or spaces; None for any other line.
+
+    They are below the data set's root, whether or not they begin with a slash; backslashes are slashes.
+    """
+    parts = line.replace("\\", "/").split("\t" if "\t" in line else None)
+    if len(parts) != 2 or not all("/" in part for part in parts):
+        return None
+    photo, mask = (part.strip().lstrip("/") for part in parts)
+    return photo, mask

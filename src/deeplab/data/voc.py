@@ -1,0 +1,110 @@
+"""VOC's development kit, and SBD (Hariharan et al. 2011), which labels more of its photos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deeplab.data.folders import photo_called
+from deeplab.data.lists import read_lines, split_pair, splits_of_lists
+from deeplab.data.samples import Listing, ReadMask, Sample
+from deeplab.errors import DataError, ImageError, InputError
+from deeplab.images import read_label_map
+from deeplab.labels import VOC
+
+__all__ = ["read_sbd", "read_sbd_mask", "read_voc", "sbd_splits", "voc_splits"]
+
+SBD_FOLDERS = ("SBD", "sbd", "benchmark_RELEASE/dataset")
+"""Where SBD may lie below a development kit."""
+
+MERGED = {"train_aug": "train", "trainval_aug": "trainval"}
+"""VOC's split with all that SBD adds → VOC's own split."""
+
+VALUES = {name: label for label, name in enumerate(VOC.names)}
+
+
+def read_voc(root: Path, split: str) -> Listing:
+    """VOC development kit: ``ImageSets/Segmentation/<split>.txt``, ``JPEGImages/``, ``SegmentationClass/``.
+
+    A line of the list is a photo's name, or, as in DeepLab's own lists, the paths of photo and mask below the root.
+    Where SBD lies in the root as ``SBD/``, it labels the photos that VOC does not, and the splits ``train_aug`` and
+    ``trainval_aug`` need no lists: VOC's own, and all that SBD adds apart from VOC's val photos (10,582 and 12,031
+    photos in the full sets; section 5 of the paper).
+    """
+    listing = root / "ImageSets" / "Segmentation" / f"{split}.txt"
+    sbd = next((root / folder for folder in SBD_FOLDERS if (root / folder / "cls").is_dir()), None)
+    if split in MERGED and sbd is not None and not listing.is_file():
+        lines = _merged_names(listing.parent, MERGED[split], sbd)
+    else:
+        lines = read_lines(listing)
+    return Listing(listing, tuple(_sample(root, sbd, listing, line) for line in lines), values=VALUES)
+
+
+def voc_splits(root: Path) -> list[str]:
+    """Return the splits of a folder in VOC's layout."""
+    found = splits_of_lists(root / "ImageSets" / "Segmentation")
+    if any((root / folder / "cls").is_dir() for folder in SBD_FOLDERS):
+        found += [merged for merged, own in MERGED.items() if own in found and merged not in found]
+    return found
+
+
+def read_sbd(root: Path, split: str) -> Listing:
+    """SBD alone: ``<split>.txt``, ``img/``, ``cls/`` with MATLAB files; VOC's classes, no void."""
+    names = read_lines(root / f"{split}.txt")
+    samples = [Sample(n, root / "img" / f"{n}.jpg", root / "cls" / f"{n}.mat", VOC, read=read_sbd_mask) for n in names]
+    return Listing(root / f"{split}.txt", tuple(samples), values=VALUES)
+
+
+def sbd_splits(root: Path) -> list[str]:
+    """Return the splits of a folder in SBD's layout."""
+    return splits_of_lists(root) if (root / "cls").is_dir() and (root / "img").is_dir() else []
+
+
+def read_sbd_mask(path: Path) -> NDArray[np.uint8]:
+    """Read SBD's ``GTcls.Segmentation`` from a MATLAB file: (H, W) uint8 labels. It needs SciPy.
+
+    Raises:
+        InputError: SciPy is not installed.
+        ImageError: the file is missing, damaged, or holds something else.
+    """
+    try:
+        from scipy.io import loadmat  # type: ignore[import-untyped, import-not-found, unused-ignore]
+    except ModuleNotFoundError:
+        raise InputError("reading SBD's .mat files needs SciPy: run pip install scipy") from None
+    if not path.is_file():
+        raise ImageError(f"{path}: no such file; check the spelling")
+    try:
+        labels = np.asarray(loadmat(path, squeeze_me=True, struct_as_record=False)["GTcls"].Segmentation)
+    except Exception as error:  # of any kind on damaged bytes
+        raise ImageError(f"{path} is no mask of SBD ({error}); expected GTcls.Segmentation: copy it again") from error
+    if labels.ndim != 2 or labels.dtype != np.uint8:
+        raise ImageError(f"{path}: GTcls.Segmentation is {labels.shape} {labels.dtype}; expected (H, W) uint8")
+    return labels
+
+
+def _sample(root: Path, sbd: Path | None, listing: Path, line: str) -> Sample:
+    if pair := split_pair(line):
+        return Sample(Path(pair[0]).stem, root / pair[0], root / pair[1], VOC)
+    if len(line.split()) != 1 or "/" in line:
+        raise DataError(
+            f"{listing} has the line {line!r}; expected a photo's name, such as 2007_000032, or two paths, such as "
+            "/JPEGImages/2007_000032.jpg /SegmentationClass/2007_000032.png"
+        )
+    photo, mask = photo_called(root / "JPEGImages", line), root / "SegmentationClass" / f"{line}.png"
+    read: ReadMask = read_label_map
+    if sbd is not None:
+        if not photo.is_file() and (sbd / "img" / f"{line}.jpg").is_file():
+            photo = sbd / "img" / f"{line}.jpg"
+        if not mask.is_file() and (sbd / "cls" / f"{line}.mat").is_file():
+            mask, read = sbd / "cls" / f"{line}.mat", read_sbd_mask
+    return Sample(line, photo, mask, VOC, read=read)
+
+
+def _merged_names(lists: Path, own: str, sbd: Path) -> list[str]:
+    """The names in VOC's list and those of SBD's masks, in order, without VOC's val photos that the list lacks."""
+    listed = [Path(line.split()[0]).stem for line in read_lines(lists / f"{own}.txt")]
+    held_out = {Path(line.split()[0]).stem for line in read_lines(lists / "val.txt")}
+    added = {path.stem for path in (sbd / "cls").glob("*.mat")}
+    return listed + sorted(added - held_out - set(listed))

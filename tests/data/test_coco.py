@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from deeplab.data.readers import READERS, read_samples
+from deeplab.data.samples import load_mask, load_sample
+from deeplab.errors import DataError
+from deeplab.labels import VOC
+
+CATEGORIES = [{"id": 18, "name": "dog"}, {"id": 3, "name": "car"}, {"id": 1, "name": "person"}]
+
+
+# The categories that COCO shares with VOC, with some of their ids, and one that VOC does not know.
+COCO_AS_VOC = [
+    {"id": number, "name": name}
+    for number, name in enumerate(
+        ("person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "bird", "cat", "dog",
+         "horse", "sheep", "cow", "bottle", "chair", "couch", "potted plant", "dining table", "tv"), start=1,
+    )
+]  # fmt: skip
+
+
+def box(left: int, top: int, right: int, bottom: int) -> list[list[int]]:
+    return [[left, top, right, top, right, bottom, left, bottom]]
+
+
+def write_coco(write: Any, root: Path, annotations: list[dict[str, Any]], categories: Any = CATEGORIES) -> None:
+    write.photo(root / "val" / "x.jpg")
+    content = {
+        "images": [{"id": 7, "file_name": "x.jpg", "height": 6, "width": 8}],
+        "categories": categories,
+        "annotations": [{"id": number, "image_id": 7, "iscrowd": 0, **a} for number, a in enumerate(annotations)],
+    }
+    write.text(root / "annotations" / "instances_val.json", json.dumps(content))
+
+
+def drawn(root: Path, names: Path | None = None) -> list[list[int]]:
+    (sample,) = read_samples("coco", root, "val", names=names)
+    labels: list[list[int]] = load_mask(sample).tolist()
+    return labels
+
+
+def test_categories_come_in_the_order_of_their_ids(write: Any, tmp_path: Path) -> None:
+    write_coco(write, tmp_path, [{"category_id": 18, "segmentation": box(0, 0, 8, 2)}])
+    (sample,) = read_samples("coco", tmp_path, "val")
+    assert sample.label_set.names == ("background", "person", "car", "dog")
+    image, labels = load_sample(sample)
+    assert image.shape == (6, 8, 3)
+    assert labels.tolist() == [[3] * 8] * 2 + [[0] * 8] * 4
+
+
+def test_smaller_objects_lie_in_front_and_crowds_are_void_behind(write: Any, tmp_path: Path) -> None:
+    crowd = {"size": [6, 8], "counts": [0, 24, 24]}  # the left half
+    annotations = [
+        {"category_id": 1, "segmentation": box(1, 1, 3, 3)},
+        {"category_id": 3, "segmentation": box(0, 0, 8, 4)},
+        {"category_id": 1, "segmentation": crowd, "iscrowd": 1},
+    ]
+    expected = np.zeros((6, 8), int)
+    expected[:, :4] = 255
+    expected[:4] = 2
+    expected[1:3, 1:3] = 1
+    for order in (annotations, annotations[::-1]):
+        write_coco(write, tmp_path, order)
+        assert drawn(tmp_path) == expected.tolist()
+
+
+def test_the_parts_of_an_object_and_compressed_runs(write: Any, tmp_path: Path) -> None:
+    write_coco(
+        write, tmp_path,
+        [{"category_id": 1, "segmentation": box(0, 0, 1, 1) + box(7, 5, 8, 6)},
+         {"category_id": 3, "segmentation": {"size": [6, 8], "counts": "`01o0"}}],
+    )  # fmt: skip
+    expected = np.zeros((6, 8), int)
+    expected[0, 0] = expected[5, 7] = 1
+    expected.T.flat[16] = 2  # runs 16, 1, 31
+    assert drawn(tmp_path) == expected.tolist()
+
+
+def test_a_names_file_chooses_and_merges_categories(write: Any, tmp_path: Path) -> None:
+    write_coco(
+        write, tmp_path,
+        [{"category_id": 1, "segmentation": box(0, 0, 8, 1)}, {"category_id": 3, "segmentation": box(0, 1, 8, 2)},
+         {"category_id": 18, "segmentation": box(0, 2, 8, 3)}],
+    )  # fmt: skip
+    names = write.text(tmp_path / "names.txt", "background: *\nliving: person, dog\n")
+    assert [row[0] for row in drawn(tmp_path, names)] == [1, 0, 1, 0, 0, 0]
+    write.text(names, "background\ndog\nvoid: car\n")
+    with pytest.raises(DataError, match="holds label 1, but"):
+        drawn(tmp_path, names)
+
+
+def test_the_guides_names_file_makes_voc_of_coco(write: Any, tmp_path: Path) -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+    (block,) = (block for block in guide.split("```")[1::2] if "airplane" in block)
+    names = write.text(tmp_path / "voc.txt", block.strip())
+    objects = [(1, box(0, 0, 8, 1)), (5, box(0, 1, 8, 2)), (8, box(0, 2, 8, 3))]
+    annotations = [{"category_id": category, "segmentation": outline} for category, outline in objects]
+    write_coco(write, tmp_path, annotations, COCO_AS_VOC)
+    (sample,) = read_samples("coco", tmp_path, "val", names=names)
+    assert sample.label_set is VOC
+    assert load_mask(sample)[:, 0].tolist() == [15, 1, 0, 0, 0, 0]  # person, aeroplane, and a truck
+
+
+def test_samples_travel_to_other_processes(write: Any, tmp_path: Path) -> None:
+    write_coco(write, tmp_path, [{"category_id": 3, "segmentation": box(0, 0, 8, 6)}])
+    (sample,) = read_samples("coco", tmp_path, "val")
+    assert load_mask(pickle.loads(pickle.dumps(sample)))[0, 0] == 2
+
+
+def test_splits_and_places_of_photos(write: Any, tmp_path: Path) -> None:
+    write_coco(write, tmp_path, [])
+    write.text(tmp_path / "annotations" / "captions_val.json", "{}")
+    write.text(tmp_path / "annotations" / "own.json", "{}")
+    write.text(tmp_path / "train" / "_annotations.coco.json", "{}")
+    assert READERS["coco"].splits(tmp_path) == ["own", "train", "val"]
+    (tmp_path / "val").rename(tmp_path / "images")
+    assert read_samples("coco", tmp_path, "val")[0].photo == tmp_path / "images" / "x.jpg"
+    with pytest.raises(DataError, match=r"instances_test\.json; splits found: own, train, val"):
+        read_samples("coco", tmp_path, "test")
+    (tmp_path / "images" / "x.jpg").unlink()
+    with pytest.raises(DataError, match=r"x\.jpg is missing"):
+        read_samples("coco", tmp_path, "val")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"images": [], "categories": 3, "annotations": []}', "\xff"])
+def test_files_without_annotations_are_errors(write: Any, tmp_path: Path, content: str) -> None:
+    write.text(tmp_path / "annotations" / "instances_val.json", content.encode("latin-1"))
+    with pytest.raises(DataError, match=r"instances_val\.json is no file of COCO annotations"):
+        read_samples("coco", tmp_path, "val")
+
+
+@pytest.mark.parametrize(
+    ("annotation", "message"),
+    [
+        ({"category_id": 1, "bbox": [0, 0, 3, 3]}, "annotation 0 of x.jpg: it has no segmentation"),
+        ({"category_id": 1, "segmentation": []}, "annotation 0 of x.jpg: it has no outline"),
+        ({"category_id": 1, "segmentation": [[1, 2]]}, "three points or more"),
+    ],
+)
+def test_annotations_that_cannot_be_drawn_are_named_when_wanted(
+    write: Any, tmp_path: Path, annotation: dict[str, Any], message: str
+) -> None:
+    write_coco(write, tmp_path, [annotation])
+    (sample,) = read_samples("coco", tmp_path, "val")
+    with pytest.raises(DataError, match=message):
+        load_mask(sample)
+
+
+def test_an_unlisted_category_is_an_error(write: Any, tmp_path: Path) -> None:
+    write_coco(write, tmp_path, [{"category_id": 2, "segmentation": box(0, 0, 1, 1)}])
+    with pytest.raises(DataError, match="annotation 0 has category 2, which is not listed"):
+        read_samples("coco", tmp_path, "val")
