@@ -26,6 +26,7 @@ __all__ = [
     "PHOTO_SUFFIXES",
     "Photo",
     "is_label_map",
+    "open_image",
     "overlay_image",
     "read_image",
     "read_label_map",
@@ -78,7 +79,7 @@ def read_image(source: Photo) -> NDArray[np.uint8]:
     if isinstance(source, Image.Image):
         return _decode(source, "the PIL image")
     if isinstance(source, str | os.PathLike):
-        with _open(Path(source), tuple(_PHOTO_FORMATS)) as photo:
+        with open_image(Path(source), tuple(_PHOTO_FORMATS)) as photo:
             return _decode(photo, str(source))
     raise InputError(f"expected a path, a PIL image or a NumPy array, got {type(source).__name__}")
 
@@ -92,7 +93,7 @@ def read_label_map(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     Raises:
         ImageError: the file cannot be read, or holds colours or 16-bit values in place of labels.
     """
-    with _open(Path(path), _LABEL_MAP_FORMATS) as image:
+    with open_image(Path(path), _LABEL_MAP_FORMATS) as image:
         if image.mode not in ("P", "L"):
             raise ImageError(
                 f"{path} has mode {image.mode}; a label map holds one 8-bit label per pixel (mode P or L), not colours"
@@ -197,8 +198,8 @@ def _contours(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 
 @contextmanager
-def _open(path: Path, formats: tuple[str, ...]) -> Iterator[Image.Image]:
-    """Open and fully decode an image file; whatever goes wrong is an ImageError."""
+def open_image(path: Path, formats: tuple[str, ...]) -> Iterator[Image.Image]:
+    """Open and fully decode an image file in one of Pillow's `formats`; whatever goes wrong is an ImageError."""
     try:
         if path.is_dir():
             raise ImageError(f"{path} is a folder; give an image file in it")
@@ -245,7 +246,7 @@ def _decode(photo: Image.Image, name: str) -> NDArray[np.uint8]:
         raise ImageError(f"{name}: {error}") from None
     except MemoryError:
         raise
-    except Exception as error:  # as in _open
+    except Exception as error:  # as in open_image
         raise ImageError(f"{name} cannot be decoded ({error}); save it again as JPEG or PNG") from error
 
 

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from deeplab.cli.options import ModelOption, ThreadsOption
-from deeplab.errors import DeepLabError, OutputError
+from deeplab.cli.options import ModelOption, ThreadsOption, make_folder, percent
+from deeplab.errors import DeepLabError
 from deeplab.progress import reporter
 
 __all__ = ["segment"]
@@ -33,7 +33,7 @@ def segment(
     from deeplab.batch import find_photos, plan_jobs
     from deeplab.segment import Segmenter
 
-    _make_folder(output)
+    make_folder(output)
     plan = plan_jobs(find_photos(photos), output, overlay=overlay, overwrite=force)
     segmenter = Segmenter.from_pretrained(model, threads=threads)
     failed = False
@@ -43,7 +43,7 @@ def segment(
                 if isinstance(job, DeepLabError):
                     raise job
                 shares = job.run(segmenter, crf=crf, overwrite=force).shares()
-                classes = ", ".join(f"{name} {_percent(share)}" for name, share in shares.items())
+                classes = ", ".join(f"{name} {percent(share)}" for name, share in shares.items())
                 out.result(f"{job.photo} → {', '.join(map(str, job.outputs))}: {classes}")
             except DeepLabError as error:
                 failed = True
@@ -51,14 +51,3 @@ def segment(
             out.show("segmenting", done, len(plan), "")
     if failed:
         raise typer.Exit(1)
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %" if share >= 0.0005 else "<0.1 %"
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make folder {folder}: {error.strerror}; choose another with -o") from error

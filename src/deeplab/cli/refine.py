@@ -1,0 +1,149 @@
+"""``deeplab refine``: any model's scores or label maps in, sharper label maps out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from deeplab.cli.options import ThreadsOption, make_folder, percent
+from deeplab.crf.params import CRFParams
+from deeplab.errors import DeepLabError, InputError
+from deeplab.progress import reporter
+
+if TYPE_CHECKING:
+    from deeplab.labels import LabelSet
+    from deeplab.refinement import Refinement
+
+__all__ = ["refine"]
+
+DEFAULTS = CRFParams()
+
+
+def refine(
+    photo: Annotated[str, typer.Argument(metavar="PHOTO", help="A photo, a folder of photos, or a glob.")],
+    scores: Annotated[
+        Path,
+        typer.Option(metavar="FILE|DIR", help="Scores (.npy, .npz) or a label map; a folder of them by photo name."),
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FILE|DIR", help="The label map (.png, .npy), or a folder for it.")
+    ] = Path(),
+    key: Annotated[str | None, typer.Option(metavar="NAME", help="Which array of an .npz of several.")] = None,
+    kind: Annotated[
+        str | None, typer.Option(metavar="KIND", help="probabilities, log-probabilities, logits or labels.")
+    ] = None,
+    axes: Annotated[
+        str | None, typer.Option(metavar="ORDER", help="LHW (channels first), HWL, HW; or width first: LWH, WHL, WH.")
+    ] = None,
+    align: Annotated[
+        str | None,
+        typer.Option(metavar="WHERE", help="centres (align_corners=False) or corners (True) of smaller scores."),
+    ] = None,
+    stretch: Annotated[
+        bool, typer.Option("--stretch", help="The model saw the whole photo, squeezed into other proportions.")
+    ] = False,
+    void: Annotated[int | None, typer.Option(help="The value in a label map that means no opinion: 255.")] = None,
+    confidence: Annotated[float, typer.Option(help="How likely a label map is right at a pixel.")] = 0.7,
+    labels: Annotated[
+        str | None, typer.Option(metavar="voc|camvid|FILE", help="Names and colours: names one a line, or JSON.")
+    ] = None,
+    overlay: Annotated[bool, typer.Option("--overlay", help="Also write the photo tinted by label.")] = False,
+    save_probabilities: Annotated[
+        Path | None, typer.Option(metavar="FILE|DIR", help="Also write the refined probabilities (.npy, .npz).")
+    ] = None,
+    bilateral_weight: Annotated[
+        float, typer.Option(help="w1: pull between pixels alike in colour.")
+    ] = DEFAULTS.bilateral_weight,
+    bilateral_xy_std_px: Annotated[
+        float, typer.Option(help="σα: how far it reaches, in pixels.")
+    ] = DEFAULTS.bilateral_xy_std_px,
+    bilateral_rgb_std: Annotated[
+        float, typer.Option(help="σβ: how alike, in levels of 0–255.")
+    ] = DEFAULTS.bilateral_rgb_std,
+    spatial_weight: Annotated[
+        float, typer.Option(help="w2: pull between close pixels of any colour.")
+    ] = DEFAULTS.spatial_weight,
+    spatial_xy_std_px: Annotated[
+        float, typer.Option(help="σγ: how far it reaches, in pixels.")
+    ] = DEFAULTS.spatial_xy_std_px,
+    iterations: Annotated[int, typer.Option(help="Mean field updates.")] = 10,
+    normalization: Annotated[str, typer.Option(metavar="MODE", help="after, symmetric, before or none.")] = "after",
+    force: Annotated[bool, typer.Option("--force", help="Replace existing results.")] = False,
+    threads: ThreadsOption = None,
+) -> None:
+    """Sharpen any model's scores or label map along a photo's edges, by the fully connected CRF.
+
+    What the scores are is found out and shown; options decide where it cannot be. The result, NAME.png in the current
+    folder or what -o names, is a label map of the photo's size. Photos and scores are never replaced, an earlier result
+    with --force only. Where one photo of a folder fails, the others go on; the exit status is then 1.
+    """
+    from deeplab.batch import find_photos
+    from deeplab.crf import CRFSettings
+    from deeplab.refinement import load_scores, refine_scores
+    from deeplab.refinement.jobs import Job, pair_scores, plan_jobs
+
+    params = CRFParams(bilateral_weight, bilateral_xy_std_px, bilateral_rgb_std, spatial_weight, spatial_xy_std_px)
+    crf = CRFSettings(params, iterations, normalization)
+    label_set = None if labels is None else _label_set(labels)
+    if void is None and label_set is not None and label_set.void != 255:  # masks of 0 and 255 keep their meaning
+        void = label_set.void
+    for folder in (output, save_probabilities) if scores.is_dir() else ():
+        if folder is not None:
+            make_folder(folder)
+    pairs = pair_scores(find_photos([photo]), scores)
+    plan = plan_jobs(pairs, output, overlay=overlay, probabilities=save_probabilities, overwrite=force)
+
+    def run(job: Job) -> Refinement:
+        try:
+            result = refine_scores(
+                job.photo, load_scores(job.scores, key=key, label_set=label_set), crf, label_set=label_set,
+                kind=kind, axes=axes, align=align, stretch=stretch, void=void, confidence=confidence, threads=threads,
+            )  # fmt: skip
+        except MemoryError:
+            raise InputError(f"{job.photo} with {job.scores} does not fit in memory; shrink both") from None
+        job.write(result, overwrite=force)
+        return result
+
+    failed = False
+    with reporter() as out:
+        for done, job in enumerate(plan, start=1):
+            try:
+                if isinstance(job, DeepLabError):
+                    raise job
+                result = run(job)
+                out.say(f"{job.scores}: {result.understanding}")
+                out.result(f"{job.photo} → {', '.join(map(str, job.outputs))}: {_report(result)}")
+            except DeepLabError as error:
+                failed = True
+                out.say(f"error: {error}")
+            out.show("refining", done, len(plan), "")
+    if failed:
+        raise typer.Exit(1)
+
+
+def _label_set(name: str) -> LabelSet:
+    from deeplab.data.names import read_names
+    from deeplab.labels import LABEL_SETS, LabelSet
+
+    if name in LABEL_SETS:
+        return LABEL_SETS[name]
+    path = Path(name)
+    if path.suffix.lower() != ".json":
+        return read_names(path, {}, by_name=False)[0]
+    try:
+        return LabelSet.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:  # ValueError: no JSON, no UTF-8, or no label set
+        raise InputError(f"{path}: {error}; expected JSON with name, names, palette and void") from None
+
+
+def _report(result: Refinement) -> str:
+    names = result.label_set.names if result.label_set else ()
+    shares = ", ".join(
+        f"{names[label] if names else label} {percent(after)} (was {percent(before)})"
+        for label, (before, after) in result.shares().items()
+    )
+    filled = f", {percent(result.filled)} had no label" if result.filled else ""
+    return f"{percent(result.changed)} of the pixels changed{filled}; {shares}"

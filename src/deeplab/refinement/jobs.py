@@ -1,0 +1,159 @@
+"""Photos and their scores in, files out: which scores belong to which photo, where results go, and never over input."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from deeplab.errors import DeepLabError, InputError, OutputError
+from deeplab.files import check_output
+from deeplab.images import overlay_image, write_jpeg
+from deeplab.labels import LabelSet
+from deeplab.refinement.refine_scores import Refinement
+from deeplab.refinement.score_files import (
+    LABEL_SUFFIXES,
+    PROBABILITY_SUFFIXES,
+    SCORE_SUFFIXES,
+    check_suffix,
+    write_labels,
+    write_probabilities,
+)
+
+__all__ = ["Job", "pair_scores", "plan_jobs"]
+
+Pair = tuple[Path, Path]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One photo with its scores and the files they become.
+
+    Attributes:
+        photo: the photo's path.
+        scores: the path of its scores.
+        label_map: where the refined labels go, .png or .npy.
+        overlay: where the photo tinted by label goes, .jpg; None for no overlay.
+        probabilities: where the refined probabilities go, .npy or .npz; None for nowhere.
+    """
+
+    photo: Path
+    scores: Path
+    label_map: Path
+    overlay: Path | None = None
+    probabilities: Path | None = None
+
+    @property
+    def outputs(self) -> tuple[Path, ...]:
+        """The files to write."""
+        return tuple(path for path in (self.label_map, self.overlay, self.probabilities) if path is not None)
+
+    def write(self, result: Refinement, *, overwrite: bool = False) -> None:
+        """Write the job's files.
+
+        Raises:
+            InputError: an overlay is asked of labels above 255.
+            OutputError: a file exists or cannot be written.
+        """
+        if self.overlay is not None and result.labels.dtype != np.uint8:
+            raise InputError(f"labels up to {result.labels.max()} have no colours for an overlay; expected up to 255")
+        write_labels(self.label_map, result.labels, result.label_set, overwrite=overwrite)
+        if self.overlay is not None:
+            tinted = overlay_image(result.image, result.labels.astype(np.uint8), result.label_set or _BACKGROUND_FIRST)
+            write_jpeg(self.overlay, tinted, overwrite=overwrite)
+        if self.probabilities is not None:
+            labels = result.understanding.labels
+            write_probabilities(self.probabilities, result.probabilities, labels, overwrite=overwrite)
+
+
+_BACKGROUND_FIRST = LabelSet("labels", ("background",))  # without names, label 0 is left untinted
+
+
+def pair_scores(photos: Iterable[Path | DeepLabError], scores: Path) -> list[Pair | DeepLabError]:
+    """Give each photo its scores: the file, for a single photo, or the one of the photo's name in the folder.
+
+    Args:
+        photos: as `deeplab.batch.find_photos` yields them; errors pass through.
+        scores: a file, or a folder with files called as the photos but for the ending.
+
+    Returns:
+        (photo, its scores), or in its place an InputError where there are none or several.
+    """
+    photos = list(photos)
+    if not scores.is_dir():
+        if len(photos) > 1:
+            raise InputError(f"{len(photos)} photos, but one file of scores {scores}; give the folder of all scores")
+        return [(photo, scores) if isinstance(photo, Path) else photo for photo in photos]
+    by_name: dict[str, list[Path]] = {}
+    for path in sorted(scores.iterdir()):
+        if path.suffix.lower() in SCORE_SUFFIXES:
+            by_name.setdefault(path.stem, []).append(path)
+    return [_pair(photo, by_name, scores) if isinstance(photo, Path) else photo for photo in photos]
+
+
+def _pair(photo: Path, by_name: dict[str, list[Path]], folder: Path) -> Pair | InputError:
+    match by_name.get(photo.stem, []):
+        case []:
+            endings = ", ".join(sorted(SCORE_SUFFIXES))
+            return InputError(f"{photo}: no scores {photo.stem}.* in {folder}; expected one of {endings}")
+        case [found]:
+            return photo, found
+        case several:
+            return InputError(
+                f"{photo}: several files of scores, {', '.join(path.name for path in several)} in {folder}; keep one"
+            )
+
+
+def plan_jobs(
+    pairs: Sequence[Pair | DeepLabError],
+    output: Path,
+    *,
+    overlay: bool = False,
+    probabilities: Path | None = None,
+    overwrite: bool = False,
+) -> list[Job | DeepLabError]:
+    """Decide where each photo's results go; what may not be written becomes an OutputError in that photo's place.
+
+    Args:
+        pairs: what `pair_scores` returned.
+        output: where label maps go: a folder, for NAME.png, or a file.
+        overlay: whether NAME_overlay.jpg is written beside the label map.
+        probabilities: where probabilities go: a folder, for NAME.npy, or a file.
+        overwrite: replace existing files; never a photo or scores, and never another photo's result.
+    """
+    taken = {os.path.realpath(path) for pair in pairs if isinstance(pair, tuple) for path in pair}
+
+    def plan(pair: Pair) -> Job | OutputError:
+        photo, scores = pair
+        label_map = _target(output, photo, ".png")
+        job = Job(
+            photo,
+            scores,
+            label_map,
+            label_map.with_name(f"{label_map.stem}_overlay.jpg") if overlay else None,
+            None if probabilities is None else _target(probabilities, photo, ".npy"),
+        )
+        for path in job.outputs:
+            if os.path.realpath(path) in taken:
+                return OutputError(
+                    f"{photo}: its result {path} would replace a photo, scores or another result; choose another (-o)"
+                )
+        try:
+            check_suffix(job.label_map, LABEL_SUFFIXES, "labels")
+            if job.probabilities is not None:
+                check_suffix(job.probabilities, PROBABILITY_SUFFIXES, "probabilities")
+            for path in job.outputs:
+                check_output(path, overwrite=overwrite)
+        except OutputError as error:
+            return error
+        taken.update(map(os.path.realpath, job.outputs))
+        return job
+
+    return [plan(pair) if isinstance(pair, tuple) else pair for pair in pairs]
+
+
+def _target(where: Path, photo: Path, suffix: str) -> Path:
+    return where / f"{photo.stem}{suffix}" if where.is_dir() else where

@@ -1,0 +1,188 @@
+"""Scores and label maps on disk: read from .npy, .npz and images, written as .npy, .npz and PNG."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from deeplab.errors import ImageError, InputError, OutputError
+from deeplab.files import atomic_file
+from deeplab.images import open_image, write_label_map
+from deeplab.labels import LabelSet
+
+__all__ = [
+    "LABEL_SUFFIXES",
+    "PROBABILITY_SUFFIXES",
+    "SCORE_SUFFIXES",
+    "check_suffix",
+    "load_scores",
+    "write_labels",
+    "write_probabilities",
+]
+
+_IMAGES = (".png", ".tif", ".tiff", ".bmp")
+SCORE_SUFFIXES = frozenset((".npy", ".npz", *_IMAGES))
+"""Lower-case file name endings that `load_scores` reads."""
+
+LABEL_SUFFIXES = (".png", ".npy")
+PROBABILITY_SUFFIXES = (".npy", ".npz")
+
+_TENSOR = "save an array: numpy.save('scores.npy', scores.cpu().numpy())"
+_ADVICE: Mapping[str, str] = MappingProxyType(
+    {
+        ".pt": _TENSOR, ".pth": _TENSOR, ".pkl": "save an array: numpy.save('scores.npy', scores)",
+        ".jpg": "JPEG blurs labels: save the label map as PNG", ".jpeg": "JPEG blurs labels: save the label map as PNG",
+        ".h5": "read it with h5py and numpy.save the array", ".mat": "read it with scipy.io and numpy.save the array",
+    }
+)  # fmt: skip
+
+_MOST_PALETTE_LABELS = 255  # an 8-bit map keeps 255 for void
+
+
+def load_scores(
+    path: str | os.PathLike[str], *, key: str | None = None, label_set: LabelSet | None = None
+) -> NDArray[Any]:
+    """Read an array of scores or a label map; nothing of it is interpreted.
+
+    Args:
+        path: ``.npy`` (mapped into memory, not read), ``.npz``, or a label map as a palette, grey (1, 8 or 16 bits) or
+            colour-coded PNG, TIFF or BMP. Pickled objects are never loaded.
+        key: the array's name in an ``.npz`` of several.
+        label_set: what the colours of a colour-coded label map stand for.
+
+    Returns:
+        the array as stored, read-only where it is mapped; of an image, (H, W) its values.
+
+    Raises:
+        InputError: the file is no such file or is damaged, there is no array of that name, or colours stand in it that
+            the label set does not know.
+        ImageError: an image cannot be read.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in SCORE_SUFFIXES:
+        advice = _ADVICE.get(suffix, "save an array with numpy.save")
+        raise InputError(f"{path}: scores are read from {', '.join(sorted(SCORE_SUFFIXES))}; {advice}")
+    if key is not None and suffix != ".npz":
+        raise InputError(f"{path} holds one array, none by the name {key!r}; leave the key away")
+    return _load_map(path, label_set) if suffix in _IMAGES else _load_array(path, key)
+
+
+def _load_array(path: Path, key: str | None) -> NDArray[Any]:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; check the spelling")
+    try:
+        if path.suffix.lower() == ".npy":
+            return np.lib.format.open_memmap(path, mode="r")
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            return np.asarray(archive[_name(path, archive.files, key)])
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # zip and header parsing raise errors of many kinds on damaged bytes
+        raise InputError(
+            f"{path} cannot be read ({error}); save a plain array of numbers with numpy.save or numpy.savez"
+        ) from None
+
+
+def _name(path: Path, names: list[str], key: str | None) -> str:
+    if not names:
+        raise InputError(f"{path} holds no array; save the scores again with numpy.savez")
+    if key is None and len(names) == 1:
+        return names[0]
+    if key not in names:
+        missing = "several arrays" if key is None else f"no array {key!r}"
+        raise InputError(f"{path} holds {missing}; choose one with --key (key=…): {', '.join(names)}")
+    return key
+
+
+def _load_map(path: Path, label_set: LabelSet | None) -> NDArray[Any]:
+    with open_image(path, ("PNG", "TIFF", "BMP")) as image:
+        if image.mode in ("P", "L", "1", "F") or image.mode.startswith("I"):
+            return np.array(image)
+        colours = np.array(image.convert("RGB"))
+    if label_set is None:
+        raise ImageError(
+            f"{path} is colour-coded (mode {image.mode}); say what the colours mean with --labels (label_set=…), or "
+            "save a label map whose pixel values are labels (mode P or L)"
+        )
+    return _labels_of(colours, label_set, path)
+
+
+def _labels_of(colours: NDArray[np.uint8], label_set: LabelSet, path: Path) -> NDArray[np.uint8]:
+    """Return the labels (H, W) that colours (H, W, 3) stand for in a label set, void included."""
+    codes = colours.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], dtype=np.uint32)
+    palette = label_set.colours()
+    labels = np.full(codes.shape, label_set.void, dtype=np.uint8)
+    known = np.zeros(codes.shape, dtype=np.bool_)
+    for label in (*range(len(label_set)), label_set.void):
+        here = codes == int.from_bytes(palette[label].tobytes(), "big")
+        labels[here] = label
+        known |= here
+    if not known.all():
+        stranger = tuple(int(level) for level in colours[~known][0])
+        raise ImageError(
+            f"{path} has the colour {stranger} at {np.count_nonzero(~known)} pixels, which stands for no label of "
+            f"{label_set.name!r}; give --labels another palette, or save labels instead of colours"
+        )
+    return labels
+
+
+def check_suffix(path: Path, suffixes: tuple[str, ...], what: str) -> None:
+    """Check, before the work is done, the ending of a result's name.
+
+    Raises:
+        OutputError: it is none of `suffixes`.
+    """
+    if path.suffix.lower() not in suffixes:
+        raise OutputError(f"{path}: {what} are written as {' or '.join(suffixes)}; let the name end so")
+
+
+def write_labels(
+    path: str | os.PathLike[str], labels: NDArray[Any], label_set: LabelSet | None, *, overwrite: bool = False
+) -> None:
+    """Write labels (H, W): ``.npy`` as they are, ``.png`` with the set's palette, or 16-bit grey for labels above 254.
+
+    Without a label set, the palette is VOC's.
+
+    Raises:
+        InputError: the label set does not know a label.
+        OutputError: the name ends in neither, labels exceed 65535 in a PNG, or the file exists or cannot be written.
+    """
+    path, most = Path(path), int(labels.max())
+    check_suffix(path, LABEL_SUFFIXES if most <= 65535 else (".npy",), f"labels up to {most}")
+    if path.suffix.lower() == ".npy":
+        with atomic_file(path, overwrite=overwrite) as file:
+            np.save(file, labels, allow_pickle=False)
+    elif most < _MOST_PALETTE_LABELS:
+        names = tuple(map(str, range(most + 1)))
+        write_label_map(path, labels, label_set or LabelSet("labels", names), overwrite=overwrite)
+    else:
+        with atomic_file(path, overwrite=overwrite) as file:
+            Image.fromarray(labels.astype(np.uint16)).save(file, format="PNG")
+
+
+def write_probabilities(
+    path: str | os.PathLike[str],
+    probabilities: NDArray[np.float32],
+    labels: tuple[int, ...],
+    *,
+    overwrite: bool = False,
+) -> None:
+    """Write probabilities (L, H, W): ``.npy``, or ``.npz`` (compressed) with the arrays `probabilities` and `labels`.
+
+    Raises:
+        OutputError: the name ends in neither, or the file exists or cannot be written.
+    """
+    check_suffix(Path(path), PROBABILITY_SUFFIXES, "probabilities")
+    with atomic_file(path, overwrite=overwrite) as file:
+        if Path(path).suffix.lower() == ".npy":
+            np.save(file, probabilities, allow_pickle=False)
+        else:
+            np.savez_compressed(file, probabilities=probabilities, labels=np.array(labels))
