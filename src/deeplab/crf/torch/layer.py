@@ -1,0 +1,108 @@
+"""The CRF of the DeepLab paper as a layer whose parameters learn."""
+
+import torch
+from torch import Tensor, nn
+
+from deeplab.crf.checks import check_choice, check_count
+from deeplab.crf.params import CRFSettings
+from deeplab.crf.torch.checks import check_logits
+from deeplab.crf.torch.compiling import uncompiled
+from deeplab.crf.torch.features import bilateral_features, spatial_features
+from deeplab.crf.torch.filters import METHODS
+from deeplab.crf.torch.inference import Kernel, mean_field
+from deeplab.errors import InputError
+
+__all__ = ["MeanField"]
+
+
+class MeanField(nn.Module):
+    """Mean field inference in the CRF of the DeepLab paper, between a network's scores and its loss.
+
+    DeepLab section 4.2, equation 2, with the parameters of Zheng et al. 2015, section 4: a weight per kernel and label,
+    and one matrix of label compatibilities. Before any training it gives what `deeplab.crf.refine` gives without its
+    shortcuts.
+
+    Args:
+        labels: L, the number of labels, at least 1.
+        settings: where the weights and standard deviations start, the number of updates, and the normalisation.
+        method: "lattice" (approximate, linear in pixels) or "exact" (every pair of pixels).
+        learn_stds: whether the standard deviations learn too. It makes the backward pass about seven times as long.
+
+    Attributes:
+        bilateral_weight: (L,) float, w1 for each label.
+        spatial_weight: (L,) float, w2 for each label.
+        compatibility: (L, L) float; row l, column l' is the cost of label l where l' is heard. Starts as the Potts
+            model.
+        log_std_scale: (3,) float, the logarithm of what the settings' σα, σβ and σγ are multiplied by; starts at 0.
+
+    Raises:
+        InputError: an argument has the wrong type or is out of range.
+    """
+
+    def __init__(
+        self,
+        labels: int,
+        settings: CRFSettings = CRFSettings(),  # noqa: B008 (frozen)
+        *,
+        method: str = "lattice",
+        learn_stds: bool = False,
+    ) -> None:
+        super().__init__()
+        check_count(labels, 1, "labels")
+        check_choice(method, METHODS, "method")
+        if not isinstance(settings, CRFSettings):
+            raise InputError(f"settings are {type(settings).__name__}; expected CRFSettings")
+        self.settings = settings
+        self.method = method
+        params = settings.params
+        self.bilateral_weight = nn.Parameter(torch.full((labels,), params.bilateral_weight))
+        self.spatial_weight = nn.Parameter(torch.full((labels,), params.spatial_weight))
+        self.compatibility = nn.Parameter(1 - torch.eye(labels))
+        self.log_std_scale = nn.Parameter(torch.zeros(3), requires_grad=learn_stds)
+
+    def stds(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return σα in pixels, σβ in 8-bit levels and σγ in pixels as they stand, each a scalar."""
+        start = self.settings.params
+        xy, rgb, spatial_xy = self.log_std_scale.exp()
+        return (
+            xy * start.bilateral_xy_std_px,
+            rgb * start.bilateral_rgb_std,
+            spatial_xy * start.spatial_xy_std_px,
+        )
+
+    @uncompiled
+    def forward(self, logits: Tensor, photos: Tensor) -> Tensor:
+        """Return the logarithm of the marginals; see `mean_field`.
+
+        Args:
+            logits: (B, L, H, W) float, the network's scores or log-probabilities.
+            photos: (B, 3, H, W) uint8, RGB, 0-255, as they were before any preprocessing for a network.
+
+        Returns:
+            (B, L, H, W), float64 where the logits are, and else float32.
+
+        Raises:
+            InputError: a shape, dtype or device does not fit, or a value is not finite.
+        """
+        check_logits(logits)
+        labels = len(self.bilateral_weight)
+        if logits.ndim != 4 or logits.shape[1] != labels:
+            raise InputError(f"logits have shape {tuple(logits.shape)}; expected (B, {labels}, H, W)")
+        batch, _, height, width = logits.shape
+        xy_std_px, rgb_std, spatial_xy_std_px = self.stds()
+        bilateral = bilateral_features(photos, xy_std_px, rgb_std)
+        if photos.shape[0] != batch or photos.shape[2:] != logits.shape[2:]:
+            raise InputError(
+                f"photos have shape {tuple(photos.shape)}; expected ({batch}, 3, {height}, {width}) like the logits"
+            )
+        spatial = spatial_features(height, width, spatial_xy_std_px)
+        normalization = self.settings.normalization
+        kernels = [
+            Kernel(bilateral, self.bilateral_weight, self.compatibility, normalization),
+            Kernel(spatial, self.spatial_weight, self.compatibility, normalization),
+        ]
+        return mean_field(logits, kernels, iterations=self.settings.iterations, method=self.method)
+
+    def extra_repr(self) -> str:
+        """Return the settings as `print` shows them."""
+        return f"labels={len(self.bilateral_weight)}, {self.settings}, method={self.method!r}"

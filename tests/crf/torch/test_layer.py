@@ -1,0 +1,148 @@
+"""The layer on photos: refine's result to begin with, and then whatever training makes of it."""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from deeplab.crf import PARITY, CRFParams, CRFSettings, refine
+from deeplab.crf.kernels import NORMALIZATIONS, bilateral_kernel, spatial_kernel
+from deeplab.crf.torch import MeanField, bilateral_features, spatial_features
+from deeplab.errors import InputError
+
+PARAMS = CRFParams(4.0, 20.0, 10.0, 2.0, 3.0)
+
+
+@pytest.fixture
+def scenes(make_scene):
+    """Photos (2, 3, 24, 31) uint8 and probabilities (2, 4, 24, 31)."""
+    photos, probabilities = zip(*(make_scene(24, 31, 4, seed) for seed in range(2)), strict=True)
+    return torch.from_numpy(np.stack(photos)).permute(0, 3, 1, 2), torch.from_numpy(np.stack(probabilities))
+
+
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+def test_starts_as_refine(scenes, normalization):
+    photos, probabilities = scenes
+    params = CRFParams(0.05, 20.0, 10.0, 0.1, 3.0) if normalization == "none" else PARAMS
+    marginals = MeanField(4, CRFSettings(params, 5, normalization))(probabilities.log(), photos).exp().detach()
+    for photo, given, found in zip(photos, probabilities, marginals, strict=True):
+        expected = refine(
+            photo.permute(1, 2, 0).numpy(),
+            given.numpy(),
+            params,
+            iterations=5,
+            normalization=normalization,
+            shortcuts=PARITY,
+        )
+        np.testing.assert_allclose(found.numpy(), expected, atol=1e-5)
+
+
+def test_features_are_the_numpy_ones(scenes):
+    photos, _ = scenes
+    bilateral = bilateral_features(photos, 20.0, 7.0)
+    for photo, found in zip(photos, bilateral, strict=True):
+        expected = bilateral_kernel(photo.permute(1, 2, 0).numpy(), xy_std_px=20, rgb_std=7, weight=1).features
+        np.testing.assert_array_equal(found.numpy(), expected)
+    expected = spatial_kernel(24, 31, xy_std_px=3, weight=1).features
+    np.testing.assert_array_equal(spatial_features(24, 31, 3.0)[0].numpy(), expected)
+
+
+@pytest.mark.parametrize("learn_stds", [False, True])
+def test_learns(scenes, learn_stds):
+    """To undo noise in the scores: the loss falls, and every parameter moves that may."""
+    photos, probabilities = scenes
+    target = probabilities.argmax(1)
+    noisy = F.one_hot(target, 4).permute(0, 3, 1, 2) + torch.from_numpy(
+        np.random.default_rng(0).normal(0, 1, probabilities.shape)
+    )
+    layer = MeanField(4, CRFSettings(PARAMS, 3), learn_stds=learn_stds)
+    with torch.no_grad():
+        layer.bilateral_weight.zero_()  # nothing learnt yet
+        layer.spatial_weight.zero_()
+    before = {name: parameter.detach().clone() for name, parameter in layer.named_parameters()}
+    optimizer = torch.optim.Adam(layer.parameters(), lr=0.1)
+    losses = []
+    for _ in range(12):
+        optimizer.zero_grad()
+        loss = F.cross_entropy(layer(noisy.float(), photos), target)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.6 * losses[0]
+    moved = {name for name, parameter in layer.named_parameters() if not torch.equal(parameter, before[name])}
+    assert moved == set(before) - ({"log_std_scale"} if not learn_stds else set())
+
+
+def test_gradients_reach_the_network_before_it(scenes):
+    photos, probabilities = scenes
+    network = torch.nn.Conv2d(3, 4, 3, padding=1)
+    layer = MeanField(4, CRFSettings(PARAMS, 2))
+    F.cross_entropy(layer(network(photos / 255), photos), probabilities.argmax(1)).backward()
+    assert network.weight.grad.abs().sum() > 0
+
+
+def test_state_is_kept(scenes):
+    photos, probabilities = scenes
+    trained, other = (MeanField(4, CRFSettings(PARAMS, 2)) for _ in range(2))
+    with torch.no_grad():
+        for parameter in trained.parameters():
+            parameter.add_(0.1)
+    other.load_state_dict(trained.state_dict())
+    assert torch.equal(trained(probabilities.log(), photos), other(probabilities.log(), photos))
+
+
+def test_half_precision_parameters_keep_the_positions(scenes):
+    photos, probabilities = scenes
+    layer = MeanField(4, CRFSettings(PARAMS, 2))
+    expected = layer(probabilities.log(), photos).exp()
+    torch.testing.assert_close(layer.half()(probabilities.log(), photos).exp(), expected, atol=1e-3, rtol=0)
+
+
+def test_shows_its_settings():
+    assert "labels=4, CRFSettings(params=CRFParams(bilateral_weight=4.0" in repr(MeanField(4, CRFSettings(PARAMS)))
+
+
+LOGITS, PHOTOS = torch.zeros(2, 4, 5, 6), torch.zeros(2, 3, 5, 6, dtype=torch.uint8)
+
+
+@pytest.mark.parametrize(
+    ("logits", "photos", "message"),
+    [
+        (LOGITS[:, :3], PHOTOS, r"logits have shape \(2, 3, 5, 6\); expected \(B, 4, H, W\)"),
+        (LOGITS.flatten(2), PHOTOS, r"expected \(B, 4, H, W\)"),
+        (LOGITS + torch.nan, PHOTOS, "NaN"),
+        (LOGITS, PHOTOS.permute(0, 2, 3, 1), r"pass photos.permute\(0, 3, 1, 2\)"),
+        (LOGITS, PHOTOS[0], r"photos have shape \(3, 5, 6\)"),
+        (LOGITS, PHOTOS[:1], r"expected \(2, 3, 5, 6\) like the logits"),
+        (LOGITS, PHOTOS[:, :, :4], r"expected \(2, 3, 5, 6\) like the logits"),
+        (LOGITS, PHOTOS.float(), "photos have dtype torch.float32; expected torch.uint8"),
+        (LOGITS, PHOTOS.to("meta"), "on cpu and the photos on meta"),
+        (LOGITS, PHOTOS.numpy(), "photos: expected a torch.Tensor, not a value of type ndarray"),
+    ],
+)
+def test_bad_input(logits, photos, message):
+    with pytest.raises(InputError, match=message):
+        MeanField(4)(logits, photos)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"labels": 0}, "labels is 0"),
+        ({"labels": 4, "settings": PARAMS}, "settings are CRFParams; expected CRFSettings"),
+        ({"labels": 4, "method": "exakt"}, "did you mean 'exact'"),
+    ],
+)
+def test_bad_layer(arguments, message):
+    with pytest.raises(InputError, match=message):
+        MeanField(**arguments)
+
+
+@pytest.mark.parametrize(
+    "std", [0, -3.0, float("nan"), float("inf"), "3", torch.tensor(-1.0), torch.tensor([3.0]), torch.tensor(3)]
+)
+def test_bad_deviations(std):
+    with pytest.raises(InputError, match=r"xy_std_px is .*expected a .*number"):
+        spatial_features(4, 6, std)
+    with pytest.raises(InputError, match=r"rgb_std is .*expected a .*number"):
+        bilateral_features(PHOTOS, 3.0, std)
