@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deeplab.data.augment import subsample_labels, training_crop
+from deeplab.data.augment import Augment, subsample_labels, training_crop, vary_colours
+from deeplab.errors import InputError
 from deeplab.preprocessing import CAFFE_VGG, PAPER
 
 VOID = 99
@@ -45,6 +46,68 @@ def test_every_pixel_of_a_crop_comes_from_its_place_or_is_padding(
         within = top <= max(height - crop_px, 0) and left <= max(width - crop_px, 0)
         matches.append(within and padding_is_mean and np.array_equal(view_labels, expected))
     assert any(matches)
+
+
+@settings(deadline=None)
+@given(st.integers(1, 60), st.integers(1, 60), st.floats(0.5, 2), st.integers(0, 2**32 - 1))
+def test_scaled_crops_keep_photo_and_labels_together(height: int, width: int, scale: float, seed: int) -> None:
+    """Labels are a function of the place, as red is: after any enlargement they still fit."""
+    rows = np.repeat(np.linspace(0, 255, height, dtype=np.uint8)[:, None], width, axis=1)
+    image, labels = np.stack([rows] * 3, axis=2), (rows >= 128).astype(np.uint8)
+    augment, rng = Augment(scale, scale), np.random.default_rng(seed)
+    crop, crop_labels = training_crop(image, labels, 33, rng, CAFFE_VGG, VOID, augment)
+    assert (crop.shape, crop_labels.shape) == ((3, 33, 33), (33, 33))
+    inside = crop_labels != VOID
+    side = round(33 / scale)
+    shown = [min(33, max(1, round(min(length, side) * 33 / side))) for length in (height, width)]
+    assert inside.sum() == shown[0] * shown[1]
+    assert not crop[:, ~inside].any()
+    red = crop[2] + CAFFE_VGG.mean[2]
+    step = 255 / max(height - 1, 1) + 1  # from one row to the next; bilinear mixes neighbours, labels are the nearest
+    assert ((red >= 128 - step) & (red <= 128 + step) | ((red > 128) == (crop_labels == 1)))[inside].all()
+
+
+def test_a_photo_enlarged_twice_shows_half_of_it() -> None:
+    image, labels = coded(40, 40)
+    crop, _ = training_crop(image, labels, 32, np.random.default_rng(1), CAFFE_VGG, VOID, Augment(2, 2))
+    red = crop[2] + CAFFE_VGG.mean[2]
+    assert red[20, 0] - red[10, 0] == pytest.approx(5, abs=1)  # ten rows of the crop are five of the photo
+
+
+def test_colours_vary_within_bounds_and_places_do_not() -> None:
+    image = np.full((9, 9, 3), (100, 120, 140), dtype=np.uint8)
+    image[4] = (160, 40, 90)
+    labels = np.arange(81, dtype=np.uint8).reshape(9, 9)
+    plain, _ = training_crop(image, labels, 9, np.random.default_rng(5), PAPER, VOID)
+    factors = []
+    for seed in range(200):
+        crop, crop_labels = training_crop(
+            image, labels, 9, np.random.default_rng(seed), PAPER, VOID, Augment(colour=0.2)
+        )
+        assert set(crop_labels.ravel()) == set(range(81))
+        mean = np.array(PAPER.mean, np.float32)[:, None, None]
+        factors.append(float((crop + mean).mean() / (plain + mean).mean()))
+    assert 0.79 < min(factors) < 0.85
+    assert 1.15 < max(factors) < 1.21  # brightness alone moves the mean
+    assert np.mean(factors) == pytest.approx(1, abs=0.02)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.floats(0.5, 1.5), min_size=3, max_size=3), st.integers(0, 2**32 - 1))
+def test_colours_are_varied_one_after_the_other(factors: list[float], seed: int) -> None:
+    photo = np.random.default_rng(seed).integers(60, 120, (4, 5, 3), dtype=np.uint8)  # nothing is cut off
+    pixels = photo * factors[0]
+    pixels = pixels.mean() + factors[1] * (pixels - pixels.mean())
+    luma = 0.299 * pixels[..., :1] + 0.587 * pixels[..., 1:2] + 0.114 * pixels[..., 2:]
+    expected = (luma + factors[2] * (pixels - luma)).clip(0, 255)
+    found = vary_colours(photo, np.array(factors))
+    assert np.abs(found - expected).max() <= 0.501
+
+
+@pytest.mark.parametrize("options", [(0.01, 1), (1, 100), (2, 1), (float("nan"), 1), (1, 1, -0.1), (1, 1, 1.5)])
+def test_augmentation_out_of_bounds(options: tuple[float, ...]) -> None:
+    with pytest.raises(InputError, match="must"):
+        Augment(*options)
 
 
 def test_places_and_mirroring_are_spread_evenly() -> None:

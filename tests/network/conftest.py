@@ -80,3 +80,9 @@ def fully_connected() -> dict[str, Tensor]:
         "fc7.weight": torch.randn(16, 16, 1, 1) * (2 / 16) ** 0.5,
         "fc7.bias": torch.randn(16) * 0.1,
     }
+
+
+@pytest.fixture
+def thin_trunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """VGG-16 with a few channels, fast enough for FCN-8s, which pads its images."""
+    monkeypatch.setattr("deeplab.network.variants.CONV_CHANNELS", ((4, 4), (4, 4), (8,) * 3, (8,) * 3, (8,) * 3))

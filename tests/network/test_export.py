@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from deeplab.crf import CRFParams, CRFSettings
 from deeplab.errors import DeepLabError, InputError, ModelError, OutputError
 from deeplab.labels import VOC, LabelSet
+from deeplab.network.build import Network
 from deeplab.network.cards import load_card
 from deeplab.network.export import export_onnx
-from deeplab.network.variants import VARIANTS, Variant
+from deeplab.network.fcn import FCN8s
+from deeplab.network.variants import FCN8S, VARIANTS, Variant
 from deeplab.network.vgg import DeepLab
 from deeplab.network.weights import Header
 from deeplab.preprocessing import PAPER
@@ -29,7 +31,7 @@ CRF = CRFSettings(CRFParams(bilateral_weight=4, bilateral_xy_std_px=121), 5, "sy
 
 @pytest.fixture
 def export(tmp_path: Path, labels: LabelSet) -> Callable[..., Path]:
-    def export(model: DeepLab, **options: Any) -> Path:
+    def export(model: Network, **options: Any) -> Path:
         path = tmp_path / f"{options.get('precision', 'float32')}.onnx"
         settings: dict[str, Any] = {"name": "pets", "crf": CRF, "card": {"data": "none"}, "say": lambda line: None}
         export_onnx(model, Header(model.variant, labels, PAPER), path, **{**settings, **options})
@@ -45,7 +47,7 @@ def run(path: Path, x: torch.Tensor) -> NDArray[np.float32]:
     return scores
 
 
-def check_same(model: DeepLab, path: Path, *sizes: tuple[int, int], tolerance: float = 1e-4) -> None:
+def check_same(model: Network, path: Path, *sizes: tuple[int, int], tolerance: float = 1e-4) -> None:
     for size in sizes:
         x = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(5)) * 60
         with torch.no_grad():
@@ -69,12 +71,27 @@ def test_onnx_gives_the_same_scores(variant: Variant, build: Build, export: Call
 
 @pytest.mark.parametrize("name", ["deeplab", "largefov", "msc-largefov"])
 def test_onnx_of_finer_and_papers_networks(name: str, build: Build, export: Callable[..., Path]) -> None:
-    variant = replace(VARIANTS[name], fc_channels=8)
-    for model in (
-        build(variant, output_stride=4, strided_msc=True),
-        build(variant.with_paper_pooling(), strided_msc=True),
-    ):
+    variant = replace(VARIANTS[name], fc_channels=8, strided_msc=True)
+    for model in (build(variant, output_stride=4), build(variant.with_paper_pooling())):
         check_same(model, export(model, overwrite=True), (33, 41), (30, 39))
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_fcn8s(precision: Any, export: Any, thin_trunk: None) -> None:
+    torch.manual_seed(0)
+    model = FCN8s(replace(FCN8S, fc_channels=8), 3).eval()
+    for name, parameter in model.named_parameters():
+        if name.endswith("weight") and not name.startswith("upscore"):
+            torch.nn.init.kaiming_normal_(parameter)
+    path = export(model, precision=precision, calibration=photos(3) if precision == "int8" else ())
+    if precision == "float32":
+        check_same(model, path, (33, 41), (50, 27))
+    network, photo = ScoreNetwork(path, threads=1), photos(4)[3]
+    with torch.no_grad():
+        expected = model(torch.from_numpy(PAPER.apply(photo)))[0].numpy()
+    found = network.scores(photo)
+    assert (network.info.variant, network.info.output_stride, found.shape) == ("fcn8s", 1, (3, 56, 72))
+    assert np.sqrt(np.square(found - expected).mean()) < (0.15 if precision == "int8" else 1e-4) * expected.std()
 
 
 def test_metadata_reaches_the_runtime(largefov: Variant, labels: LabelSet, build: Build, export: Any) -> None:

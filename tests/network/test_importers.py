@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,13 +15,18 @@ from torch import Tensor, nn
 
 from deeplab.errors import InputError, ModelError
 from deeplab.labels import LabelSet
+from deeplab.network.build import build_network
 from deeplab.network.importers import decimate, load_initialisation, load_vgg_npz
-from deeplab.network.variants import CONV_CHANNELS, VARIANTS, Variant
+from deeplab.network.variants import CONV_CHANNELS, FCN8S, VARIANTS, Variant, find_variant
 from deeplab.network.vgg import DeepLab
 from deeplab.network.weights import Header, load_checkpoint, save_checkpoint
 from deeplab.preprocessing import CAFFE_VGG, PAPER, TORCHVISION
 
 Tensors = dict[str, Tensor]
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_taps_and_channels_of_the_decimation(fully_connected: Tensors, variant: Variant) -> None:
@@ -101,7 +107,7 @@ def test_torchvision_weights_score_as_in_torchvision(
     record = weights.apply_to(model)
     assert record == {
         "source": "torchvision vgg16", "file": path.name, "fc6_taps": [*range(7)], "fc_channels": "all",
-        "random": ["fc8"],
+        "sha256": sha256(path), "random": ["fc8"],
     }  # fmt: skip
     photo = np.random.default_rng(0).integers(0, 256, (224, 224, 3), dtype=np.uint8)
     with torch.no_grad():
@@ -144,6 +150,7 @@ def test_vgg_caffemodel(tmp_path: Path, convolutions: Tensors, fully_connected: 
     record = weights.apply_to(DeepLab(largefov, 3))
     assert record == {
         "source": "caffemodel", "file": path.name, "fc6_taps": [0, 3, 6], "fc_channels": "even", "random": ["fc8"],
+        "sha256": sha256(path),
     }  # fmt: skip
 
 
@@ -174,13 +181,44 @@ def test_msc_starts_from_the_fine_tuned_base(tmp_path: Path, largefov: Variant, 
     assert load_checkpoint(path)[1].initialisation == record
 
 
+def test_only_a_networks_own_kin_starts_it(tmp_path: Path, largefov: Variant, labels: LabelSet) -> None:
+    path = tmp_path / "base.safetensors"
+    save_checkpoint(path, DeepLab(largefov, 3), Header(largefov, labels, PAPER))
+    for wanted in ("deeplab", "deeplab-7x7", "msc-deeplab-4x4", "fcn8s"):
+        variant = replace(find_variant(wanted), fc_channels=8)
+        with pytest.raises(ModelError, match=rf"is a checkpoint of DeepLab-LargeFOV .*; give one of '{wanted}'"):
+            load_initialisation(path, variant)
+    for variant in (replace(largefov, fc_channels=16), largefov.with_paper_pooling()):
+        with pytest.raises(
+            ModelError, match=r"DeepLab-LargeFOV \(8 channels in fc6 and fc7, 3x3\+average pools\), which"
+        ):
+            load_initialisation(path, variant)
+
+
+def test_without_classifiers_the_rest_stays(tmp_path: Path, labels: LabelSet) -> None:
+    for variant in (replace(VARIANTS["msc-largefov"], fc_channels=8), replace(FCN8S, fc_channels=8)):
+        path, model = tmp_path / f"{variant.name}.safetensors", build_network(variant, 3)
+        save_checkpoint(path, model, Header(variant, labels, PAPER))
+        other = build_network(variant, 5)
+        kept, whole = load_initialisation(path, variant).without_classifiers(), load_initialisation(path, variant)
+        fresh = kept.apply_to(other)["random"]
+        assert fresh == whole.apply_to(other)["random"]
+        assert {name for name, tensor in other.state_dict().items() if 5 in tensor.shape} <= {
+            f"{layer}.{kind}" for layer in fresh for kind in ("weight", "bias")
+        }
+        assert kept.apply_to(build_network(variant, 3))["random"] == fresh
+        assert whole.apply_to(build_network(variant, 3))["random"] == []
+
+
 def test_npz(tmp_path: Path, convolutions: Tensors, largefov: Variant) -> None:
     path = tmp_path / "vgg.npz"
     np.savez(path, **{name: tensor.half().numpy() for name, tensor in convolutions.items()})  # type: ignore[arg-type]
     weights = load_initialisation(path, largefov)
     assert weights.preprocessing == CAFFE_VGG
     model = DeepLab(largefov, 3)
-    assert weights.apply_to(model) == {"source": "VGG-16 npz", "file": "vgg.npz", "random": ["fc6", "fc7", "fc8"]}
+    assert weights.apply_to(model) == {
+        "source": "VGG-16 npz", "file": "vgg.npz", "sha256": sha256(path), "random": ["fc6", "fc7", "fc8"]
+    }  # fmt: skip
     assert torch.equal(model.conv5_3.weight, convolutions["conv5_3.weight"].half().float())
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])

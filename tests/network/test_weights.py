@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from deeplab.errors import ModelError, OutputError
 from deeplab.labels import VOC, LabelSet
-from deeplab.network.variants import Variant
+from deeplab.network.variants import VARIANTS, Variant
 from deeplab.network.vgg import DeepLab
 from deeplab.network.weights import HEADER_KEY, Header, load_checkpoint, read_safetensors, save_checkpoint
 from deeplab.preprocessing import PAPER
@@ -59,6 +59,20 @@ def test_pooling_is_part_of_the_header(tmp_path: Path, build: Build, header: Hea
     paper = largefov.with_paper_pooling()
     save_checkpoint(tmp_path / "a.safetensors", build(paper), replace(header, variant=paper))
     assert load_checkpoint(tmp_path / "a.safetensors")[1].variant == paper
+
+
+def test_strided_msc_is_part_of_the_header_and_older_files_lack_it(
+    tmp_path: Path, build: Build, header: Header
+) -> None:
+    variant = replace(VARIANTS["msc-largefov"], fc_channels=8, strided_msc=True)
+    path = tmp_path / "a.safetensors"
+    save_checkpoint(path, build(variant), replace(header, variant=variant))
+    assert load_checkpoint(path)[1].variant == variant
+    tensors, metadata = read_safetensors(path)
+    content = json.loads(metadata[HEADER_KEY])
+    del content["strided_msc"]
+    save_file(tensors, path, metadata={HEADER_KEY: json.dumps(content)})
+    assert load_checkpoint(path)[1].variant == replace(variant, strided_msc=False)
 
 
 def test_half_precision_halves_the_file(checkpoint: Path, model: DeepLab, header: Header) -> None:

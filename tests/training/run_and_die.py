@@ -26,7 +26,7 @@ from deeplab.network import variants
 from deeplab.network.importers import Initialisation
 from deeplab.network.vgg import DeepLab
 from deeplab.preprocessing import CAFFE_VGG
-from deeplab.training import checkpoints, loop, warm_up
+from deeplab.training import checkpoints, loop, stage, warm_up
 from deeplab.training.recipe import Recipe, Solver, Source, WarmUp
 
 SMALL = MappingProxyType({"largefov": replace(variants.VARIANTS["largefov"], fc_channels=16)})
@@ -87,8 +87,8 @@ def run(data: str, output: str, seconds: float, moment: str) -> None:
     torch.set_num_threads(1)
     variants.VARIANTS, variants.CONV_CHANNELS = SMALL, THIN
     checkpoints.atomic_file = dying_file  # type: ignore[assignment]
-    loop.SECONDS_BETWEEN_STATES = seconds
-    warm_up.PHOTOS_BETWEEN_MARKS = 2
+    stage.SECONDS_BETWEEN_STATES = seconds
+    warm_up.CROPS_BETWEEN_MARKS = 2
     loop.train(RECIPE, Path(data), random_trunk(), Path(output), partial(print, flush=True), show)
 
 

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import threading
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,12 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deeplab.data.readers import read_samples
-from deeplab.errors import OutputError
+from deeplab.errors import DataError, DeepLabError, OutputError
 from deeplab.network.variants import VARIANTS
 from deeplab.network.vgg import DeepLab
 from deeplab.preprocessing import CAFFE_VGG
-from deeplab.training.batches import crop_batches, shuffled_index
-from deeplab.training.warm_up import feature_batches, store_features
+from deeplab.training.batches import Crops, Photos, batches, shuffled_index
+from deeplab.training.machine import Process
+from deeplab.training.warm_up import Features, store_features
+
+ALONE = Process(torch.device("cpu"))
 
 
 @settings(deadline=None)
@@ -23,34 +29,85 @@ from deeplab.training.warm_up import feature_batches, store_features
 def test_every_pass_is_a_permutation(count: int, seed: int) -> None:
     stream = [shuffled_index(position, count, seed) for position in range(3 * count)]
     for epoch in range(3):
-        part = stream[epoch * count : (epoch + 1) * count]
-        assert sorted(index for index, _ in part) == list(range(count))
-        assert {number for _, number in part} == {epoch}
+        assert sorted(stream[epoch * count : (epoch + 1) * count]) == list(range(count))
 
 
 def test_passes_differ_and_seeds_differ() -> None:
     def order(epoch: int, seed: int) -> list[int]:
-        return [shuffled_index(50 * epoch + place, 50, seed)[0] for place in range(50)]
+        return [shuffled_index(50 * epoch + place, 50, seed) for place in range(50)]
 
     assert order(0, 1) != order(1, 1) != order(0, 2)
 
 
-def test_batches_run_across_the_end_of_a_pass_and_start_anywhere(data: Path) -> None:
-    samples = read_samples("folder", data / "set", "all")
-    pairs = list(islice(crop_batches(samples, CAFFE_VGG, 41, 2, seed=4, first=0), 4))
+@pytest.fixture
+def crops(data: Path) -> Crops:
+    return Crops(Photos(read_samples("folder", data / "set", "all")), CAFFE_VGG, 41, seed=4)
+
+
+def test_batches_run_across_the_end_of_a_pass_and_start_anywhere(crops: Crops) -> None:
+    pairs = list(islice(batches(crops, 2, first=0), 4))
     assert pairs[0][0].shape == (2, 3, 41, 41)
     assert pairs[0][0].is_contiguous(memory_format=torch.channels_last)
     assert (pairs[0][1].shape, pairs[0][1].dtype) == ((2, 6, 6), torch.int64)
-    (single,) = islice(crop_batches(samples, CAFFE_VGG, 41, 5, seed=4, first=3), 1)  # examples 3 … 7
+    (single,) = islice(batches(crops, 5, first=3), 1)  # examples 3 … 7
     assert torch.equal(single[0], torch.cat([inputs for inputs, _ in pairs])[3:])
     assert torch.equal(single[1], torch.cat([labels for _, labels in pairs])[3:])
 
 
-def test_a_bad_photo_is_named_when_its_turn_comes(data: Path) -> None:
-    samples = read_samples("folder", data / "set", "all")
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_processes_share_the_batches_of_one(crops: Crops, count: int) -> None:
+    alone = list(islice(batches(crops, 2, first=4), 6))
+    shared = [islice(batches(crops, 2, first=4, share=(rank, count), workers=2), 6 // count) for rank in range(count)]
+    for number, dealt in enumerate(zip(*shared, strict=True)):
+        for rank, batch in enumerate(dealt):
+            expected = alone[number * count + rank]
+            assert all(torch.equal(found, wanted) for found, wanted in zip(batch, expected, strict=True))
+
+
+@settings(deadline=None, max_examples=15)
+@given(st.integers(1, 6), st.integers(1, 5), st.integers(0, 99))
+def test_many_threads_keep_the_order(workers: int, size: int, first: int) -> None:
+    def example(number: int) -> Any:
+        threading.Event().wait((number * 7 % 5) / 2000)  # later ones are often done first
+        return np.full((1, 2, 2), number, np.float32), np.full((2, 2), number % 251, np.uint8)
+
+    loaded = islice(batches(example, size, first, workers=workers), 4)
+    numbers = [int(value) for inputs, _ in loaded for value in inputs[:, 0, 0, 0]]
+    assert numbers == list(range(first, first + 4 * size))
+
+
+def test_a_bad_photo_is_named_when_its_turn_comes(crops: Crops) -> None:
+    crops.photos.samples[1].photo.write_bytes(b"no photo")
+    with pytest.raises(DeepLabError, match=r"1\.png is not an image"):
+        list(islice(batches(crops, 1, first=0, workers=2), 3))
+
+
+def test_bad_photos_are_left_out_only_if_asked_each_named_once(crops: Crops) -> None:
+    samples, lines = crops.photos.samples, list[str]()
     samples[1].photo.write_bytes(b"no photo")
-    with pytest.raises(Exception, match=r"1\.png is not an image"):
-        list(islice(crop_batches(samples, CAFFE_VGG, 41, 1, seed=4, first=0), 3))
+    skipping = replace(crops, photos=Photos(samples, skip=lines.append))
+    loaded = list(islice(batches(skipping, 3, first=0), 4))
+    assert len(loaded) == 4
+    (line,) = lines
+    assert line.startswith("left out: ")
+    assert "1.png is not an image" in line
+    for sample in samples:
+        sample.mask.write_bytes(b"no mask")
+    with pytest.raises(DataError, match="none of the photos can be read"):
+        next(batches(replace(crops, photos=Photos(samples, skip=str)), 1, first=0))
+
+
+def test_photos_stay_in_memory_as_long_as_there_is_room(crops: Crops) -> None:
+    samples = crops.photos.samples
+    photos = Photos(samples, cache_bytes=50 * 60 * 4 + 45 * 44 * 4)  # the first two
+    expected = [photos.load(index) for index in range(3)]
+    for sample in samples[:2]:
+        sample.photo.unlink()
+    for index in range(3):
+        assert all(np.array_equal(a, b) for a, b in zip(photos.load(index), expected[index], strict=True))
+    samples[2].photo.unlink()
+    with pytest.raises(DeepLabError, match="no such file"):
+        photos.load(2)
 
 
 @pytest.fixture
@@ -66,8 +123,8 @@ def model(monkeypatch: pytest.MonkeyPatch) -> DeepLab:
 def test_stored_features_are_the_trunks_and_survive_a_stop(
     data: Path, tmp_path: Path, model: DeepLab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deeplab.training.warm_up.PHOTOS_BETWEEN_MARKS", 2)
-    samples = read_samples("folder", data / "set", "all")
+    monkeypatch.setattr("deeplab.training.warm_up.CROPS_BETWEEN_MARKS", 2)
+    crops = Crops(Photos(read_samples("folder", data / "set", "all")), CAFFE_VGG, 41, seed=9)
     steps: list[tuple[int, int]] = []
 
     def report(done: int, count: int) -> None:
@@ -75,12 +132,12 @@ def test_stored_features_are_the_trunks_and_survive_a_stop(
         if len(steps) == 4:
             raise KeyboardInterrupt
 
-    arguments = (model, samples, CAFFE_VGG, 41, 2, 9, tmp_path, torch.float32)
+    arguments = (model, crops, 6, tmp_path, torch.float32, ALONE, 1)
     with pytest.raises(KeyboardInterrupt):
         store_features(*arguments, report)
     features, labels = store_features(*arguments, report)
     assert steps == [(1, 6), (2, 6), (3, 6), (4, 6), (5, 6), (6, 6)]
-    ((pixels, expected),) = islice(crop_batches(samples, CAFFE_VGG, 41, 6, 9, first=0), 1)
+    pixels, expected = next(batches(crops, 6, first=0))
     with torch.no_grad():
         trunk = model.train().trunk(pixels).permute(0, 2, 3, 1)
     found = torch.from_numpy(np.array(features)).view(torch.bfloat16).float()
@@ -91,21 +148,18 @@ def test_stored_features_are_the_trunks_and_survive_a_stop(
 def test_features_that_do_not_fit_on_the_disk_are_an_error(
     data: Path, tmp_path: Path, model: DeepLab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    samples = read_samples("folder", data / "set", "all")
+    crops = Crops(Photos(read_samples("folder", data / "set", "all")), CAFFE_VGG, 41, seed=9)
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 100}))
     with pytest.raises(OutputError, match=r"needs 0\.0 GB for the warm-up's features"):
-        store_features(model, samples, CAFFE_VGG, 41, 1, 9, tmp_path, torch.float32, lambda done, count: None)
+        store_features(model, crops, 3, tmp_path, torch.float32, ALONE, 1, lambda done, count: None)
     assert list(tmp_path.glob("warm_up*")) == []
 
 
-def test_feature_batches_mirror_features_and_labels_together() -> None:
+def test_features_and_labels_are_mirrored_together() -> None:
     places = np.arange(5 * 3 * 4, dtype=np.uint8).reshape(5, 3, 4)
     bits = torch.from_numpy(places[..., None].astype(np.float32)).bfloat16().view(torch.uint16).numpy()
-    batches = list(islice(feature_batches(bits, places, 10, seed=1, first=0), 3))
-    inputs, labels = (torch.cat(parts) for parts in zip(*batches, strict=True))
+    inputs, labels = next(batches(Features(bits, places, seed=1), 30, first=0))
     assert (inputs.shape, inputs.dtype) == ((30, 1, 3, 4), torch.float32)
     assert torch.equal(inputs[:, 0].long(), labels)  # the same places, in the same order
     mirrored = int((labels[:, 0, 0] > labels[:, 0, -1]).sum())
     assert 5 < mirrored < 25
-    (later,) = islice(feature_batches(bits, places, 5, seed=1, first=20), 1)
-    assert torch.equal(later[1], labels[20:25])

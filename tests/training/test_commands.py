@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deeplab.network.variants import CONV_CHANNELS
+from deeplab.network import variants
 from deeplab.segment import Segmenter
 
 Run = Callable[..., Any]
@@ -28,10 +28,16 @@ card: {data: three small photos}
 
 
 @pytest.fixture
+def thin(thin_network: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A VGG-16 with a few channels to start from, too."""
+    monkeypatch.setattr("deeplab.network.importers.CONV_CHANNELS", variants.CONV_CHANNELS)
+
+
+@pytest.fixture
 def workshop(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder: a recipe, a card, random VGG-16 convolutions, and the three photos in ``data/set``."""
     random, channels, arrays = np.random.default_rng(3), 3, {}
-    for stage, widths in enumerate(CONV_CHANNELS, start=1):
+    for stage, widths in enumerate(variants.CONV_CHANNELS, start=1):
         for index, width in enumerate(widths, start=1):
             weight = random.standard_normal((width, channels, 3, 3), dtype=np.float32) * np.sqrt(2 / (9 * channels))
             arrays[f"conv{stage}_{index}.weight"] = weight.astype(np.float16)
@@ -60,6 +66,28 @@ def test_from_a_recipe_to_a_model_file(run: Run, workshop: Path) -> None:
         assert segmenter("data/set/images/0.png").labels.shape == (50, 60)
 
 
+def test_msc_from_the_base_by_the_command(run: Run, thin: None, workshop: Path) -> None:
+    msc = (
+        RECIPE.replace("three", "msc")
+        .replace("largefov", "msc-largefov")
+        .replace("solver: {", "solver: {frozen: [conv, fc], ")
+    )
+    (workshop / "msc.yaml").write_text(msc + "start: checkpoint\n")
+    train = ("--data", "data", "--threads", "1", "--device", "cpu", "--workers", "2", "--cache-gb", "0.5")
+    assert run("train", "recipe.yaml", "--weights", "vgg.npz", *train).status == 0
+    base = "runs/three/three.safetensors"
+    trained = run("train", "msc.yaml", "--weights", base, *train)
+    assert trained.status == 0, trained.err
+    for options, stride in (((), 1), (("--strided-msc",), 8)):
+        made = run("export", "runs/msc/msc.safetensors", "-o", "msc.onnx", "--force", "--float16", *options)
+        assert made.status == 0, made.err
+        segmenter = Segmenter.from_pretrained("msc.onnx", threads=1)
+        assert segmenter.info.output_stride == stride
+        assert segmenter("data/set/images/0.png").labels.shape == (50, 60)
+    refused = run("export", base, "--strided-msc")
+    assert (refused.status, "--strided-msc is for MSc networks" in refused.err) == (1, True)
+
+
 def test_what_goes_wrong_is_one_line(run: Run, workshop: Path) -> None:
     (workshop / "typo.yaml").write_text(RECIPE.replace("crop_px", "crop"))
     (workshop / "bad-card.yaml").write_text("crv: {}")
@@ -67,6 +95,7 @@ def test_what_goes_wrong_is_one_line(run: Run, workshop: Path) -> None:
         (("train", "typo.yaml", "--data", "data", "--weights", "vgg.npz"), "did you mean 'crop_px'"),
         (("train", "recipe.yaml", "--data", "data", "--weights", "none.npz"), "none.npz"),
         (("train", "recipe.yaml", "--data", "nowhere", "--weights", "vgg.npz"), "nowhere"),
+        (("train", "recipe.yaml", "--data", "data", "--weights", "vgg.npz", "--device", "tpu"), "give auto, cpu, cuda"),
         (("export", "none.safetensors"), "none.safetensors: no such file"),
         (("export", "x", "--int8"), "--int8 --calibration DIR"),
         (("export", "x", "--int8", "--float16", "--calibration", "data"), "exclude each other"),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,77 +12,67 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from deeplab.errors import DataError, ModelError, OutputError
+from deeplab.errors import DataError, DeepLabError, ModelError, OutputError
 from deeplab.labels import CAMVID
 from deeplab.network.importers import Initialisation
-from deeplab.network.variants import VARIANTS
 from deeplab.network.vgg import DeepLab
 from deeplab.network.weights import load_checkpoint, read_safetensors
-from deeplab.preprocessing import CAFFE_VGG, TORCHVISION
+from deeplab.preprocessing import TORCHVISION
 from deeplab.training.loop import train
 from deeplab.training.recipe import Recipe, Solver, Source, WarmUp
 from deeplab.training.validation import validate
 
-FRESH = Initialisation({}, CAFFE_VGG, {"source": "none"})
-RECIPE = Recipe(
-    name="small",
-    variant="largefov",
-    data=(Source("folder", "set"),),
-    solver=Solver(iterations=2, batch=2, micro_batch=1),
-    crop_px=41,
-    precision="fp32",
-)
+Logged = Callable[[Path], list[dict[str, Any]]]
+
+pytestmark = pytest.mark.usefixtures("thin_network")
 
 
-@pytest.fixture(autouse=True)
-def thin_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deeplab.network.variants.CONV_CHANNELS", ((4, 4), (4, 4), (8,) * 3, (8,) * 3, (8,) * 3))
-    thin = {"largefov": replace(VARIANTS["largefov"], fc_channels=8)}
-    monkeypatch.setattr("deeplab.network.variants.VARIANTS", thin)
-
-
-def logged(output: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (output / "log.jsonl").read_text().splitlines()]
-
-
-def test_a_run_leaves_a_checkpoint_and_a_log(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_leaves_a_checkpoint_and_a_log(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: Recipe, fresh: Initialisation, logged: Logged
+) -> None:
     monkeypatch.setattr("deeplab.progress.SECONDS_BETWEEN_LINES", -1.0)  # a line a step, however fast
-    recipe = replace(RECIPE, validation=Source("folder", "set"), validate_every=1)
+    changed = replace(recipe, validation=Source("folder", "set"), validate_every=1)
     lines: list[str] = []
-    path = train(recipe, data, FRESH, tmp_path / "run", lines.append)
+    path = train(changed, data, fresh, tmp_path / "run", lines.append)
     model, header = load_checkpoint(path)
     assert path.name == "small.safetensors"
     assert header.label_set.names == ("ground", "red", "green")
-    assert header.recipe == json.loads(json.dumps(recipe.to_dict()))
+    assert header.recipe == json.loads(json.dumps(changed.to_dict()))
     assert header.progress.keys() == {"main 1", "main 2", "iterations"}
     assert not model.training
-    steps = [line for line in logged(tmp_path / "run") if "stage" in line]
+    steps = [line for line in logged(tmp_path / "run") if "loss" in line]
     assert [(line["stage"], line["iteration"]) for line in steps] == [("main", 1), ("main", 2)]
     assert all(line["rate"] == 0.001 and line["images_per_second"] > 0 for line in steps)
     assert steps[0]["loss"] == pytest.approx(np.log(3), rel=0.01)  # fresh scores are near zero: three even classes
     assert any("ETA 0:00:00" in line for line in lines)
-    validations = [line["mean_iou"] for line in logged(tmp_path / "run") if "validation" in line]
+    validations = [line["mean_iou"] for line in logged(tmp_path / "run") if "mean_iou" in line]
     assert validations == [header.progress["main 1"], header.progress["main 2"]]
 
 
-def test_the_last_state_validates_to_the_logged_figure(data: Path, tmp_path: Path) -> None:
+def test_the_last_state_validates_to_the_logged_figure(
+    data: Path, tmp_path: Path, recipe: Recipe, fresh: Initialisation
+) -> None:
     from deeplab.data.readers import read_samples
 
-    path = train(replace(RECIPE, validation=Source("folder", "set")), data, FRESH, tmp_path / "run", str)
+    path = train(replace(recipe, validation=Source("folder", "set")), data, fresh, tmp_path / "run", str)
     model, header = load_checkpoint(path)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    confusion = validate(model, read_samples("folder", data / "set", "all"), header.preprocessing, torch.float32)
+    confusion = validate(
+        model, read_samples("folder", data / "set", "all"), header.label_set, header.preprocessing, torch.float32
+    )
     assert confusion.mean_iou == pytest.approx(header.progress["main 2"], abs=1e-6)
     valid = sum((np.array(Image.open(mask)) != 255).sum() for mask in (data / "set" / "masks").iterdir())
     assert confusion.counts.sum() == valid
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_the_warm_up_moves_the_head_alone(data: Path, tmp_path: Path, precision: Any) -> None:
+def test_the_warm_up_moves_the_head_alone(
+    data: Path, tmp_path: Path, precision: Any, recipe: Recipe, fresh: Initialisation
+) -> None:
     warm_up = WarmUp(Solver(iterations=2, batch=2, micro_batch=2, method="adamw"))
     frozen = Solver(iterations=1, batch=1, micro_batch=1, learning_rate=0.0)
-    recipe = replace(RECIPE, warm_up=warm_up, solver=frozen, precision=precision)
-    trained, _ = load_checkpoint(train(recipe, data, FRESH, tmp_path / "run", str))
+    changed = replace(recipe, warm_up=warm_up, solver=frozen, precision=precision)
+    trained, _ = load_checkpoint(train(changed, data, fresh, tmp_path / "run", str))
     torch.manual_seed(0)
     start = DeepLab(trained.variant, 3).state_dict()
     moved = {
@@ -91,102 +82,147 @@ def test_the_warm_up_moves_the_head_alone(data: Path, tmp_path: Path, precision:
     assert list((tmp_path / "run").glob("warm_up*")) == []
 
 
-def test_micro_batches_add_up_to_the_batch(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_micro_batches_add_up_to_the_batch(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: Recipe, fresh: Initialisation
+) -> None:
     monkeypatch.setattr("torch.nn.functional.dropout", lambda x, *_: x)
     found = []
     for micro_batch in (1, 4):
         solver = Solver(iterations=2, batch=4, micro_batch=micro_batch, learning_rate=0.1)
         output = tmp_path / str(micro_batch)
-        train(replace(RECIPE, solver=solver), data, FRESH, output, str)
+        train(replace(recipe, solver=solver), data, fresh, output, str)
         found.append(read_safetensors(output / "small.safetensors")[0])
     for name, tensor in found[0].items():
         torch.testing.assert_close(tensor, found[1][name], rtol=1e-4, atol=1e-6)
 
 
-def test_camvids_void_is_left_out(tmp_path: Path) -> None:
+def test_camvids_void_is_left_out(tmp_path: Path, recipe: Recipe, fresh: Initialisation, logged: Logged) -> None:
     """Its void is 11, its L: counted as a class it would be out of range."""
     for folder, pixels in (("train", np.zeros((41, 41, 3))), ("trainannot", np.full((41, 41), CAMVID.void))):
         (tmp_path / "camvid" / folder).mkdir(parents=True)
         if pixels.ndim == 2:
             pixels[:20] = 3
         Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "camvid" / folder / "x.png")
-    recipe = replace(RECIPE, data=(Source("camvid", "camvid", "train"),))
-    train(recipe, tmp_path, FRESH, tmp_path / "run", str)
+    changed = replace(recipe, data=(Source("camvid", "camvid", "train"),))
+    train(changed, tmp_path, fresh, tmp_path / "run", str)
     assert logged(tmp_path / "run")[0]["loss"] == pytest.approx(np.log(11), rel=0.01)
 
 
-def test_the_paper_sums_where_the_code_takes_the_mean(data: Path, tmp_path: Path) -> None:
-    solver = replace(RECIPE.solver, iterations=1, batch=1)
-    train(replace(RECIPE, solver=replace(solver, loss="sum")), data, FRESH, tmp_path / "run", str)
+def test_the_paper_sums_where_the_code_takes_the_mean(
+    data: Path, tmp_path: Path, recipe: Recipe, fresh: Initialisation, logged: Logged
+) -> None:
+    solver = replace(recipe.solver, iterations=1, batch=1)
+    train(replace(recipe, solver=replace(solver, loss="sum")), data, fresh, tmp_path / "run", str)
     loss = logged(tmp_path / "run")[0]["loss"]
     # 6x6 cells; the first row of a photo is void, and a photo of 30 pixels fills four rows.
     assert loss / np.log(3) in (pytest.approx(36, abs=0.3), pytest.approx(30, abs=0.3), pytest.approx(18, abs=0.3))
 
 
-def test_a_folder_of_another_recipe_is_refused(data: Path, tmp_path: Path) -> None:
-    train(RECIPE, data, FRESH, tmp_path / "run", str)
-    with pytest.raises(ModelError, match="belongs to a run with another recipe; give a fresh --output folder"):
-        train(replace(RECIPE, seed=5), data, FRESH, tmp_path / "run", str)
+def test_a_folder_of_another_recipe_is_refused(
+    data: Path, tmp_path: Path, recipe: Recipe, fresh: Initialisation
+) -> None:
+    train(recipe, data, fresh, tmp_path / "run", str)
+    with pytest.raises(ModelError, match=r"another recipe \(seed: 0 → 5\); give a fresh --output folder"):
+        train(replace(recipe, seed=5), data, fresh, tmp_path / "run", str)
 
 
-def test_a_folder_of_other_weights_or_classes_is_refused(data: Path, tmp_path: Path) -> None:
-    train(RECIPE, data, FRESH, tmp_path / "run", str)
-    for weights in (replace(FRESH, record={"source": "VGG-16"}), replace(FRESH, preprocessing=TORCHVISION)):
-        with pytest.raises(ModelError, match="run with another --weights; give a fresh --output folder"):
-            train(RECIPE, data, weights, tmp_path / "run", str)
+def test_a_folder_of_other_weights_or_classes_is_refused(
+    data: Path, tmp_path: Path, recipe: Recipe, fresh: Initialisation
+) -> None:
+    train(recipe, data, fresh, tmp_path / "run", str)
+    for weights in (replace(fresh, record={"source": "VGG-16"}), replace(fresh, preprocessing=TORCHVISION)):
+        with pytest.raises(ModelError, match=r"run with another --weights \(.* → .*\); give a fresh --output folder"):
+            train(recipe, data, weights, tmp_path / "run", str)
     (data / "set" / "classes.txt").write_text("ground\nred\nblue\n")
-    with pytest.raises(ModelError, match="run with another label set; give a fresh --output folder"):
-        train(RECIPE, data, FRESH, tmp_path / "run", str)
+    with pytest.raises(ModelError, match=r"run with another label set \(names: .*\); give a fresh --output folder"):
+        train(recipe, data, fresh, tmp_path / "run", str)
 
 
-def test_a_file_that_only_looks_like_a_state_is_refused(data: Path, tmp_path: Path) -> None:
+def test_a_file_that_only_looks_like_a_state_is_refused(
+    data: Path, tmp_path: Path, recipe: Recipe, fresh: Initialisation
+) -> None:
     save_file({"x": torch.zeros(1)}, tmp_path / "state.safetensors", metadata={"state": '{"position": ["main", 7]}'})
     with pytest.raises(ModelError, match=r"state\.safetensors is no state of a training \('header'\)"):
-        train(RECIPE, data, FRESH, tmp_path, str)
+        train(recipe, data, fresh, tmp_path, str)
 
 
-def test_a_model_may_be_called_as_the_warm_ups_files(data: Path, tmp_path: Path) -> None:
-    assert train(replace(RECIPE, name="warm_up_9"), data, FRESH, tmp_path / "run", str).is_file()
+def test_a_model_may_be_called_as_the_warm_ups_files(
+    data: Path, tmp_path: Path, recipe: Recipe, fresh: Initialisation
+) -> None:
+    assert train(replace(recipe, name="warm_up_9"), data, fresh, tmp_path / "run", str).is_file()
 
 
-def test_own_folders_of_the_same_classes_train_together(data: Path, tmp_path: Path) -> None:
+def test_own_folders_of_the_same_classes_train_together(
+    data: Path, tmp_path: Path, recipe: Recipe, fresh: Initialisation
+) -> None:
     (data / "held-out").symlink_to(data / "set")
-    recipe = replace(RECIPE, validation=Source("folder", "held-out"))
-    _, header = load_checkpoint(train(recipe, data, FRESH, tmp_path / "run", str))
+    changed = replace(recipe, validation=Source("folder", "held-out"))
+    _, header = load_checkpoint(train(changed, data, fresh, tmp_path / "run", str))
     assert header.label_set.name == "own"
 
 
-def test_a_finished_run_is_not_trained_again(data: Path, tmp_path: Path) -> None:
-    first = train(RECIPE, data, FRESH, tmp_path / "run", str).read_bytes()
+def test_a_finished_run_is_not_trained_again(
+    data: Path, tmp_path: Path, recipe: Recipe, fresh: Initialisation, logged: Logged
+) -> None:
+    first = train(recipe, data, fresh, tmp_path / "run", str).read_bytes()
     lines: list[str] = []
-    assert train(RECIPE, data, FRESH, tmp_path / "run", lines.append).read_bytes() == first
+    assert train(recipe, data, fresh, tmp_path / "run", lines.append).read_bytes() == first
     assert lines[-1] == "resuming main at iteration 2"
     assert len(logged(tmp_path / "run")) == 2
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_state(data: Path, tmp_path: Path) -> None:
-    bad = Initialisation({"fc8.bias": torch.full((3,), float("nan"))}, CAFFE_VGG, {})
-    with pytest.raises(ModelError, match="loss became nan in iteration 0 of main; lower learning_rate"):
-        train(RECIPE, data, bad, tmp_path / "run", str)
-    _, metadata = read_safetensors(tmp_path / "run" / "state.safetensors")
-    assert json.loads(metadata["state"])["position"] == ["main", 0]
-
-
-def test_sources_of_other_labels_do_not_mix(data: Path, tmp_path: Path) -> None:
+def test_sources_of_other_labels_do_not_mix(data: Path, tmp_path: Path, recipe: Recipe, fresh: Initialisation) -> None:
     (data / "other").mkdir()
     for folder in ("images", "masks"):
         (data / "other" / folder).symlink_to(data / "set" / folder)
     with pytest.raises(DataError, match="must share one label set"):
-        train(replace(RECIPE, data=(*RECIPE.data, Source("folder", "other"))), data, FRESH, tmp_path / "run", str)
+        train(replace(recipe, data=(*recipe.data, Source("folder", "other"))), data, fresh, tmp_path / "run", str)
 
 
-def test_an_output_folder_that_cannot_be_made_is_an_error(data: Path, tmp_path: Path) -> None:
+def test_an_output_folder_that_cannot_be_made_is_an_error(
+    data: Path, tmp_path: Path, recipe: Recipe, fresh: Initialisation
+) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot make folder"):
-        train(RECIPE, data, FRESH, tmp_path / "file" / "run", str)
+        train(recipe, data, fresh, tmp_path / "file" / "run", str)
 
 
-def test_a_damaged_state_is_an_error(data: Path, tmp_path: Path) -> None:
+def test_a_damaged_state_is_an_error(data: Path, tmp_path: Path, recipe: Recipe, fresh: Initialisation) -> None:
     (tmp_path / "state.safetensors").write_bytes(b"half a fi")
     with pytest.raises(ModelError, match=r"state\.safetensors is no safetensors file, or damaged"):
-        train(RECIPE, data, FRESH, tmp_path, str)
+        train(recipe, data, fresh, tmp_path, str)
+
+
+def test_photos_of_nothing_but_void_teach_nothing(
+    data: Path, tmp_path: Path, recipe: Recipe, fresh: Initialisation, logged: Logged
+) -> None:
+    for mask in (data / "set" / "masks").iterdir():
+        Image.fromarray(np.full(np.array(Image.open(mask)).shape, 255, np.uint8)).save(mask)
+    solver = replace(recipe.solver, weight_decay=0.0)
+    model, _ = load_checkpoint(train(replace(recipe, solver=solver), data, fresh, tmp_path / "run", str))
+    assert [line["loss"] for line in logged(tmp_path / "run")] == [0, 0]
+    torch.manual_seed(recipe.seed)
+    start = DeepLab(model.variant, 3).state_dict()
+    assert all(torch.equal(tensor, start[name]) for name, tensor in model.state_dict().items())
+
+
+def test_a_corrupt_photo_stops_the_run_unless_it_may_be_left_out(
+    data: Path, tmp_path: Path, recipe: Recipe, fresh: Initialisation
+) -> None:
+    photo = data / "set" / "images" / "1.png"
+    photo.write_bytes(photo.read_bytes()[:200])
+    longer = replace(recipe, solver=replace(recipe.solver, iterations=3))
+    with pytest.raises(DeepLabError, match=r"images/1\.png cannot be decoded"):
+        train(longer, data, fresh, tmp_path / "stopped", str)
+    lines: list[str] = []
+    train(replace(longer, skip_bad_photos=True), data, fresh, tmp_path / "run", lines.append)
+    (line,) = (line for line in lines if "1.png" in line)
+    assert line.startswith("left out: ")
+
+
+def test_early_validation_comes_before_the_first_iteration(
+    data: Path, tmp_path: Path, recipe: Recipe, fresh: Initialisation
+) -> None:
+    changed = replace(recipe, validation=Source("folder", "set"), validate_at=(0, 1))
+    _, header = load_checkpoint(train(changed, data, fresh, tmp_path / "run", str))
+    assert list(header.progress) == ["main 0", "main 1", "main 2", "iterations"]

@@ -1,14 +1,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
+from deeplab.data.augment import Augment
 from deeplab.errors import InputError
+from deeplab.network.build import build_network
+from deeplab.network.variants import VARIANTS
+from deeplab.network.vgg import DeepLab
 from deeplab.training.recipe import Recipe, Solver, Source, load_recipe
+from deeplab.training.solver import make_optimizer
 
 RECIPES = Path(__file__).parents[2] / "recipes"
+FILES = sorted([*RECIPES.glob("*.yaml"), *RECIPES.glob("shipped/*.yaml")])
 GOOD = """\
 name: mine
 variant: largefov
@@ -34,6 +42,8 @@ def test_a_recipe_is_read_with_the_papers_defaults(tmp_path: Path) -> None:
     assert recipe.warm_up is not None
     assert isinstance(recipe.warm_up.solver.learning_rate, float)
     assert (recipe.crop_px, recipe.precision, recipe.seed, recipe.validation) == (321, "bf16", 0, None)
+    assert recipe.augment == Augment(1, 1, 0)
+    assert (recipe.start, recipe.sampling, recipe.class_weights) == ("imagenet", "shuffled", "even")
     assert (recipe.channels, load(tmp_path, GOOD + "channels: random\n").channels) == ("even", "random")
     paper = Solver()
     assert (paper.iterations, paper.batch, paper.learning_rate, paper.momentum) == (6000, 20, 0.001, 0.9)
@@ -41,9 +51,36 @@ def test_a_recipe_is_read_with_the_papers_defaults(tmp_path: Path) -> None:
     json.dumps(recipe.to_dict())
 
 
-@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
-def test_every_shipped_recipe_is_valid(path: Path) -> None:
-    assert load_recipe(path).name == path.stem
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_recipe_is_valid(path: Path) -> None:
+    """And names layers that its network has."""
+    recipe = load_recipe(path)
+    assert recipe.name == path.stem
+    with torch.device("meta"):
+        make_optimizer(build_network(recipe.network, 3), recipe.solver)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_the_papers_networks_are_trained_as_by_their_authors(name: str) -> None:
+    first, second = (load_recipe(RECIPES / f"{name}-voc{stage}.yaml") for stage in ("", "-trainval"))
+    largefov, msc = name.endswith("largefov"), name.startswith("msc-")
+    for recipe, iterations, split in ((first, 6000, "train_aug"), (second, 8000, "trainval_aug")):
+        assert (recipe.variant, recipe.data) == (name, (Source("voc", "voc2012", split),))
+        assert recipe.crop_px == (306 if name == "deeplab" else 321)
+        assert (recipe.precision, recipe.warm_up, recipe.augment) == ("fp32", None, Augment())
+        assert (recipe.sampling, recipe.class_weights, recipe.fc_channels) == ("shuffled", "even", 0)
+        solver = recipe.solver
+        assert (solver.iterations, solver.batch) == (iterations, 30 if largefov else 20)
+        authors = Solver(iterations, 30 if largefov else 20, solver.micro_batch)
+        assert replace(solver, frozen=(), layer_rates={}) == authors
+        network = DeepLab(replace(recipe.network, fc_channels=2), 3)
+        optimizer = make_optimizer(network, solver)
+        moving = {name.partition(".")[0] for name, weight in network.named_parameters() if weight.requires_grad}
+        assert ("conv5_3" in moving, "fc7" in moving, "fc8" in moving) == (not msc, not msc, not (msc and largefov))
+        if msc and not largefov:
+            (rate,) = (g["rate_multiplier"] for g in optimizer.param_groups if g["params"][0] is network.fc8.weight)
+            assert rate == 1
+    assert (first.start, second.start) == ("checkpoint" if msc else "imagenet", "checkpoint")
 
 
 @pytest.mark.parametrize(
@@ -66,14 +103,31 @@ def test_every_shipped_recipe_is_valid(path: Path) -> None:
         ("photos: 7", "photos: -7", r"photos must be 0 \(all\) or more, got -7"),
         ("largefov", "largefow", "largefov"),
         ("name: mine", "name: mine\ncrop_px: 306", r"crop_px 306 does not fit .*; give 8n \+ 1, such as 305"),
-        ("name: mine", "name: mine\nprecision: fp8", "must be one of bf16, fp32, got 'fp8'"),
+        ("name: mine", "name: mine\nprecision: fp8", "must be one of bf16, fp16, fp32, got 'fp8'"),
         ("  - {reader: voc, path: voc2012, split: train}\n  - {reader: folder, path: more, photos: 7}", "  []",
          "at least one source of data"),
         ("name: mine", "name: my/net", "name must be a file's name without a folder.* got 'my/net'"),
         ("name: mine", "name: ''", "name must be a file's name .* got ''"),
         ("name: mine", "name: ..", r"name must be a file's name .* got '\.\.'"),
-        ("name: mine", "name: state", "name must be a file's name .* and not 'state'"),
-        ("name: mine", "name: mine\nvalidate_every: -1", r"validate_every must be 0 \(.*\) or more, got -1"),
+        ("name: mine", "name: state", "name must be a file's name .* not 'state' or 'best'"),
+        ("name: mine", "name: best", "name must be a file's name .* not 'state' or 'best'"),
+        ("name: mine", "name: mine\nvalidate_every: -1", r"validate_every must be 0 \(.*\) or more, .* got -1 and"),
+        ("name: mine", "name: mine\nvalidate_at: [0, -3]", r"validate_at likewise, got 0 and \[0, -3\]"),
+        ("name: mine", "name: mine\nvalidate_at: 3", r"the recipe\.validate_at must be a list, got 3"),
+        ("name: mine", "name: mine\nstart: scratch", "start must be one of imagenet, checkpoint, other_labels"),
+        ("name: mine", "name: mine\nfc_channels: -1", r"fc_channels must be 0 \(the variant's own\) or more, got -1"),
+        ("name: mine", "name: mine\nstrided_msc: true", "strided_msc is for MSc networks; DeepLab-LargeFOV has none"),
+        ("name: mine", "name: mine\nsampling: even", "sampling must be one of shuffled, class_balanced"),
+        ("name: mine", "name: mine\nclass_weights: rare", "class_weights must be one of even, median_frequency"),
+        ("name: mine", "name: mine\nclass_weights: [a]", r"the recipe\.class_weights\[0\] must be a number, got 'a'"),
+        ("name: mine", "name: mine\nclass_weights: [1, -1]", r"class_weights must be finite, 0 or more, and not all 0"),
+        ("name: mine", "name: mine\nclass_weights: [0, 0]", r"class_weights must be .* not all 0, got \[0\.0, 0\.0\]"),
+        ("name: mine", "name: mine\naugment: {scale: 2}", r"augment has an unknown key 'scale'; did you mean 'scale_m"),
+        ("name: mine", "name: mine\naugment: {scale_min: 2}", "scale_min and scale_max must be in order"),
+        ("name: mine", "name: mine\naugment: {colour: 2}", "colour must lie in 0–1, got 2"),
+        ("[conv1_]", "[conv1_], layer_rates: [fc8]", r"layer_rates must be a mapping of names to values"),
+        ("[conv1_]", "[conv1_], layer_rates: {fc8: x}", r"layer_rates\.fc8 must be a number, got 'x'"),
+        ("[conv1_]", "[conv1_], layer_rates: {fc8: -2}", r"layer_rates\.fc8 must be a finite number, 0 or more"),
         ("learning_rate: 1}}", "learning_rate: 1}, crops_per_photo: 0}", "crops_per_photo must be at least 1, got 0"),
         ("name: mine", "name: mine\nchannels: odd", r"the recipe\.channels must be one of even, random, got 'odd'"),
         (GOOD, "", "the recipe must be a mapping"),
@@ -96,3 +150,19 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_the_base_networks_crop_is_the_authors(tmp_path: Path) -> None:
     assert load(tmp_path, GOOD.replace("largefov", "deeplab") + "crop_px: 306\n").crop_px == 306
     assert load(tmp_path, GOOD + "pooling: paper\ncrop_px: 306\n").network.pooling == "plain"
+
+
+def test_options_beyond_the_paper_are_read(tmp_path: Path) -> None:
+    options = """
+augment: {scale_min: 0.5, scale_max: 2, colour: 0.2}
+class_weights: [1, 2.5]
+sampling: class_balanced
+validate_at: [0, 10]
+fc_channels: 512
+"""
+    recipe = load(tmp_path, GOOD + options)
+    assert recipe.augment == Augment(0.5, 2.0, 0.2)
+    assert (recipe.class_weights, recipe.validate_at, recipe.network.fc_channels) == ((1.0, 2.5), (0, 10), 512)
+    assert load(tmp_path, GOOD + "class_weights: median_frequency").class_weights == "median_frequency"
+    fcn = load(tmp_path, GOOD.replace("largefov", "fcn8s").split("warm_up")[0] + "crop_px: 224")
+    assert fcn.network.skips

@@ -106,6 +106,14 @@ def test_freezing_everything_or_a_stranger_is_an_error() -> None:
         make_optimizer(Net(), solver_of(frozen=("conv9_",)))
 
 
+def test_layers_may_have_rates_of_their_own() -> None:
+    optimizer = make_optimizer(Net(), solver_of(layer_rates={"conv": 0.5, "fc8": 1}))
+    found = sorted((group["rate_multiplier"], group["weight_decay"]) for group in optimizer.param_groups)
+    assert found == [(0.5, 0.01), (1, 0), (1, 0.01), (2, 0)]
+    with pytest.raises(InputError, match="no layer's name begins with 'fc9'"):
+        make_optimizer(Net(), solver_of(layer_rates={"fc9": 1}))
+
+
 def test_adamw_takes_the_multipliers_too() -> None:
     optimizer = make_optimizer(Net(), solver_of(method="adamw"))
     assert isinstance(optimizer, torch.optim.AdamW)
@@ -137,6 +145,17 @@ def test_loss_is_minus_the_log_of_the_true_labels_probability(void: int) -> None
             expected -= np.log(exponentials[labels[b, row, column]] / exponentials.sum())
     found = segmentation_loss(torch.from_numpy(scores), torch.from_numpy(labels), void)
     assert float(found) == pytest.approx(expected, rel=1e-5)
+
+
+def test_weights_multiply_each_positions_loss() -> None:
+    random = np.random.default_rng(3)
+    scores, labels = torch.from_numpy(random.normal(size=(2, 3, 3, 5))), random.integers(0, 3, (2, 3, 5))
+    weights = torch.tensor([0.5, 0, 2])
+    parts = [
+        segmentation_loss(scores, torch.from_numpy(np.where(labels == label, labels, 255)), 255) for label in range(3)
+    ]
+    found = segmentation_loss(scores, torch.from_numpy(labels), 255, weights)
+    assert float(found) == pytest.approx(float(0.5 * parts[0] + 2 * parts[2]), rel=1e-5)
 
 
 def test_a_batch_of_void_has_no_loss_and_no_gradient() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -9,35 +12,53 @@ import typer
 
 from deeplab.cli.options import ThreadsOption, extra
 from deeplab.errors import DeepLabError, InputError
-from deeplab.progress import reporter
+from deeplab.progress import Reporter, reporter
 
 __all__ = ["export", "train"]
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe, e.g. recipes/voc-largefov.yaml.")],
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe, e.g. recipes/largefov-voc.yaml.")],
     data: Annotated[Path, typer.Option(metavar="DIR", help="The folder that the recipe's paths start from.")],
     weights: Annotated[
-        Path, typer.Option(metavar="FILE", help="VGG-16 to start from: .npz, .pth, .safetensors or .caffemodel.")
+        Path,
+        typer.Option(metavar="FILE", help="VGG-16 (.npz, .pth, .safetensors, .caffemodel), or a checkpoint of ours."),
     ],
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="DIR", help="The run's folder; runs/NAME if not given.")
     ] = None,
     threads: ThreadsOption = None,
+    device: Annotated[
+        str, typer.Option(metavar="DEVICE", help="cpu, cuda, cuda:1 …, or auto: a GPU if there is one.")
+    ] = "auto",
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Threads that load photos; one without a GPU, else one a core.")
+    ] = None,
+    cache_gb: Annotated[float, typer.Option(min=0, help="Memory for decoded photos, in gigabytes.")] = 1.0,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write scalars for TensorBoard too.")] = False,
 ) -> None:
-    """Train a network as a recipe says. A run that was stopped or killed goes on when started again."""
+    """Train a network as a recipe says. A run that was stopped or killed goes on when started again.
+
+    Several GPUs: torchrun --nproc-per-node 2 -m deeplab train …
+    """
     with extra("train"):
         import torch
 
         from deeplab.network.importers import load_initialisation
         from deeplab.training.loop import train as run
+        from deeplab.training.machine import Machine
         from deeplab.training.recipe import load_recipe
+    if tensorboard:
+        with extra("tensorboard"):
+            import torch.utils.tensorboard as _  # noqa: F401  # before the work begins
     plan = load_recipe(recipe)
     start = load_initialisation(weights, plan.network, channels=plan.channels, seed=plan.seed)
     if threads is not None:
         torch.set_num_threads(threads)
-    with reporter() as out:
-        checkpoint = run(plan, data, start, output or Path("runs", plan.name), out.say, out.show)
+    machine = Machine(device, workers, cache_gb, tensorboard)
+    speaks = os.environ.get("RANK", "0") == "0"  # one of torchrun's processes is enough
+    with reporter() if speaks else nullcontext(Reporter(_silent, _silent, _silent)) as out:
+        checkpoint = run(plan, data, start, output or Path("runs", plan.name), out.say, out.show, machine)
         out.result(f"{checkpoint}: trained; `deeplab export {checkpoint}` makes a model file of it")
 
 
@@ -52,6 +73,9 @@ def export(
         Path | None, typer.Option(metavar="DIR", help="A folder of photos that int8 takes its ranges from.")
     ] = None,
     photos: Annotated[int, typer.Option(min=1, help="Use so many of these photos, evenly spaced.")] = 100,
+    strided_msc: Annotated[
+        bool, typer.Option("--strided-msc", help="MSc: score every 8 pixels, as the paper; faster, less sharp.")
+    ] = False,
     card: Annotated[
         Path | None, typer.Option(metavar="FILE", help="YAML with the keys crf and card: what the file says of itself.")
     ] = None,
@@ -71,6 +95,11 @@ def export(
     if int8 != (calibration is not None):
         raise InputError("int8 needs photos to calibrate on, and nothing else does: give --int8 --calibration DIR")
     model, header = load_checkpoint(checkpoint)
+    if strided_msc:
+        if not model.variant.msc:
+            raise InputError(f"--strided-msc is for MSc networks; {checkpoint} holds {model.variant.title}")
+        model.variant = replace(model.variant, strided_msc=True)
+        header = replace(header, variant=model.variant)
     target = output or Path(f"{checkpoint.stem}.onnx")
     said = load_card(card)
     found = [] if calibration is None else [_existing(photo) for photo in find_photos([str(calibration)])]
@@ -81,6 +110,10 @@ def export(
             model, header, target, name=target.stem, crf=said.crf, card=said.card, precision=precision,
             calibration=(shrink_for_network(read_image(photo)) for photo in chosen), overwrite=force, say=out.say,
         )  # fmt: skip
+
+
+def _silent(*facts: object) -> None:
+    """Take what another process says."""
 
 
 def _existing(photo: Path | DeepLabError) -> Path:

@@ -1,13 +1,42 @@
-"""The paper's training crops: pad, crop, mirror; and labels on the score map's grid."""
+"""The paper's training crops: pad, crop, mirror; augmentation beyond it where asked; labels on the score map's grid."""
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
+from deeplab.errors import InputError
 from deeplab.preprocessing import Preprocessing
 
-__all__ = ["subsample_labels", "training_crop"]
+__all__ = ["Augment", "subsample_labels", "training_crop", "vary_colours"]
+
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+
+
+@dataclass(frozen=True)
+class Augment:
+    """How training photos are varied beyond the paper's random crops and mirroring: by default, not at all.
+
+    Attributes:
+        scale_min, scale_max: photos are enlarged by a factor drawn between the two, evenly on a logarithmic scale.
+        colour: brightness, contrast and saturation are each multiplied by 1 ± up to this much, 0–1.
+    """
+
+    scale_min: float = 1.0
+    scale_max: float = 1.0
+    colour: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0.1 <= self.scale_min <= self.scale_max <= 10:
+            raise InputError(
+                f"scale_min and scale_max must be in order and lie in 0.1–10, got {self.scale_min} and {self.scale_max}"
+            )
+        if not 0 <= self.colour <= 1:
+            raise InputError(f"colour must lie in 0–1, got {self.colour}")
 
 
 def training_crop(
@@ -17,6 +46,7 @@ def training_crop(
     rng: np.random.Generator,
     preprocessing: Preprocessing,
     void: int,
+    augment: Augment | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """Cut one training example as the authors' data layer does: a random square, mirrored half of the time.
 
@@ -27,24 +57,65 @@ def training_crop(
         image: (H, W, 3) uint8 RGB.
         labels: (H, W) uint8.
         crop_px: side of the square, in pixels.
-        rng: decides on the place and the mirroring.
+        rng: decides on the place, the mirroring and the augmentation.
         preprocessing: of the weights in training.
         void: the label that padding gets.
+        augment: what else is varied; None: nothing.
 
     Returns:
         The preprocessed crop (3, crop_px, crop_px) float32, and its labels (crop_px, crop_px) uint8.
     """
-    top, left = (int(rng.integers(max(side - crop_px, 0) + 1)) for side in labels.shape)
-    window = np.s_[top : top + crop_px, left : left + crop_px]
-    pixels = preprocessing.apply(image[window])[0]
-    height, width = pixels.shape[1:]
-    crop = np.zeros((3, crop_px, crop_px), dtype=np.float32)
+    augment = augment or Augment()
+    scale = math.exp(rng.uniform(math.log(augment.scale_min), math.log(augment.scale_max)))
+    side = max(1, round(crop_px / scale))
+    top, left = (int(rng.integers(max(length - side, 0) + 1)) for length in labels.shape)
+    window = np.s_[top : top + side, left : left + side]
+    photo, mask = image[window], labels[window]
+    if side != crop_px:
+        photo, mask = _resize(photo, mask, crop_px, side)
+    if augment.colour:
+        photo = vary_colours(photo, 1 + augment.colour * rng.uniform(-1, 1, 3))
+    pixels = preprocessing.apply(photo)[0]
+    height, width = mask.shape
+    crop = np.zeros((crop_px, crop_px, 3), dtype=np.float32).transpose(2, 0, 1)  # in memory, channels last
     crop[:, :height, :width] = pixels
     crop_labels = np.full((crop_px, crop_px), void, dtype=np.uint8)
-    crop_labels[:height, :width] = labels[window]
+    crop_labels[:height, :width] = mask
     if rng.random() < 0.5:
         crop, crop_labels = crop[:, :, ::-1], crop_labels[:, ::-1]
     return crop, crop_labels
+
+
+def _resize(
+    photo: NDArray[np.uint8], mask: NDArray[np.uint8], crop_px: int, side: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Bring what may be less than `side` pixels along an edge to the scale at which `side` becomes `crop_px`."""
+    height, width = (max(1, round(length * crop_px / side)) for length in mask.shape)
+    resized = [
+        Image.fromarray(np.ascontiguousarray(part)).resize((width, height), method)
+        for part, method in ((photo, Image.Resampling.BILINEAR), (mask, Image.Resampling.NEAREST))
+    ]
+    return np.array(resized[0]), np.array(resized[1])
+
+
+def vary_colours(photo: NDArray[np.uint8], factors: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Multiply a photo's brightness, contrast (about its mean) and saturation (about each pixel's luma), in this order.
+
+    Args:
+        photo: (H, W, 3) uint8 RGB.
+        factors: (3,), one for each; 1 changes nothing.
+
+    Returns:
+        (H, W, 3) uint8, cut off at 0 and 255.
+    """
+    # All three are linear in a pixel's colour, so one matrix and one offset do.
+    brightness, contrast, saturation = factors
+    mixing = brightness * contrast * (saturation * np.eye(3) + (1 - saturation) * np.outer(LUMA, np.ones(3)))
+    pixels = photo.reshape(-1, 3).astype(np.float32) @ mixing.astype(np.float32)
+    pixels += np.float32(brightness * (1 - contrast) * photo.mean() + 0.5)  # 0.5: whole numbers by cutting off
+    np.clip(pixels, 0, 255, out=pixels)
+    varied: NDArray[np.uint8] = pixels.astype(np.uint8).reshape(photo.shape)
+    return varied
 
 
 def subsample_labels(labels: NDArray[np.uint8], stride: int = 8) -> NDArray[np.uint8]:

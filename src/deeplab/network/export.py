@@ -15,8 +15,8 @@ from deeplab.crf import CRFSettings
 from deeplab.errors import InputError, ModelError
 from deeplab.files import atomic_file, check_output
 from deeplab.models import METADATA_KEY, ModelInfo
+from deeplab.network.build import Network
 from deeplab.network.onnx_graph import build_graph, to_onnx
-from deeplab.network.vgg import DeepLab
 from deeplab.network.weights import Header, check_header
 from deeplab.preprocessing import pad_to_grid
 
@@ -28,7 +28,7 @@ ACTIVATION_STEPS = 255
 
 
 def export_onnx(
-    model: DeepLab,
+    model: Network,
     header: Header,
     path: Path,
     *,
@@ -43,7 +43,7 @@ def export_onnx(
     """Write a network as a self-contained model file for `deeplab.runtime.ScoreNetwork`.
 
     Input ``image`` is float32 (1, 3, H, W) with free H and W, output ``scores`` float32 (1, L, h, w): what
-    `DeepLab.aligned` gives.
+    its ``aligned`` gives: scores every 8 pixels, or of every pixel for FCN-8s and for MSc unless `Variant.strided_msc`.
 
     Args:
         model: the network, which is put into evaluation mode.
@@ -74,7 +74,7 @@ def export_onnx(
         variant=model.variant.name,
         label_set=header.label_set,
         preprocessing=header.preprocessing,
-        output_stride=1 if model.dense_msc else model.output_stride,
+        output_stride=model.score_stride,
         crf=crf,
         card=card,
     )
@@ -95,7 +95,7 @@ def export_onnx(
     say(f"{path}: {model.variant.title}, {precision}, {path.stat().st_size / 1e6:.1f} MB")
 
 
-def _check_weights(model: DeepLab, largest: float) -> None:
+def _check_weights(model: Network, largest: float) -> None:
     for name, tensor in model.state_dict().items():
         if not bool((tensor.abs() <= largest).all()):
             raise ModelError(
@@ -103,7 +103,7 @@ def _check_weights(model: DeepLab, largest: float) -> None:
             )
 
 
-def _calibrate(model: DeepLab, photos: Iterable[NDArray[np.float32]], say: Callable[[str], None]) -> dict[str, float]:
+def _calibrate(model: Network, photos: Iterable[NDArray[np.float32]], say: Callable[[str], None]) -> dict[str, float]:
     """The step of every activation, by name: its largest value over all photos is step 255."""
     import onnxruntime  # type: ignore[import-untyped]
 

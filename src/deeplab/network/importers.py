@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,10 +14,11 @@ import torch
 from torch import Tensor
 
 from deeplab.errors import InputError, ModelError
+from deeplab.network.build import Network
 from deeplab.network.caffemodel import read_caffemodel
 from deeplab.network.variants import CONV_CHANNELS, Variant
-from deeplab.network.vgg import DeepLab
-from deeplab.network.weights import HEADER_KEY, load_checkpoint, read_safetensors
+from deeplab.network.vgg import CLASSIFIERS
+from deeplab.network.weights import HEADER_KEY, Header, load_checkpoint, read_safetensors
 from deeplab.preprocessing import CAFFE_VGG, PAPER, TORCHVISION, Preprocessing
 
 __all__ = ["ChannelRule", "Initialisation", "decimate", "load_initialisation", "load_vgg_npz"]
@@ -33,14 +35,16 @@ class Initialisation:
     Attributes:
         tensors: by parameter name, float32; weights (O, I, k, k), biases (O,).
         preprocessing: what these weights expect.
-        record: source and rules, for the checkpoint's header.
+        record: source, the file's SHA-256 and rules, for the checkpoint's header.
+        header: of deeplab's own checkpoint, if they come from one.
     """
 
     tensors: dict[str, Tensor]
     preprocessing: Preprocessing
     record: dict[str, Any]
+    header: Header | None = None
 
-    def apply_to(self, model: DeepLab) -> dict[str, Any]:
+    def apply_to(self, model: Network) -> dict[str, Any]:
         """Copy the tensors into a network; what they do not name keeps its random initialisation.
 
         Classifiers over another number of classes are left out.
@@ -54,7 +58,7 @@ class Initialisation:
         own = model.state_dict()
         copied = set()
         for name, tensor in self.tensors.items():
-            if (name.startswith("fc8.") or ".classifier." in name) and len(tensor) != model.classes:
+            if _belongs_to_classes(name) and len(tensor) != model.classes:
                 continue
             if name not in own or own[name].shape != tensor.shape:
                 wanted = f"expected {tuple(own[name].shape)}" if name in own else "it has no such parameter"
@@ -63,6 +67,15 @@ class Initialisation:
             copied.add(name)
         fresh = sorted({name.rpartition(".")[0] for name in own if name not in copied})
         return {**self.record, "random": fresh}
+
+    def without_classifiers(self) -> Initialisation:
+        """The same without the layers that belong to the classes of where they come from."""
+        kept = {name: tensor for name, tensor in self.tensors.items() if not _belongs_to_classes(name)}
+        return replace(self, tensors=kept, record={**self.record, "classifiers": "fresh"})
+
+
+def _belongs_to_classes(name: str) -> bool:
+    return any(part in name for part in (*CLASSIFIERS, "upscore"))
 
 
 def load_initialisation(
@@ -82,11 +95,26 @@ def load_initialisation(
 
     Raises:
         InputError: the channel rule is unknown.
-        ModelError: the file is missing, damaged or of another kind, or its layers do not fit.
+        ModelError: the file is missing, damaged or of another kind, its layers do not fit, or it is a checkpoint of
+            another network than `variant` or, for MSc, its single-scale base.
     """
     source = _READERS[_kind(path)](path)
+    record = {**source.record, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    if source.header is not None:
+        _check_kin(path, source.header.variant, variant)
+        return replace(source, record=record)
     tensors, rule = decimate(source.tensors, variant, channels=channels, seed=seed)
-    return Initialisation(tensors, source.preprocessing, {**source.record, **rule})
+    return replace(source, tensors=tensors, record={**record, **rule})
+
+
+def _check_kin(path: Path, found: Variant, wanted: Variant) -> None:
+    """Check that a checkpoint's network may start another: itself, or the single-scale base of an MSc network."""
+    same_pools = (found.pooling == "plain") == (wanted.pooling == "plain")
+    if found.name in (wanted.name, wanted.base_name) and found.fc_channels == wanted.fc_channels and same_pools:
+        return
+    has, needs = (f"{v.title} ({v.fc_channels} channels in fc6 and fc7, {v.pooling} pools)" for v in (found, wanted))
+    base = f" or of its base, {wanted.base_name!r}" if wanted.base_name != wanted.name else ""
+    raise ModelError(f"{path} is a checkpoint of {has}, which cannot start {needs}; give one of {wanted.name!r}{base}")
 
 
 def decimate(
@@ -180,7 +208,9 @@ def _load_safetensors(path: Path) -> Initialisation:
         return _from_torchvision(path, tensors)
     model, header = load_checkpoint(path)
     record = {"source": "deeplab checkpoint", "file": path.name, "variant": header.variant.name}
-    return Initialisation(model.state_dict(), header.preprocessing, {**record, "started_from": header.initialisation})
+    return Initialisation(
+        model.state_dict(), header.preprocessing, {**record, "started_from": header.initialisation}, header
+    )
 
 
 def _from_torchvision(path: Path, state: Mapping[str, Tensor]) -> Initialisation:

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from deeplab.network.variants import MSC_TAPS, Layer, trunk_layers
+from deeplab.network.build import Network
+from deeplab.network.fcn import CROPS, FCN8s, fcn_layers
+from deeplab.network.variants import MSC_TAPS, SKIPS, UPSAMPLING, Layer, trunk_layers
 from deeplab.network.vgg import DeepLab, msc_layer
 
 __all__ = ["Graph", "build_graph", "to_onnx"]
@@ -59,8 +61,8 @@ class Value(NamedTuple):
     step: float | None = None
 
 
-def build_graph(model: DeepLab, steps: Mapping[str, float] | None = None, *, half: bool = False) -> Graph:
-    """Write what `DeepLab.aligned` computes at test as nodes, each named after its layer.
+def build_graph(model: Network, steps: Mapping[str, float] | None = None, *, half: bool = False) -> Graph:
+    """Write what the network's ``aligned`` computes at test as nodes, each named after its layer.
 
     Args:
         model: the network.
@@ -68,16 +70,16 @@ def build_graph(model: DeepLab, steps: Mapping[str, float] | None = None, *, hal
         half: store float weights as float16, cast when the model is loaded.
     """
     graph = Graph([], [], steps or {}, half)
-    variant, stride = model.variant, model.output_stride
-    taps = {"image": Value("image")}
-    x = taps["image"]
-    for layer in trunk_layers(variant.pooling, output_stride=stride):
-        x = _pool(graph, x, model, layer) if layer.kind == "max" else _convolve(graph, x, model, layer)
-        taps[layer.name] = x
-    x = _convolve(graph, x, model, variant.fc6(stride))
-    x = _convolve(graph, x, model, _pointwise("fc7"))
-    x = _convolve(graph, x, model, _pointwise("fc8"), relu=False)
-    if variant.msc:
+    x = _fcn8s(graph, model) if isinstance(model, FCN8s) else _deeplab(graph, model)
+    graph.add("Identity", [x.name], "scores")
+    return graph
+
+
+def _deeplab(graph: Graph, model: DeepLab) -> Value:
+    stride = model.output_stride
+    taps = _run(graph, model, (*trunk_layers(model.variant.pooling, output_stride=stride), model.variant.fc6(stride)))
+    x = _score(graph, model, taps["fc6"])
+    if model.variant.msc:
         x = _add_branches(graph, x, model, taps)
     elif model.margin:
         edges = [
@@ -85,8 +87,48 @@ def build_graph(model: DeepLab, steps: Mapping[str, float] | None = None, *, hal
             graph.constant("end", [-model.margin] * 2, np.int64),
         ]
         x = Value(graph.add("Slice", [x.name, *edges, graph.constant("axes", [2, 3], np.int64)], "aligned"))
-    graph.add("Identity", [x.name], "scores")
-    return graph
+    return x
+
+
+def _fcn8s(graph: Graph, model: FCN8s) -> Value:
+    taps = _run(graph, model, fcn_layers(model.variant))
+    graph.constant("axes", [2, 3], np.int64)
+    x = _score(graph, model, taps["fc6"])
+    for upsampling, (tap, scale) in zip(UPSAMPLING, SKIPS, strict=False):
+        x = _upsample(graph, x, model, *upsampling)
+        factor = graph.constant(f"{tap}.scale", scale)
+        scaled = Value(graph.add("Mul", [_real(graph, taps[tap]), factor], f"{tap}.scaled"))
+        skip = _crop(graph, _convolve(graph, scaled, model, _pointwise(f"score_{tap}"), relu=False), CROPS[tap], x)
+        x = Value(graph.add("Add", [x.name, skip.name], f"{tap}.sum"))
+    return _crop(graph, _upsample(graph, x, model, *UPSAMPLING[-1]), CROPS["image"], taps["image"])
+
+
+def _run(graph: Graph, model: Network, layers: Iterable[Layer]) -> dict[str, Value]:
+    """Append layers one behind the other; return the image and each layer's output by name."""
+    x = Value("image")
+    taps = {"image": x}
+    for layer in layers:
+        x = _pool(graph, x, model, layer) if layer.kind == "max" else _convolve(graph, x, model, layer)
+        taps[layer.name] = x
+    return taps
+
+
+def _score(graph: Graph, model: Network, x: Value) -> Value:
+    return _convolve(graph, _convolve(graph, x, model, _pointwise("fc7")), model, _pointwise("fc8"), relu=False)
+
+
+def _upsample(graph: Graph, x: Value, model: Network, name: str, kernel: int, stride: int) -> Value:
+    weight = graph.constant(f"{name}.weight", model.get_parameter(f"{name}.weight").detach().float().numpy())
+    window = {"kernel_shape": [kernel] * 2, "strides": [stride] * 2}
+    return Value(graph.add("ConvTranspose", [x.name, weight], name, **window))
+
+
+def _crop(graph: Graph, x: Value, offset: int, like: Value) -> Value:
+    """Cut a map to the size of another, from row and column `offset` on; needs the constant ``axes``."""
+    start = graph.constant(f"{x.name}.start", [offset] * 2, np.int64)
+    size = graph.add("Shape", [like.name], f"{x.name}.size", start=2)
+    end = graph.add("Add", [start, size], f"{x.name}.end")
+    return Value(graph.add("Slice", [x.name, start, end, "axes"], f"{x.name}.cut"))
 
 
 def _pointwise(name: str) -> Layer:
@@ -107,7 +149,7 @@ def _conv_window(layer: Layer) -> dict[str, Any]:
     return {**_window(layer), "group": layer.channels if layer.kind == "average" else 1}
 
 
-def _convolve(graph: Graph, x: Value, model: DeepLab, layer: Layer, *, relu: bool = True) -> Value:
+def _convolve(graph: Graph, x: Value, model: Network, layer: Layer, *, relu: bool = True) -> Value:
     name = layer.name
     weight, bias = _average(layer) if layer.kind == "average" else _parameters(model.get_submodule(name))
     if x.step is not None and name in graph.steps:
@@ -144,7 +186,7 @@ def _convolve_int8(graph: Graph, x: str, x_step: float, weight: Any, bias: Any, 
     return Value(graph.add("QLinearConv", operands, f"{name}.u8", **_conv_window(layer)), step)
 
 
-def _pool(graph: Graph, x: Value, model: DeepLab, layer: Layer) -> Value:
+def _pool(graph: Graph, x: Value, model: Network, layer: Layer) -> Value:
     if max(layer.padding) >= layer.kernel:
         # More than ONNX Runtime pads within a pool, and 1.19 merges a Pad node into it all the same: an average
         # over single cells pads too. Behind a ReLU its zeros are as good as minus infinity.
@@ -166,9 +208,8 @@ def _add_branches(graph: Graph, scores: Value, model: DeepLab, taps: Mapping[str
         maps.append(_zoom(graph, _convolve(graph, x, model, _pointwise(f"msc_{tap}.classifier"), relu=False), zoom))
     maps.append(_zoom(graph, scores, model.output_stride if model.dense_msc else 1))
     first, *others = maps
-    graph.add("Shape", [first.name], "size", start=2)
-    origin, axes = graph.constant("origin", [0, 0], np.int64), graph.constant("axes", [2, 3], np.int64)
-    cut = [graph.add("Slice", [x.name, origin, "size", axes], f"{x.name}.cut") for x in others]
+    graph.constant("axes", [2, 3], np.int64)
+    cut = [_crop(graph, x, 0, first).name for x in others]
     return Value(graph.add("Sum", [first.name, *cut], "sum"))
 
 

@@ -1,4 +1,4 @@
-"""The paper's eight networks as one table (sections 3.1, 3.2 and 4.3, tables 1 and 2). Needs no PyTorch.
+"""The paper's eight networks as one table (sections 3.1, 3.2 and 4.3, tables 1 and 2), and a baseline. No PyTorch.
 
 A `Variant` holds what tells one network from another; everything else (layers, padding, fields of view, parameters,
 score-map sizes) is derived from it, so that nothing can disagree with the table.
@@ -14,7 +14,18 @@ from typing import Literal, NamedTuple
 
 from deeplab.errors import InputError
 
-__all__ = ["MSC_TAPS", "VARIANTS", "Layer", "Pooling", "Variant", "find_variant", "trunk_layers"]
+__all__ = [
+    "FCN8S",
+    "MSC_TAPS",
+    "SKIPS",
+    "UPSAMPLING",
+    "VARIANTS",
+    "Layer",
+    "Pooling",
+    "Variant",
+    "find_variant",
+    "trunk_layers",
+]
 
 Pooling = Literal["plain", "2x2", "3x3", "3x3+average"]
 
@@ -22,6 +33,11 @@ CONV_CHANNELS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 5
 MSC_CHANNELS = 128
 # Where multi-scale prediction reads, the channels there, and the stride of that map in image pixels.
 MSC_TAPS = (("image", 3, 1), ("pool1", 64, 2), ("pool2", 128, 4), ("pool3", 256, 8), ("pool4", 512, 8))
+# The maps that FCN-8s reads scores from too, each scaled: their activations are far larger than fc7's, and the authors'
+# network that learns all at once brings them down so.
+SKIPS = (("pool4", 0.01), ("pool3", 0.0001))
+# Its transposed convolutions: name, kernel, stride.
+UPSAMPLING = (("upscore2", 4, 2), ("upscore_pool4", 4, 2), ("upscore8", 16, 8))
 
 
 class Layer(NamedTuple):
@@ -64,6 +80,10 @@ class Variant:
             describes; ``"2x2"``: the same with the padding of the authors' base configuration; ``"3x3"`` and
             ``"3x3+average"``: the authors' 3x3 pools with padding 1, the latter with an average pool behind pool5.
         msc: multi-scale prediction from the image and pool1 to pool4 (section 4.3 of the paper).
+        strided_msc: the MSc branches stay strided at test, as the paper describes; otherwise they run dense there and
+            scores come at full resolution, as in the authors' configuration.
+        skips: not a network of the paper but FCN-8s (Long et al. 2015): stride 32, scores of pool3 and pool4 added,
+            learnt upsampling to full resolution.
     """
 
     name: str
@@ -73,6 +93,18 @@ class Variant:
     fc_channels: int
     pooling: Pooling
     msc: bool = False
+    strided_msc: bool = False
+    skips: bool = False
+
+    @property
+    def base_name(self) -> str:
+        """The name of the single-scale network that an MSc network starts from; its own name where it is none."""
+        return self.name.removeprefix("msc-")
+
+    @property
+    def label_stride(self) -> int:
+        """Image pixels between the positions that the loss looks at in training: 8, or 1 for FCN-8s."""
+        return 1 if self.skips else 8
 
     @property
     def fc6_padding(self) -> int:
@@ -122,6 +154,10 @@ class Variant:
         if self.msc:
             for _, channels, _ in MSC_TAPS:
                 count += (channels * 9 + 1) * MSC_CHANNELS + (MSC_CHANNELS + 1) * (MSC_CHANNELS + classes)
+        if self.skips:
+            taps = [layer for layer in trunk_layers(self.pooling) if layer.name in dict(SKIPS)]
+            count += sum((layer.channels + 1) * classes for layer in taps)
+            count += sum(classes**2 * kernel**2 for _, kernel, _ in UPSAMPLING)
         return count
 
     def score_map_size(self, image_px: int, *, training: bool = False) -> int:
@@ -224,10 +260,15 @@ VARIANTS: Mapping[str, Variant] = MappingProxyType({v.name: v for v in (*_BASE, 
 """The eight networks, by name, in the paper's order: four single-scale ones, then the same with MSc."""
 
 
+FCN8S = Variant("fcn8s", "FCN-8s", 7, 4, 4096, "plain", skips=True)
+"""The baseline of Long, Shelhamer and Darrell (2015), which is none of the paper's eight."""
+
+
 def find_variant(name: str) -> Variant:
-    """The variant called `name`; an `InputError` names the eight and the nearest."""
-    if name in VARIANTS:
-        return VARIANTS[name]
-    near = get_close_matches(name.lower(), VARIANTS, n=1)
+    """The variant or baseline called `name`; an `InputError` names them all and the nearest."""
+    known = {**VARIANTS, FCN8S.name: FCN8S}
+    if name in known:
+        return known[name]
+    near = get_close_matches(name.lower(), known, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    raise InputError(f"unknown network variant {name!r}: {hint}choose one of {', '.join(VARIANTS)}")
+    raise InputError(f"unknown network variant {name!r}: {hint}choose one of {', '.join(known)}")

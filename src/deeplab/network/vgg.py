@@ -8,7 +8,10 @@ from torch.nn import functional as F
 from deeplab.errors import InputError
 from deeplab.network.variants import MSC_CHANNELS, MSC_TAPS, Layer, Variant, trunk_layers
 
-__all__ = ["DeepLab"]
+__all__ = ["CLASSIFIERS", "DeepLab", "convolve", "msc_layer", "pool"]
+
+CLASSIFIERS = ("fc8.", "score_pool", ".classifier.")
+"""Parts of the names of layers that end in one score a class."""
 
 
 class DeepLab(nn.Module):
@@ -23,24 +26,19 @@ class DeepLab(nn.Module):
         classes: number of labels, 21 for VOC.
         output_stride: image pixels between neighbouring scores: 8; finer ones give the same scores on a denser grid,
             coarser ones (16 and 32, single-scale networks with the paper's pooling) on a sparser one.
-        strided_msc: predict from the strided maps at test as in training, as the paper describes. Otherwise the
-            branches run dense at test and all scores come at full resolution, as the authors' configuration does.
 
     Raises:
         InputError: the variant cannot have that output stride.
     """
 
-    def __init__(
-        self, variant: Variant, classes: int = 21, *, output_stride: int = 8, strided_msc: bool = False
-    ) -> None:
+    def __init__(self, variant: Variant, classes: int = 21, *, output_stride: int = 8) -> None:
         super().__init__()
         if variant.msc and output_stride > 8:
             raise InputError(
                 f"{variant.title} reads maps of stride 8, got output stride {output_stride}; give 8 or less"
             )
         variant.fc6(output_stride)
-        self.variant, self.classes = variant, classes
-        self.output_stride, self.strided_msc = output_stride, strided_msc
+        self.variant, self.classes, self.output_stride = variant, classes, output_stride
         channels = 3
         for layer in trunk_layers(variant.pooling, output_stride=output_stride):
             if layer.kind == "conv":
@@ -61,7 +59,7 @@ class DeepLab(nn.Module):
         """Scores (B, L, h, w) for preprocessed images (B, 3, H, W).
 
         Without MSc h = (H - 1) / 8 + 1 for H = 8n + 1 (more at test where `Variant.test_margin` is set). MSc gives the
-        same in training, and (H, W) itself at test unless `strided_msc`.
+        same in training, and (H, W) itself at test unless `Variant.strided_msc`.
         """
         features, taps = self._run_trunk(images)
         scores = self.head(features)
@@ -80,8 +78,13 @@ class DeepLab(nn.Module):
 
     @property
     def dense_msc(self) -> bool:
-        """Whether scores come at full resolution: MSc at test, unless `strided_msc`."""
-        return self.variant.msc and not self.training and not self.strided_msc
+        """Whether scores come at full resolution: MSc at test, unless `Variant.strided_msc`."""
+        return self.variant.msc and not self.training and not self.variant.strided_msc
+
+    @property
+    def score_stride(self) -> int:
+        """Image pixels between neighbouring scores of `aligned`."""
+        return 1 if self.variant.msc and not self.variant.strided_msc else self.output_stride
 
     def trunk(self, images: Tensor) -> Tensor:
         """Features (B, 512, h, w) behind pool5 for preprocessed images (B, 3, H, W)."""
@@ -98,12 +101,12 @@ class DeepLab(nn.Module):
     def _run_trunk(self, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         taps = {"image": x}
         for layer in trunk_layers(self.variant.pooling, training=self.training, output_stride=self.output_stride):
-            x = F.relu(self._convolve(x, layer)) if layer.kind == "conv" else _pool(x, layer)
+            x = F.relu(self._convolve(x, layer)) if layer.kind == "conv" else pool(x, layer)
             taps[layer.name] = x
         return x, taps
 
     def _convolve(self, x: Tensor, layer: Layer) -> Tensor:
-        return _convolve(x, self.get_submodule(layer.name), layer)
+        return convolve(x, self.get_submodule(layer.name), layer)
 
     def _add_branches(self, scores: Tensor, taps: dict[str, Tensor]) -> Tensor:
         """Sum the trunk's scores and the branches', all brought to the image branch's size."""
@@ -130,7 +133,7 @@ class MultiScaleBranch(nn.Module):
 
     def forward(self, x: Tensor, layer: Layer) -> Tensor:
         """Scores (B, L, h / stride, w / stride) from a map (B, C, h, w); `layer` is the 3x3 convolution's geometry."""
-        x = F.dropout(F.relu(_convolve(x, self.conv1, layer)), 0.5, self.training)
+        x = F.dropout(F.relu(convolve(x, self.conv1, layer)), 0.5, self.training)
         x = F.dropout(F.relu(self.conv2(x)), 0.5, self.training)
         scores: Tensor = self.classifier(x)
         return scores
@@ -148,12 +151,14 @@ def msc_layer(tap: str, output_stride: int, *, dense: bool) -> tuple[Layer, int]
     return Layer(f"msc_{tap}.conv1", "conv", MSC_CHANNELS, 3, stride, hole, (hole, hole)), zoom
 
 
-def _convolve(x: Tensor, conv: nn.Module, layer: Layer) -> Tensor:
+def convolve(x: Tensor, conv: nn.Module, layer: Layer) -> Tensor:
+    """Convolve a map (B, C, h, w) with a layer's weights in the geometry that `layer` gives."""
     weight, bias = conv.get_parameter("weight"), conv.get_parameter("bias")
     return F.conv2d(x, weight, bias, layer.stride, layer.padding[0], layer.dilation)
 
 
-def _pool(x: Tensor, layer: Layer) -> Tensor:
+def pool(x: Tensor, layer: Layer) -> Tensor:
+    """Pool a map (B, C, h, w) behind a ReLU as Caffe does."""
     if layer.kind == "average":  # as a convolution, for it may be dilated; padding counts as zeros, as in Caffe
         ones = x.new_ones(x.shape[1], 1, layer.kernel, layer.kernel)
         return F.conv2d(x, ones, None, layer.stride, layer.padding[0], layer.dilation, x.shape[1]) / layer.kernel**2

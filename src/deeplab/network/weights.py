@@ -15,8 +15,8 @@ from torch import Tensor
 from deeplab.errors import DeepLabError, ModelError
 from deeplab.files import atomic_file
 from deeplab.labels import LabelSet
+from deeplab.network.build import Network, build_network
 from deeplab.network.variants import Variant, find_variant
-from deeplab.network.vgg import DeepLab
 from deeplab.preprocessing import Preprocessing
 
 __all__ = ["HEADER_KEY", "Header", "check_header", "load_checkpoint", "read_safetensors", "save_checkpoint"]
@@ -52,6 +52,7 @@ class Header:
                 "variant": self.variant.name,
                 "pooling": self.variant.pooling,
                 "fc_channels": self.variant.fc_channels,
+                "strided_msc": self.variant.strided_msc,
                 "label_set": self.label_set.to_dict(),
                 "preprocessing": self.preprocessing.to_dict(),
                 "initialisation": self.initialisation,
@@ -70,7 +71,12 @@ class Header:
         content = json.loads(text)
         variant = find_variant(str(content["variant"]))
         return cls(
-            variant=replace(variant, pooling=content["pooling"], fc_channels=content["fc_channels"]),
+            variant=replace(
+                variant,
+                pooling=content["pooling"],
+                fc_channels=content["fc_channels"],
+                strided_msc=content.get("strided_msc", False),  # files of version 0.1 lack it
+            ),
             label_set=LabelSet.from_dict(content["label_set"]),
             preprocessing=Preprocessing.from_dict(content["preprocessing"]),
             initialisation=content["initialisation"],
@@ -79,7 +85,7 @@ class Header:
         )
 
 
-def save_checkpoint(path: Path, model: DeepLab, header: Header, *, half: bool = False) -> None:
+def save_checkpoint(path: Path, model: Network, header: Header, *, half: bool = False) -> None:
     """Write a network and its header, whole or not at all, replacing an earlier checkpoint.
 
     Args:
@@ -100,7 +106,7 @@ def save_checkpoint(path: Path, model: DeepLab, header: Header, *, half: bool = 
         file.write(save(tensors, metadata={HEADER_KEY: header.to_json()}))
 
 
-def load_checkpoint(path: Path) -> tuple[DeepLab, Header]:
+def load_checkpoint(path: Path) -> tuple[Network, Header]:
     """Read a checkpoint: the network, float32 and in evaluation mode, and its header. No code from the file is run.
 
     Raises:
@@ -112,7 +118,7 @@ def load_checkpoint(path: Path) -> tuple[DeepLab, Header]:
     try:
         header = Header.from_json(metadata[HEADER_KEY])
         with torch.device("meta"):
-            model = DeepLab(header.variant, len(header.label_set))
+            model = build_network(header.variant, len(header.label_set))
     except (DeepLabError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ModelError(f"{path}: its header is damaged ({' '.join(str(error).split())}); copy it again") from None
     wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
@@ -127,7 +133,7 @@ def load_checkpoint(path: Path) -> tuple[DeepLab, Header]:
     return model.eval(), header
 
 
-def check_header(model: DeepLab, header: Header) -> None:
+def check_header(model: Network, header: Header) -> None:
     """Check that a header describes a network.
 
     Raises:

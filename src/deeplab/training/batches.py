@@ -2,58 +2,181 @@
 
 from __future__ import annotations
 
+import math
+import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from deeplab.data.augment import subsample_labels, training_crop
+from deeplab.data.augment import Augment, subsample_labels, training_crop
 from deeplab.data.samples import Sample, load_sample
+from deeplab.errors import DataError, ImageError
 from deeplab.preprocessing import Preprocessing
+from deeplab.progress import Say
 
-__all__ = ["Batch", "crop_batches", "load_ahead", "shuffled_index"]
+__all__ = ["Batch", "Crops", "Example", "Photos", "batches", "shuffled_index"]
+
+Example = tuple[NDArray[np.float32], NDArray[np.uint8]]
+"""An input (C, H, W) and labels (h, w)."""
 
 Batch = tuple[Tensor, Tensor]
-"""Inputs (B, C, H, W) float, channels last, and labels (B, h, w) int64 on the score map's grid."""
+"""Inputs (B, C, H, W) float32, channels last, and labels (B, h, w) int64 on the score map's grid."""
 
 
-def shuffled_index(position: int, count: int, seed: int) -> tuple[int, int]:
-    """Which of `count` photos comes at a position of the endless shuffled stream, and the pass it belongs to.
+def shuffled_index(position: int, count: int, seed: int) -> int:
+    """Which of `count` photos comes at a position of the endless shuffled stream.
 
     Every pass is a fresh permutation; batches run on across the end of a pass, as in the authors' data layer.
     """
     epoch, place = divmod(position, count)
-    return int(np.random.default_rng((seed, 1, epoch)).permutation(count)[place]), epoch
+    return int(_permutation(count, seed, epoch)[place])
 
 
-def crop_batches(
-    samples: Sequence[Sample], preprocessing: Preprocessing, crop_px: int, size: int, seed: int, first: int
+@lru_cache(maxsize=4)
+def _permutation(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    return np.random.default_rng((seed, 1, epoch)).permutation(count)
+
+
+class Photos:
+    """Labelled photos by number; decoded ones stay in memory as long as there is room. Safe from several threads."""
+
+    def __init__(self, samples: Sequence[Sample], *, cache_bytes: float = 0, skip: Say | None = None) -> None:
+        """Take photos.
+
+        Args:
+            samples: at least one.
+            cache_bytes: room for decoded photos; those that come first stay.
+            skip: takes a line about each photo that cannot be read, which the next one then stands in for; None: it is
+                an error.
+        """
+        self.samples = samples
+        self._room, self._skip = cache_bytes, skip
+        self._kept: dict[int, tuple[NDArray[np.uint8], NDArray[np.uint8]]] = {}
+        self._bad: set[int] = set()
+        self._lock = threading.Lock()
+
+    def load(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Photo number `index` (H, W, 3) uint8 RGB and its labels (H, W) uint8; neither is to be written to.
+
+        Raises:
+            DataError, ImageError: a photo or mask cannot be read or is wrong, or, with `skip`, all of them are.
+        """
+        for place in range(index, index + len(self.samples)):
+            try:
+                return self._load(place % len(self.samples))
+            except (DataError, ImageError) as error:
+                if self._skip is None:
+                    raise
+                self._note(place % len(self.samples), error, self._skip)
+        raise DataError("none of the photos can be read; check the data with `deeplab check-data`")
+
+    def _load(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        if index in self._kept:
+            return self._kept[index]
+        photo = load_sample(self.samples[index])
+        size = sum(part.nbytes for part in photo)
+        with self._lock:
+            if size <= self._room and index not in self._kept:
+                self._room -= size
+                self._kept[index] = photo
+        return photo
+
+    def _note(self, index: int, error: Exception, skip: Say) -> None:
+        with self._lock:
+            if index not in self._bad:
+                self._bad.add(index)
+                skip(f"left out: {error}")
+
+
+@dataclass(frozen=True)
+class Crops:
+    """The training crops of a run, by number.
+
+    Attributes:
+        photos: where they are cut from.
+        preprocessing: of the weights in training.
+        crop_px: their side, in pixels.
+        seed: of their order, places and augmentation.
+        label_stride: pixels between neighbouring labels.
+        augment: beyond place and mirroring.
+        order: position in the stream → photo; None: `shuffled_index`.
+    """
+
+    photos: Photos
+    preprocessing: Preprocessing
+    crop_px: int
+    seed: int
+    label_stride: int = 8
+    augment: Augment = field(default_factory=Augment)
+    order: Callable[[int], int] | None = None
+
+    def __call__(self, number: int) -> Example:
+        """Crop `number`: pixels (3, crop_px, crop_px) float32 and labels (h, w) uint8.
+
+        Raises:
+            DataError, ImageError: a photo or mask cannot be read or is wrong.
+        """
+        samples = self.photos.samples
+        index = shuffled_index(number, len(samples), self.seed) if self.order is None else self.order(number)
+        image, labels = self.photos.load(index)
+        rng = np.random.default_rng((self.seed, 2, number))
+        void = samples[0].label_set.void
+        crop, labels = training_crop(image, labels, self.crop_px, rng, self.preprocessing, void, self.augment)
+        return crop, subsample_labels(labels, self.label_stride)
+
+
+def batches(
+    example: Callable[[int], Example],
+    size: int,
+    first: int,
+    *,
+    share: tuple[int, int] = (0, 1),
+    workers: int = 1,
+    pin: bool = False,
 ) -> Iterator[Batch]:
-    """Yield batches of `size` training crops without end, from example number `first` on."""
+    """Yield batches of `size` examples without end, loaded by threads while those before them are in use.
 
-    def load(start: int) -> Batch:
-        pixels, labels = [], []
-        for position in range(start, start + size):
-            index, _ = shuffled_index(position, len(samples), seed)
-            rng = np.random.default_rng((seed, 2, position))
-            image, mask = load_sample(samples[index])
-            crop, crop_labels = training_crop(image, mask, crop_px, rng, preprocessing, samples[index].label_set.void)
-            pixels.append(crop)
-            labels.append(subsample_labels(crop_labels))
-        inputs = torch.from_numpy(np.stack(pixels)).contiguous(memory_format=torch.channels_last)
-        return inputs, torch.from_numpy(np.stack(labels).astype(np.int64))
+    Args:
+        example: makes the example of a number; called from several threads.
+        size: examples in a batch.
+        first: the number of the first example of all processes' batches.
+        share: (rank, count): of all batches, this process takes number rank, rank + count, ….
+        workers: threads.
+        pin: put batches into page-locked memory, from which a GPU copies while it computes.
+    """
+    rank, count = share
+    ahead = max(2, math.ceil(2 * workers / size))
+    with ThreadPoolExecutor(workers) as pool, ThreadPoolExecutor(1) as assembly:
+        start = first + rank * size
 
-    return load_ahead(load, size, first)
+        def submit() -> Future[Batch]:
+            nonlocal start
+            examples = [pool.submit(example, number) for number in range(start, start + size)]
+            start += count * size
+            return assembly.submit(_assemble, examples, pin)
+
+        upcoming = deque(submit() for _ in range(ahead))
+        try:
+            while True:
+                batch = upcoming.popleft().result()
+                upcoming.append(submit())
+                yield batch
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            assembly.shutdown(wait=False, cancel_futures=True)
 
 
-def load_ahead(load: Callable[[int], Batch], size: int, first: int) -> Iterator[Batch]:
-    """Yield ``load(first)``, ``load(first + size)``, … without end, each loaded while the one before is in use."""
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        upcoming = pool.submit(load, first)
-        while True:
-            batch = upcoming.result()
-            first += size
-            upcoming = pool.submit(load, first)
-            yield batch
+def _assemble(examples: list[Future[Example]], pin: bool) -> Batch:
+    inputs, labels = zip(*(example.result() for example in examples), strict=True)
+    last = [x.transpose(1, 2, 0) for x in inputs]
+    stacked = np.stack(last, out=np.empty((len(last), *last[0].shape), np.float32))
+    pixels = torch.from_numpy(stacked).permute(0, 3, 1, 2)
+    masks = torch.from_numpy(np.stack(labels).astype(np.int64))
+    return (pixels.pin_memory(), masks.pin_memory()) if pin else (pixels, masks)

@@ -1,13 +1,15 @@
 """The state of a run on disk: written whole or not at all, so that a kill at any moment loses minutes, not the run.
 
 A state is a safetensors file: the model's tensors as ``model.<name>``, the optimizer's as ``optimizer.<index>.<key>``,
-and under the metadata key ``state`` the position and the header of the checkpoint to be, with the validation figures so
-far. Random numbers need no saving: each iteration draws its own from the seed and its number.
+and under the metadata key ``state`` the position, the header of the checkpoint to be, with the validation figures so
+far, and the loss scaler of float16. Random numbers need no saving: each iteration draws its own from the seed and its
+number.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,30 +38,41 @@ class State(NamedTuple):
         position: how far the run had come.
         progress: its validation figures so far, as JSON values.
         tensors: the model's and the optimizer's, by their names in the file.
+        scaler: the state of the loss scaler; empty but for float16.
     """
 
     position: Position
     progress: dict[str, Any]
     tensors: dict[str, Tensor]
+    scaler: dict[str, Any]
 
 
 def save_state(
     path: Path,
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
     position: Position,
     header: Header,
 ) -> None:
     """Write weights, the optimizer's history, position and header, replacing the file before it.
 
     Raises:
-        OutputError: the file cannot be written; the one before it is left as it was.
+        ModelError: a weight is not finite, so that going on from here would lead nowhere.
+        OutputError: the file cannot be written.
+
+    After either, the file before it is as it was.
     """
     tensors = {f"model.{name}": tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
+    if damaged := [name for name, tensor in tensors.items() if not bool(tensor.isfinite().all())]:
+        raise ModelError(
+            f"{damaged[0]} became infinite or NaN by iteration {position.iteration} of {position.stage}; lower "
+            f"learning_rate, or try precision fp32, and a fresh --output folder ({path} keeps the last good state)"
+        )
     for index, state in optimizer.state_dict()["state"].items():
         for key, value in state.items():
             tensors[f"optimizer.{index}.{key}"] = torch.as_tensor(value).contiguous()
-    content = {"position": list(position), "header": header.to_json()}
+    content = {"position": list(position), "header": header.to_json(), "scaler": scaler.state_dict()}
     with atomic_file(path, overwrite=True) as file:
         file.write(save(tensors, metadata={"state": json.dumps(content)}))
 
@@ -77,17 +90,39 @@ def load_state(path: Path, header: Header) -> State:
     tensors, metadata = read_safetensors(path)
     try:
         content = json.loads(metadata["state"])
-        found, (stage, iteration) = Header.from_json(content["header"]), content["position"]
+        found, (stage, iteration), scaler = Header.from_json(content["header"]), content["position"], content["scaler"]
     except (DeepLabError, KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{path} is no state of a training ({error}); give a fresh --output folder") from None
     header = Header.from_json(header.to_json())  # tuples become lists, as in the file
     names = {"recipe": "recipe", "initialisation": "--weights", "preprocessing": "--weights", "label_set": "label set"}
     for part, what in names.items():
         if getattr(found, part) != getattr(header, part):
+            changes = "; ".join(_differences(_plain(getattr(found, part)), _plain(getattr(header, part))))
             raise ModelError(
-                f"{path} belongs to a run with another {what}; give a fresh --output folder, or that run's {what}"
+                f"{path} belongs to a run with another {what} ({changes}); "
+                f"give a fresh --output folder, or that run's {what}"
             )
-    return State(Position(stage, iteration), found.progress, tensors)
+    return State(Position(stage, iteration), found.progress, tensors, scaler)
+
+
+def _plain(part: Any) -> Any:
+    return part if isinstance(part, dict) else part.to_dict()
+
+
+def _differences(before: Any, now: Any, where: str = "") -> list[str]:
+    """What changed between two nested JSON values, as ``solver.batch: 20 → 30``."""
+    if before == now:
+        return []
+    if isinstance(before, dict) and isinstance(now, dict):
+        keys = sorted(before.keys() | now.keys())
+        parts = [_differences(before.get(key), now.get(key), f"{where}.{key}".lstrip(".")) for key in keys]
+        return [change for part in parts for change in part]
+    return [f"{where}: {_brief(before)} → {_brief(now)}"]
+
+
+def _brief(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else f"{text[:40]}…"
 
 
 def restore_model(model: nn.Module, tensors: dict[str, Tensor]) -> None:
@@ -96,7 +131,7 @@ def restore_model(model: nn.Module, tensors: dict[str, Tensor]) -> None:
     model.load_state_dict({name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)})
 
 
-def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
     """Put a state's history back into the optimizer of the same stage."""
     content = optimizer.state_dict()
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
@@ -107,5 +142,5 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tenso
             like = parameters[int(index)]
             if value.shape == like.shape:  # in the parameter's own memory order: sums must round as before
                 value = torch.empty_like(like).copy_(value)
-            content["state"].setdefault(int(index), {})[key] = value
+            content["state"].setdefault(int(index), {})[key] = value  # load_state_dict brings it to the device
     optimizer.load_state_dict(content)

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import math
-import types
-from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
-from difflib import get_close_matches
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal
 
 import yaml
 
+from deeplab.data.augment import Augment
 from deeplab.errors import DeepLabError, InputError
 from deeplab.network.variants import Variant, find_variant
+from deeplab.training.schema import build
 
 __all__ = ["Recipe", "Solver", "Source", "WarmUp", "load_recipe"]
 
 SCORE_STRIDE = 8  # pixels
+RESERVED = ("", "..", "state", "best")
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,11 @@ class Solver:
 
     Attributes:
         iterations: number of updates.
-        batch: photos an update; `micro_batch` of them are in memory at a time.
+        batch: photos an update; `micro_batch` of them are in memory at a time, in each process.
         method: ``"caffe_sgd"`` (momentum with the rate inside the history) or ``"adamw"``.
         schedule: ``"step"`` (times `gamma` every `step_iterations`) or ``"poly"`` ((1 - t/T) ** `power`).
-        classifier_rate, bias_rate: learning-rate multipliers of the last layer and of biases. Biases never decay.
+        classifier_rate, bias_rate: learning-rate multipliers of the last layers and of biases. Biases never decay.
+        layer_rates: multipliers of layers by the beginnings of their names, in place of `classifier_rate`.
         frozen: beginnings of the names of layers that stay as they are, e.g. ``conv1``.
         loss: ``"mean"`` over the batch's valid positions (the authors' code) or their ``"sum"`` (the paper's text).
     """
@@ -68,6 +69,7 @@ class Solver:
     weight_decay: float = 0.0005
     classifier_rate: float = 10.0
     bias_rate: float = 2.0
+    layer_rates: dict[str, float] = field(default_factory=dict)
     frozen: tuple[str, ...] = ()
     loss: Literal["mean", "sum"] = "mean"
 
@@ -75,10 +77,11 @@ class Solver:
         for name in ("iterations", "batch", "micro_batch", "step_iterations"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for entry in fields(self):
-            value = getattr(self, entry.name)
+        numbers = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        numbers |= {f"layer_rates.{layer}": rate for layer, rate in self.layer_rates.items()}
+        for name, value in numbers.items():
             if isinstance(value, float) and not 0 <= value < math.inf:
-                raise InputError(f"{entry.name} must be a finite number, 0 or more, got {value}")
+                raise InputError(f"{name} must be a finite number, 0 or more, got {value}")
         if self.batch % self.micro_batch:
             raise InputError(f"batch must be a multiple of micro_batch, got {self.batch} and {self.micro_batch}")
 
@@ -108,17 +111,27 @@ class Recipe:
 
     Attributes:
         name: of the run and of the model it makes; it becomes a file's name.
-        variant: a name in `deeplab.network.variants.VARIANTS`.
+        variant: a name in `deeplab.network.variants.VARIANTS`, or ``"fcn8s"``.
         data: the training photos, all alike in their label set.
-        validation: photos scored without CRF while training, or None.
-        validate_every: iterations between validations; 0 for the end of a stage only.
         solver: the main stage.
         warm_up: the stage before it, or None.
+        start: what weights the run begins with: ``"imagenet"``, published ones of VGG-16; ``"checkpoint"``, a network
+            of `deeplab train` over the same labels, the same variant or the base of an MSc one; ``"other_labels"``,
+            such a network over other labels, its classifiers fresh.
+        validation: photos scored without CRF while training, or None.
+        validate_every: iterations between validations; 0 for the end of a stage only.
+        validate_at: further iterations of each stage to validate after; 0 is before the first.
         pooling: ``"caffe"``, the authors' configuration of the variant, or ``"paper"``, plain VGG pools.
         channels: which channels of a source's wider fc6 and fc7 are kept: ``"even"``, every (wide / narrow)-th, or
             ``"random"``, drawn with `seed`. The paper does not say which ones its authors kept.
+        fc_channels: channels of fc6 and fc7; 0 for the variant's own, anything else is a deviation.
+        strided_msc: MSc branches stay strided at test, as the paper describes; else dense there, as its authors ran it.
         crop_px: side of the training crops, 8n + 1 (306 for the base network).
-        precision: ``"bf16"`` (autocast; weights stay float32) or ``"fp32"``.
+        augment: variation of photos beyond the paper's, none by default.
+        sampling: ``"shuffled"`` passes over all photos, or ``"class_balanced"``: a class is drawn, then a photo of it.
+        class_weights: of the loss: ``"even"``, ``"median_frequency"``, or a number for each class in order.
+        skip_bad_photos: leave out photos and masks that cannot be read, each named, instead of stopping.
+        precision: ``"bf16"`` or ``"fp16"`` (autocast; weights stay float32) or ``"fp32"``.
         seed: of initialisation, channels drawn, order, crops and dropout.
     """
 
@@ -127,25 +140,46 @@ class Recipe:
     data: tuple[Source, ...]
     solver: Solver
     warm_up: WarmUp | None = None
+    start: Literal["imagenet", "checkpoint", "other_labels"] = "imagenet"
     validation: Source | None = None
     validate_every: int = 0
+    validate_at: tuple[int, ...] = ()
     pooling: Literal["caffe", "paper"] = "caffe"
     channels: Literal["even", "random"] = "even"
+    fc_channels: int = 0
+    strided_msc: bool = False
     crop_px: int = 321
-    precision: Literal["bf16", "fp32"] = "bf16"
+    augment: Augment = field(default_factory=Augment)
+    sampling: Literal["shuffled", "class_balanced"] = "shuffled"
+    class_weights: Literal["even", "median_frequency"] | tuple[float, ...] = "even"
+    skip_bad_photos: bool = False
+    precision: Literal["bf16", "fp16", "fp32"] = "bf16"
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if Path(self.name).name != self.name or self.name in ("", "..", "state"):
-            raise InputError(f"name must be a file's name without a folder, and not 'state', got {self.name!r}")
-        if self.validate_every < 0:
-            raise InputError(f"validate_every must be 0 (the end of a stage only) or more, got {self.validate_every}")
+        if Path(self.name).name != self.name or self.name in RESERVED:
+            raise InputError(f"name must be a file's name without a folder, not 'state' or 'best', got {self.name!r}")
+        if self.validate_every < 0 or min(self.validate_at, default=0) < 0:
+            raise InputError(
+                f"validate_every must be 0 (the end of a stage only) or more, and validate_at likewise, "
+                f"got {self.validate_every} and {list(self.validate_at)}"
+            )
         if not self.data:
             raise InputError("a recipe needs at least one source of data")
+        if self.fc_channels < 0:
+            raise InputError(f"fc_channels must be 0 (the variant's own) or more, got {self.fc_channels}")
+        network = self.network
+        if self.strided_msc and not network.msc:
+            raise InputError(f"strided_msc is for MSc networks; {network.title} has none: leave it out")
+        if network.skips and self.warm_up is not None:
+            raise InputError(f"warm_up trains on features of stride 8, which {network.title} lacks: leave it out")
+        if self.class_weights not in ("even", "median_frequency") and not _are_weights(self.class_weights):
+            raise InputError(f"class_weights must be finite, 0 or more, and not all 0, got {list(self.class_weights)}")
         cells = math.ceil(self.crop_px / SCORE_STRIDE)
-        if self.crop_px < 9 or self.network.score_map_size(self.crop_px, training=True) != cells:
+        fits = network.skips or network.score_map_size(self.crop_px, training=True) == cells
+        if self.crop_px < 9 or not fits:
             raise InputError(
-                f"crop_px {self.crop_px} does not fit the score map of {self.network.title}; "
+                f"crop_px {self.crop_px} does not fit the score map of {network.title}; "
                 f"give 8n + 1, such as {8 * max(cells - 1, 1) + 1}"
             )
 
@@ -153,11 +187,18 @@ class Recipe:
     def network(self) -> Variant:
         """The network to train."""
         variant = find_variant(self.variant)
-        return variant.with_paper_pooling() if self.pooling == "paper" else variant
+        if self.pooling == "paper":
+            variant = variant.with_paper_pooling()
+        channels = self.fc_channels or variant.fc_channels
+        return replace(variant, strided_msc=self.strided_msc, fc_channels=channels)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe as plain JSON values, for checkpoints and model cards."""
         return asdict(self)
+
+
+def _are_weights(weights: Any) -> bool:
+    return all(0 <= weight < math.inf for weight in weights) and any(weights)
 
 
 def load_recipe(path: Path) -> Recipe:
@@ -174,46 +215,7 @@ def load_recipe(path: Path) -> Recipe:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
     try:
-        recipe: Recipe = _build(Recipe, content, "the recipe")
+        recipe: Recipe = build(Recipe, content, "the recipe")
     except DeepLabError as error:
         raise InputError(f"{path}: {error}") from None
     return recipe
-
-
-def _build(kind: Any, value: Any, where: str) -> Any:
-    """Check `value` against a type and convert it: dataclasses, tuples, literals, optionals and scalars."""
-    if get_origin(kind) in (Union, types.UnionType):
-        return None if value is None else _build(get_args(kind)[0], value, where)
-    if is_dataclass(kind):
-        return _build_dataclass(kind, value, where)
-    if get_origin(kind) is tuple:
-        if not isinstance(value, list):
-            raise InputError(f"{where} must be a list, got {value!r}")
-        return tuple(_build(get_args(kind)[0], item, f"{where}[{index}]") for index, item in enumerate(value))
-    if get_origin(kind) is Literal:
-        if value not in get_args(kind):
-            raise InputError(f"{where} must be one of {', '.join(get_args(kind))}, got {value!r}")
-        return value
-    if kind is float and not isinstance(value, bool):
-        try:
-            return float(value)  # YAML reads 2e-4 as text
-        except (TypeError, ValueError):
-            pass
-    elif isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
-        return value
-    raise InputError(f"{where} must be {'a number' if kind is float else f'of type {kind.__name__}'}, got {value!r}")
-
-
-def _build_dataclass(kind: Any, value: Any, where: str) -> Any:
-    if not isinstance(value, Mapping):
-        raise InputError(f"{where} must be a mapping of keys to values, got {value!r}")
-    known = {entry.name: entry for entry in fields(kind)}
-    for key in value:
-        if key not in known:
-            near = get_close_matches(str(key), known, n=1, cutoff=0)
-            raise InputError(f"{where} has an unknown key {key!r}; did you mean {near[0]!r}?")
-    for name, entry in known.items():
-        if name not in value and entry.default is MISSING:
-            raise InputError(f"{where} lacks the key {name!r}")
-    hints = get_type_hints(kind)
-    return kind(**{str(key): _build(hints[str(key)], item, f"{where}.{key}") for key, item in value.items()})

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from deeplab.errors import InputError
+from deeplab.network.vgg import CLASSIFIERS
 from deeplab.training.recipe import Solver
 
 __all__ = ["CaffeSGD", "learning_rate", "make_optimizer", "segmentation_loss"]
@@ -54,11 +55,12 @@ def make_optimizer(model: nn.Module, solver: Solver, only: tuple[str, ...] = (""
         The optimizer. Each group carries ``rate_multiplier``, for `learning_rate`.
 
     Raises:
-        InputError: nothing is left to train, or `solver.frozen` names a layer that the network lacks.
+        InputError: nothing is left to train, or `solver` names a layer that the network lacks.
     """
     layers = [name for name, _ in model.named_parameters()]
-    if strangers := [prefix for prefix in solver.frozen if not any(name.startswith(prefix) for name in layers)]:
-        raise InputError(f"frozen: no layer's name begins with {strangers[0]!r}; layers are called conv1_1 … fc8")
+    for prefix in (*solver.frozen, *solver.layer_rates):
+        if not any(name.startswith(prefix) for name in layers):
+            raise InputError(f"solver: no layer's name begins with {prefix!r}; layers are called conv1_1 … fc8")
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         trained = name.startswith(only) and not (solver.frozen and name.startswith(solver.frozen))
@@ -66,9 +68,7 @@ def make_optimizer(model: nn.Module, solver: Solver, only: tuple[str, ...] = (""
         if not trained:
             continue
         is_bias = name.endswith(".bias")
-        rate = solver.bias_rate if is_bias else 1.0
-        if name.startswith("fc8.") or ".classifier." in name:
-            rate *= solver.classifier_rate
+        rate = _layer_rate(name, solver) * (solver.bias_rate if is_bias else 1.0)
         groups.setdefault((rate, 0.0 if is_bias else solver.weight_decay), []).append(parameter)
     if not groups:
         raise InputError(f"frozen={list(solver.frozen)} leaves nothing to train")
@@ -80,6 +80,12 @@ def make_optimizer(model: nn.Module, solver: Solver, only: tuple[str, ...] = (""
     return CaffeSGD(options, lr=solver.learning_rate, momentum=solver.momentum)
 
 
+def _layer_rate(name: str, solver: Solver) -> float:
+    named = [rate for prefix, rate in solver.layer_rates.items() if name.startswith(prefix)]
+    is_classifier = any(part in name for part in CLASSIFIERS)
+    return named[-1] if named else solver.classifier_rate if is_classifier else 1.0
+
+
 def learning_rate(solver: Solver, iteration: int) -> float:
     """The base learning rate at an iteration (from 0), before a layer's multiplier."""
     if solver.schedule == "step":
@@ -87,12 +93,13 @@ def learning_rate(solver: Solver, iteration: int) -> float:
     return float(solver.learning_rate * (1 - iteration / solver.iterations) ** solver.power)
 
 
-def segmentation_loss(scores: Tensor, labels: Tensor, void: int) -> Tensor:
+def segmentation_loss(scores: Tensor, labels: Tensor, void: int, weights: Tensor | None = None) -> Tensor:
     """Softmax cross-entropy summed over the positions that are not void.
 
     Args:
         scores: (B, L, h, w), any float dtype.
         labels: (B, h, w) int64, 0 … L−1 or `void`.
         void: the label to leave out.
+        weights: (L,) float32, by which each position counts according to its true label; None: all count alike.
     """
-    return nn.functional.cross_entropy(scores.float(), labels, ignore_index=void, reduction="sum")
+    return nn.functional.cross_entropy(scores.float(), labels, weights, ignore_index=void, reduction="sum")

@@ -7,113 +7,120 @@ many times faster alone than end to end.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
-from deeplab.data.samples import Sample
 from deeplab.errors import OutputError
 from deeplab.files import atomic_file
 from deeplab.network.vgg import DeepLab
-from deeplab.preprocessing import Preprocessing
-from deeplab.training.batches import Batch, crop_batches, load_ahead, shuffled_index
+from deeplab.training.batches import Crops, Example, batches, shuffled_index
+from deeplab.training.machine import Process, autocast, place_of
 
-__all__ = ["feature_batches", "store_features"]
+__all__ = ["Features", "Head", "store_features"]
 
-PHOTOS_BETWEEN_MARKS = 50
+CROPS_BETWEEN_MARKS = 50
+
+
+class Head(nn.Module):
+    """fc6 to fc8 of a network as a network of their own, sharing its weights: features (B, 512, h, w) → scores."""
+
+    def __init__(self, model: DeepLab) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Scores (B, L, h, w)."""
+        return self.model.head(features)
+
+
+class Features:
+    """Stored trunk features as training examples by number, half of them mirrored."""
+
+    def __init__(self, features: NDArray[np.uint16], labels: NDArray[np.uint8], seed: int) -> None:
+        """Take features (N, h, w, C), bfloat16 kept as uint16, labels (N, h, w), and a seed for order and mirroring."""
+        self._features, self._labels, self._seed = features, labels, seed
+
+    def __call__(self, number: int) -> Example:
+        """Example `number`: features (C, h, w) float32 and labels (h, w) uint8."""
+        index = shuffled_index(number, len(self._features), self._seed + 1)
+        mirrored = np.random.default_rng((self._seed, 3, number)).random() < 0.5
+        flip = np.s_[:, ::-1] if mirrored else np.s_[:, :]
+        features = self._features[index][flip].astype(np.uint32) << 16  # bfloat16 is the upper half of a float32
+        return features.view(np.float32).transpose(2, 0, 1), self._labels[index][flip]
 
 
 def store_features(
     model: DeepLab,
-    samples: Sequence[Sample],
-    preprocessing: Preprocessing,
-    crop_px: int,
-    crops_per_photo: int,
-    seed: int,
+    crops: Crops,
+    count: int,
     folder: Path,
     precision: torch.dtype,
+    process: Process,
+    workers: int,
     report: Callable[[int, int], None],
 ) -> tuple[NDArray[np.uint16], NDArray[np.uint8]]:
-    """Run the trunk over crops of every photo and keep its features on disk; a killed run goes on where it stopped.
+    """Run the trunk over training crops and keep its features on disk; a killed run goes on where it stopped.
 
     Args:
         model: the network whose trunk runs; it is left in training mode.
-        samples: the photos.
-        preprocessing: of the network's weights.
-        crop_px: side of the crops, in pixels.
-        crops_per_photo: crops of each photo.
-        seed: of the crops.
-        folder: where ``warm_up_*`` files are kept; it must belong to this run alone.
+        crops: where crops 0 … `count` − 1 come from.
+        count: how many crops.
+        folder: where ``warm_up_*`` files are kept; it must belong to this run alone, and be the same in all processes.
         precision: bfloat16 or float16 for autocast, float32 for none.
-        report: takes the number of crops done and of all crops.
+        process: of several processes each stores its share.
+        workers: threads that load photos.
+        report: takes the number of crops that this process has done and all that it has to do.
 
     Returns:
-        Features (N, h, w, C) bfloat16 kept as uint16, and labels (N, h, w) uint8, N = photos · `crops_per_photo`,
-        C = 512, both mapped from the disk.
+        Features (N, h, w, C) bfloat16 kept as uint16, and labels (N, h, w) uint8, N = `count`, C = 512, both mapped
+        from the disk.
 
     Raises:
         DataError, ImageError: a photo or mask cannot be read or is wrong.
         OutputError: the disk has no room for the features, or the folder cannot be written.
     """
-    cells = model.variant.score_map_size(crop_px, training=True)
-    count = len(samples) * crops_per_photo
+    cells = model.variant.score_map_size(crops.crop_px, training=True)
     shape = (count, cells, cells, model.fc6.in_channels)
-    marker, features_path, labels_path = (
-        folder / f"warm_up_{name}" for name in ("done.txt", "features.u16", "labels.u8")
-    )
-    done = int(marker.read_text()) if all(path.is_file() for path in (marker, features_path, labels_path)) else 0
-    if not done:
-        needed, free = 2 * np.prod(shape, dtype=np.int64), shutil.disk_usage(folder).free
-        if needed > free:
-            raise OutputError(
-                f"{folder} needs {needed / 1e9:.1f} GB for the warm-up's features, its disk has {free / 1e9:.1f} GB "
-                "free; make room, or give another --output folder"
-            )
-        np.memmap(features_path, np.uint16, "w+", shape=shape)
-        np.memmap(labels_path, np.uint8, "w+", shape=shape[:3])
-    features = np.memmap(features_path, np.uint16, "r+", shape=shape)
-    labels = np.memmap(labels_path, np.uint8, "r+", shape=shape[:3])
+    paths = folder / "warm_up_features.u16", folder / "warm_up_labels.u8"
+    marks = [folder / f"warm_up_done_{rank}_of_{process.count}.txt" for rank in range(process.count)]
+    if process.is_first and not (all(path.is_file() for path in paths) and any(mark.is_file() for mark in marks)):
+        _make_room(folder, paths, shape)
+    process.barrier()
+    features = np.memmap(paths[0], np.uint16, "r+", shape=shape)
+    labels = np.memmap(paths[1], np.uint8, "r+", shape=shape[:3])
+    own, mark, device = range(process.rank, count, process.count), marks[process.rank], place_of(model)
+    done = int(mark.read_text()) if mark.is_file() else 0
     model.train()  # for the training geometry of pool4; dropout acts in the head alone
-    batches = crop_batches(samples, preprocessing, crop_px, 1, seed, first=done)
-    for index, (pixels, mask) in enumerate(islice(batches, count - done), start=done):
-        with torch.no_grad(), torch.autocast("cpu", precision, enabled=precision != torch.float32):
-            stored = model.trunk(pixels)[0].permute(1, 2, 0).to(torch.bfloat16).contiguous()
-        features[index] = stored.view(torch.uint16).numpy()
+    loaded = batches(crops, 1, done * process.count, share=(process.rank, process.count), workers=workers)
+    for finished, index in enumerate(own[done:], start=done + 1):
+        pixels, mask = next(loaded)
+        with torch.no_grad(), autocast(device, precision):
+            trunk = model.trunk(pixels.to(device))
+        features[index] = trunk[0].permute(1, 2, 0).to(torch.bfloat16).contiguous().cpu().view(torch.uint16).numpy()
         labels[index] = mask[0].numpy().astype(np.uint8)
-        if (index + 1) % PHOTOS_BETWEEN_MARKS == 0 or index + 1 == count:
+        if finished % CROPS_BETWEEN_MARKS == 0 or finished == len(own):
             features.flush()
             labels.flush()
-            with atomic_file(marker, overwrite=True) as file:
-                file.write(str(index + 1).encode())
-        report(index + 1, count)
+            with atomic_file(mark, overwrite=True) as file:
+                file.write(str(finished).encode())
+        report(finished, len(own))
+    process.barrier()
     return features, labels
 
 
-def feature_batches(
-    features: NDArray[np.uint16], labels: NDArray[np.uint8], size: int, seed: int, first: int
-) -> Iterator[Batch]:
-    """Yield batches of stored features, half of them mirrored, without end, from example number `first` on.
-
-    Args:
-        features: (N, h, w, C) bfloat16 kept as uint16.
-        labels: (N, h, w) uint8.
-        size: examples in a batch.
-        seed: of order and mirroring.
-        first: the number of the first example.
-    """
-
-    def load(start: int) -> Batch:
-        picked, masks = [], []
-        for position in range(start, start + size):
-            index, _ = shuffled_index(position, len(features), seed + 1)
-            flip = np.s_[:, ::-1] if np.random.default_rng((seed, 3, position)).random() < 0.5 else np.s_[:, :]
-            picked.append(features[index][flip])
-            masks.append(labels[index][flip])
-        inputs = torch.from_numpy(np.stack(picked)).view(torch.bfloat16).permute(0, 3, 1, 2).float()
-        return inputs, torch.from_numpy(np.stack(masks).astype(np.int64))
-
-    return load_ahead(load, size, first)
+def _make_room(folder: Path, paths: tuple[Path, Path], shape: tuple[int, int, int, int]) -> None:
+    for leftover in folder.glob("warm_up_*"):
+        leftover.unlink()
+    needed, free = 2 * np.prod(shape, dtype=np.int64), shutil.disk_usage(folder).free
+    if needed > free:
+        raise OutputError(
+            f"{folder} needs {needed / 1e9:.1f} GB for the warm-up's features, its disk has {free / 1e9:.1f} GB "
+            "free; make room, or give another --output folder"
+        )
+    np.memmap(paths[0], np.uint16, "w+", shape=shape)
+    np.memmap(paths[1], np.uint8, "w+", shape=shape[:3])

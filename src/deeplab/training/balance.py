@@ -1,0 +1,74 @@
+"""Rare classes: how often each occurs, weights for the loss, and an order of photos that favours them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deeplab.data.samples import Sample, load_mask
+from deeplab.errors import DataError
+
+__all__ = ["balanced_index", "class_counts", "median_frequency_weights"]
+
+
+def class_counts(
+    samples: Sequence[Sample],
+    skip_bad: bool = False,
+    report: Callable[[int, int], None] = lambda done, count: None,
+) -> NDArray[np.int64]:
+    """Count every photo's pixels by class: (N, L) int64.
+
+    Args:
+        samples: the photos, alike in their label set.
+        skip_bad: count nothing where a mask cannot be read, instead of raising.
+        report: takes the number of masks done and of all masks.
+
+    Raises:
+        DataError: a mask cannot be read or is wrong, and not `skip_bad`.
+    """
+    counts = np.zeros((len(samples), len(samples[0].label_set)), dtype=np.int64)
+    for index, sample in enumerate(samples):
+        try:
+            labels = load_mask(sample)
+        except DataError:
+            if not skip_bad:
+                raise
+        else:
+            counts[index] = np.bincount(labels.ravel(), minlength=256)[: counts.shape[1]]
+        report(index + 1, len(samples))
+    return counts
+
+
+def median_frequency_weights(counts: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Weights (L,) for the loss by median frequency balancing (Eigen and Fergus 2015, section 6.3.2).
+
+    A class's frequency is its pixels over all labelled pixels of the photos that show it; its weight is the median
+    frequency over its own. A class that never occurs gets 0.
+
+    Args:
+        counts: (N, L), as `class_counts` gives them.
+    """
+    shown = np.where(counts > 0, counts.sum(axis=1, keepdims=True), 0).sum(axis=0)
+    frequency = counts.sum(axis=0) / np.maximum(shown, 1)
+    occurs = frequency > 0
+    weights = np.zeros(len(frequency), dtype=np.float32)
+    if not occurs.any():
+        return weights
+    weights[occurs] = np.median(frequency[occurs]) / frequency[occurs]
+    return weights
+
+
+def balanced_index(position: int, counts: NDArray[np.int64], seed: int) -> int:
+    """Which photo comes at a position of an endless stream: a class is drawn, then a photo that shows it.
+
+    Args:
+        position: in the stream, from 0.
+        counts: (N, L), as `class_counts` gives them, with at least one pixel.
+        seed: of the stream.
+    """
+    rng = np.random.default_rng((seed, 4, position))
+    shown = counts > 0
+    label = rng.choice(np.flatnonzero(shown.any(axis=0)))
+    return int(rng.choice(np.flatnonzero(shown[:, label])))

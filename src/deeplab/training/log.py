@@ -1,0 +1,45 @@
+"""What a run did, for machines: one JSON object a line, and scalars for TensorBoard."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from deeplab.errors import OutputError
+
+__all__ = ["Log", "open_log"]
+
+Log = Callable[..., None]
+"""Takes facts by keyword: a ``stage`` and an ``iteration`` among them, and numbers."""
+
+
+def open_log(folder: Path, *, tensorboard: bool = False) -> Log:
+    """Return a `Log` that appends to ``log.jsonl`` in a run's folder, and to ``tensorboard/`` if asked.
+
+    The function raises an OutputError when the file cannot be written.
+
+    Raises:
+        ModuleNotFoundError: TensorBoard is asked for and not installed.
+    """
+    writer = None
+    if tensorboard:
+        from torch.utils.tensorboard import SummaryWriter  # needs the extra of that name
+
+        writer = SummaryWriter(folder / "tensorboard")
+
+    def log(**facts: Any) -> None:
+        path = folder / "log.jsonl"
+        try:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(facts) + "\n")
+        except OSError as error:
+            raise OutputError(f"cannot write {path}: {error.strerror}; make room, then start again to go on") from None
+        if writer is not None:
+            for name, value in facts.items():
+                if name not in ("stage", "iteration"):
+                    writer.add_scalar(f"{facts['stage']}/{name}", value, facts["iteration"])
+            writer.flush()
+
+    return log
