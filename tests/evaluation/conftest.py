@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +8,10 @@ import pytest
 from PIL import Image
 
 from deeplab.data.samples import Sample
+from deeplab.evaluation.stored_scores import StoredScores, store_scores
 from deeplab.images import write_label_map
 from deeplab.labels import VOC
+from deeplab.runtime import ScoreNetwork
 
 SIZES = ((40, 61), (57, 33), (9, 80))
 
@@ -30,3 +33,10 @@ def samples(tmp_path: Path) -> tuple[Sample, ...]:
         write_label_map(sample.mask, labels, VOC)
         made.append(sample)
     return tuple(made)
+
+
+@pytest.fixture
+def scores(samples: Sequence[Sample], tmp_path: Path, tiny_model: Path) -> StoredScores:
+    """The tiny network's scores of the three photos."""
+    network = ScoreNetwork(tiny_model, threads=1)
+    return store_scores(samples, tmp_path / "scores", network.scores, network.info, "ab12")

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,8 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from deeplab.crf import CRFParams
 from deeplab.data.samples import Sample
-from deeplab.images import write_label_map
+from deeplab.evaluation import crf_search
+from deeplab.images import read_label_map, write_label_map
 from deeplab.labels import VOC
 from deeplab.segment import Segmenter
 
@@ -65,16 +69,110 @@ def test_saved_label_maps_give_the_figures_of_the_stored_scores(
     assert figures["maps"] == pytest.approx(figures["model"], abs=1e-3)  # scores are stored as float16
 
 
+def test_more_is_measured_and_written_where_asked(run: Run, devkit: Path, tiny_model: Path, tmp_path: Path) -> None:
+    where = ("evaluate", "--data", str(devkit), "--model", str(tiny_model), "--resamples", "20")
+    files = {name: tmp_path / name for name in ("figures.json", "confusion.csv")}
+    outcome = run(
+        *where, "--trimap", "void", "--boundary-f1",
+        "--json", str(files["figures.json"]), "--confusion", str(files["confusion.csv"]),
+    )  # fmt: skip
+    assert outcome.status == 0
+    assert "boundary F1" in outcome.out
+    assert "band around boundaries" in outcome.out
+    figures = json.loads(files["figures.json"].read_text())
+    network = figures["results"]["network"]
+    assert len(network["trimap"]["mean_iou"]) == 40
+    assert network["intervals"]["boundary_f1"][0] <= network["boundary_f1"]
+    assert len(figures["gain"]["mean_iou"]) == 3
+    assert files["confusion.csv"].read_text().startswith("labelled by,true class,background,")
+
+
+def test_a_broken_photo_stops_the_evaluation_unless_it_is_to_be_skipped(
+    run: Run, devkit: Path, tiny_model: Path
+) -> None:
+    photo = devkit / "JPEGImages" / "photo1.jpg"
+    photo.write_bytes(photo.read_bytes()[:200])
+    where = ("evaluate", "--data", str(devkit), "--model", str(tiny_model), "--no-crf")
+    assert "photo1.jpg cannot be decoded" in run(*where).err
+    outcome = run(*where, "--skip-broken")
+    assert outcome.status == 0
+    assert "skipped: " in outcome.err
+    assert "photo1.jpg" in outcome.err
+    assert "(2 photos)" in outcome.out
+
+
+def test_a_search_finds_settings_that_evaluate_takes(
+    run: Run, devkit: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("yaml")
+    few = tuple(CRFParams(weight, 6, rgb) for weight in (3, 5) for rgb in (5, 9))
+    monkeypatch.setattr(crf_search.grid_search, "__defaults__", (few,))
+    monkeypatch.setattr(crf_search, "REFINEMENTS", ((1.0, 2.0, 2.0),))
+    where = ("--data", str(devkit), "--scores", str(tmp_path / "scores"))
+    options = ("--iterations", "2", "--objective", "pixels", "-o", str(tmp_path / "search"))
+    first = run("crf-search", *where, *options, "--model", str(tiny_model))
+    assert first.status == 0
+    assert "CRF runs in" in first.out
+    made = {path.name for path in (tmp_path / "search").iterdir()}
+    assert made == {"trials.jsonl", "trials.csv", "search.json", "best.yaml", "heat-map.svg"}
+    again = run("crf-search", *where, *options)
+    assert "nothing was run" in again.out
+    assert again.out.splitlines()[:2] == first.out.splitlines()[:2]
+    best = ("--crf-settings", str(tmp_path / "search" / "best.yaml"), "--json", str(tmp_path / "figures.json"))
+    assert run("evaluate", *where, *best).status == 0
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    search = json.loads((tmp_path / "search" / "search.json").read_text())
+    assert figures["crf"] == search["crf"]
+    assert figures["results"]["network + CRF"]["pixel_accuracy"] == pytest.approx(search["best"][0])
+    assert "belongs to another search" in run("crf-search", *where, *options, "--normalization", "none").err
+
+
+def test_without_optuna_the_smart_search_says_how_to_get_it(
+    run: Run, devkit: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    monkeypatch.delitem(sys.modules, "deeplab.evaluation.smart_search", raising=False)
+    outcome = run("crf-search", "--data", str(devkit), "--smart", "-o", str(tmp_path / "search"))
+    assert outcome.status == 1
+    assert "this command needs optuna: run pip install '.[search]'" in outcome.err
+    assert not (tmp_path / "search").exists()
+
+
+def test_an_archive_for_the_server_holds_the_main_paths_labels(
+    run: Run, devkit: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    archive = tmp_path / "results.tar"
+    outcome = run("submit", "--data", str(devkit), "--split", "val", "--model", str(tiny_model), "-o", str(archive))
+    assert outcome.status == 0
+    with tarfile.open(archive) as tar:
+        tar.extractall(tmp_path, filter="data")
+    folder = tmp_path / "results" / "VOC2012" / "Segmentation" / "comp6_test_cls"
+    segmenter = Segmenter.from_pretrained(tiny_model)
+    for photo in (devkit / "JPEGImages").iterdir():
+        labels = read_label_map(folder / f"{photo.stem}.png")
+        np.testing.assert_array_equal(labels, segmenter.segment(photo).labels)
+    packed = run("submit", "--data", str(devkit), "--split", "val", "--predictions", str(folder), "-o", "x.rar")
+    assert "let the name end in" in packed.err
+    again = ("submit", "--data", str(devkit), "--split", "val", "--predictions", str(folder), "-o", str(archive))
+    assert "give --force" in run(*again).err
+    before = archive.read_bytes()
+    assert run(*again, "--force").status == 0
+    assert archive.read_bytes() == before
+
+
 def test_what_goes_wrong_is_one_line(run: Run, devkit: Path, tiny_model: Path, tmp_path: Path) -> None:
     where = ("evaluate", "--data", str(devkit), "--model", str(tiny_model), "--scores", str(tmp_path / "scores"))
     (tmp_path / "taken.json").touch()
     write_label_map(tmp_path / "photo0.png", np.zeros((3, 3), np.uint8), VOC)
     for options, message in (
         (("--split", "test"), "splits found there: val"),
-        (("--reader", "coco"), "unknown data layout 'coco'"),
+        (("--reader", "imagenet"), "unknown data layout 'imagenet'"),
         (("--classes", "unicorn"), "unicorn"),
         (("--json", str(tmp_path / "taken.json")), "exists; give --force"),
         (("--predictions", str(tmp_path)), "photo0.png"),
+        (("--trimap", "edges"), "--trimap is 'edges'"),
+        (("--crf-settings", str(tmp_path / "none.yaml")), "cannot read"),
+        (("--confusion", str(tmp_path / "taken.json")), "exists; give --force"),
     ):
         outcome = run(*where, *options)
         assert outcome.status == 1

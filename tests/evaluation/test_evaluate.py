@@ -14,22 +14,17 @@ from deeplab.crf import CRFParams, CRFSettings
 from deeplab.data.samples import Sample, load_mask
 from deeplab.errors import DataError, ImageError, InputError
 from deeplab.evaluation.confusion import Confusion
-from deeplab.evaluation.evaluate import Evaluation, evaluate_predictions, evaluate_scores, format_table, to_json
+from deeplab.evaluation.evaluate import Extras, evaluate_predictions, evaluate_scores
 from deeplab.evaluation.stored_scores import StoredScores, store_scores
+from deeplab.evaluation.tables import format_table, to_json
 from deeplab.images import write_label_map
-from deeplab.labels import CAMVID, VOC, LabelSet
+from deeplab.labels import CAMVID, VOC
 from deeplab.models import ModelInfo
 from deeplab.preprocessing import PAPER
 from deeplab.runtime import ScoreNetwork
 from deeplab.segment import Segmenter
 
 INFO = ModelInfo("tiny", "largefov", VOC, PAPER)
-
-
-@pytest.fixture
-def scores(samples: Sequence[Sample], tmp_path: Path, tiny_model: Path) -> StoredScores:
-    network = ScoreNetwork(tiny_model, threads=1)
-    return store_scores(samples, tmp_path / "scores", network.scores, network.info, "ab12")
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -42,7 +37,7 @@ def test_evaluation_counts_what_the_main_path_labels(
         expected = Confusion.empty(VOC)
         for sample in samples:
             expected += Confusion.of(load_mask(sample), segmenter.segment(sample.photo, crf=crf).labels, VOC)
-        off = np.abs(result.confusions[way].counts - expected.counts).sum()
+        off = np.abs(result.outcomes[way].confusion.counts - expected.counts).sum()
         assert off <= 2 * 0.005 * expected.counts.sum()  # float16 scores turn a few near ties
     assert result.photos == len(samples)
 
@@ -56,7 +51,7 @@ def test_a_photo_that_the_network_sees_smaller_is_counted_as_the_main_path_label
         samples, tmp_path / "s", network.scores, network.info, "ab12", shrink=segment.shrink_for_network
     )
     strong = CRFSettings(CRFParams(9, 40, 30, 5, 5))
-    result = evaluate_scores(samples, stored, crf=strong).confusions["network + CRF"].counts
+    result = evaluate_scores(samples, stored, crf=strong).outcomes["network + CRF"].confusion.counts
     segmenter = Segmenter(network, threads=1)
     network.info = replace(network.info, crf=strong)
     expected = sum(Confusion.of(load_mask(s), segmenter.segment(s.photo).labels, VOC).counts for s in samples)
@@ -66,11 +61,11 @@ def test_a_photo_that_the_network_sees_smaller_is_counted_as_the_main_path_label
 def test_without_crf_only_the_network_is_counted(samples: Sequence[Sample], scores: StoredScores) -> None:
     steps: list[tuple[int, int]] = []
     result = evaluate_scores(samples, scores, progress=lambda *step: steps.append(step))
-    assert list(result.confusions) == ["network"]
+    assert list(result.outcomes) == ["network"]
     assert steps == [(1, 3), (2, 3), (3, 3)]
     with_crf = evaluate_scores(samples, scores, crf=CRFSettings(CRFParams(0, spatial_weight=0)))
-    for confusion in with_crf.confusions.values():  # a CRF without weights moves nothing
-        np.testing.assert_array_equal(confusion.counts, result.confusions["network"].counts)
+    for outcome in with_crf.outcomes.values():  # a CRF without weights moves nothing
+        np.testing.assert_array_equal(outcome.confusion.counts, result.outcomes["network"].confusion.counts)
 
 
 def test_true_scores_give_a_full_mark(samples: Sequence[Sample], tmp_path: Path) -> None:
@@ -82,7 +77,7 @@ def test_true_scores_give_a_full_mark(samples: Sequence[Sample], tmp_path: Path)
         return 9.0 * (np.arange(21)[:, None, None] == np.where(labels == VOC.void, 0, labels))
 
     stored = store_scores(samples, tmp_path / "true", score, replace(INFO, output_stride=1), "ab12")
-    assert evaluate_scores(samples, stored).confusions["network"].mean_iou == 1.0
+    assert evaluate_scores(samples, stored).outcomes["network"].confusion.mean_iou == 1.0
 
 
 def test_missing_scores_stop_the_evaluation(samples: Sequence[Sample], scores: StoredScores) -> None:
@@ -94,6 +89,13 @@ def test_missing_scores_stop_the_evaluation(samples: Sequence[Sample], scores: S
 def test_scores_of_a_photo_of_another_size_are_refused(samples: Sequence[Sample], scores: StoredScores) -> None:
     scores.path("photo1").write_bytes(scores.path("photo0").read_bytes())
     with pytest.raises(DataError, match=r"belongs to a photo of 61x40 px, but .* has 33x57"):
+        evaluate_scores(samples, scores)
+
+
+def test_scores_of_a_photo_that_changed_are_refused(samples: Sequence[Sample], scores: StoredScores) -> None:
+    photo = samples[1].photo
+    Image.fromarray(np.zeros((57, 33, 3), np.uint8)).save(photo)
+    with pytest.raises(DataError, match=r"1\.ppm has changed since its scores were stored"):
         evaluate_scores(samples, scores)
 
 
@@ -119,8 +121,10 @@ def write_predictions(samples: Sequence[Sample], folder: Path) -> None:
 def test_predicted_label_maps_are_counted(samples: Sequence[Sample], tmp_path: Path) -> None:
     write_predictions(samples, tmp_path / "results")
     result = evaluate_predictions(samples, tmp_path / "results")
-    assert result.confusions["predictions"].pixel_accuracy == 1.0
-    assert result.confusions["predictions"].counts.sum() == sum((load_mask(s) != VOC.void).sum() for s in samples)
+    assert result.outcomes["predictions"].confusion.pixel_accuracy == 1.0
+    assert result.outcomes["predictions"].confusion.counts.sum() == sum(
+        (load_mask(s) != VOC.void).sum() for s in samples
+    )
 
 
 def test_bad_predictions_are_named(samples: Sequence[Sample], tmp_path: Path) -> None:
@@ -141,47 +145,35 @@ def test_bad_predictions_are_named(samples: Sequence[Sample], tmp_path: Path) ->
         evaluate_predictions(samples, folder)
 
 
-PETS = LabelSet("pets", ("none", "cat", "dog", "fish"))
-EXAMPLE = Evaluation(
-    {
-        "network": Confusion(np.array([[50, 10, 0, 0], [0, 20, 0, 0], [0, 10, 10, 0], [0, 0, 0, 0]]), PETS),
-        "network + CRF": Confusion(np.array([[60, 0, 0, 0], [0, 20, 0, 0], [0, 0, 20, 0], [0, 0, 0, 0]]), PETS),
-    },
-    photos=2,
-    facts={"model": "tiny"},
-)
-TABLE = """\
-IoU, % (2 photos)     network  network + CRF
---------------------------------------------
-none                    83.33         100.00
-cat                     50.00         100.00
-dog                     50.00         100.00
-fish                        –              –
---------------------------------------------
-mean IoU, 4 classes     61.11         100.00
-mean IoU, 2 classes*    50.00         100.00
-pixel accuracy          80.00         100.00
-mean class accuracy     77.78         100.00
-* cat, dog"""
+def test_the_parts_of_the_photos_add_up_to_the_whole(samples: Sequence[Sample], tmp_path: Path) -> None:
+    write_predictions(samples, tmp_path / "results")
+    extras = Extras("classes", boundary_f1=True)
+    one, two = (evaluate_predictions(samples, tmp_path / "results", extras=extras, threads=n) for n in (1, 2))
+    outcome = one.outcomes["predictions"]
+    np.testing.assert_array_equal(outcome.tallies.sum(0), outcome.confusion.tally)
+    assert outcome.bands is not None
+    assert outcome.bands.shape == (3, 40, 3, 21)
+    assert outcome.boundary_f1 is not None
+    np.testing.assert_array_equal(outcome.boundary_f1[:, 1], [1, 1, 1])
+    for name in ("tallies", "bands", "boundary_f1"):
+        np.testing.assert_array_equal(getattr(outcome, name), getattr(two.outcomes["predictions"], name))
+    assert one.facts["trimap_around"] == "classes"
 
 
-def test_the_table_reads_as_drawn_here() -> None:
-    assert format_table(EXAMPLE, ("cat", "dog")) == TABLE
-    assert "*" not in format_table(EXAMPLE)
-
-
-def test_the_json_holds_the_same_figures() -> None:
-    content = json.loads(json.dumps(to_json(EXAMPLE, ("cat", "dog")), allow_nan=False))
-    assert content["model"] == "tiny"
-    network = content["results"]["network"]
-    assert network["mean_iou"] == pytest.approx(0.6111, abs=1e-4)
-    assert network["mean_iou_over_classes"] == 0.5
-    assert network["iou"] == {"none": pytest.approx(5 / 6), "cat": 0.5, "dog": 0.5, "fish": None}
-    assert network["confusion"][2] == [0, 10, 10, 0]
+def test_a_set_without_a_single_known_pixel_has_no_figures(samples: Sequence[Sample], tmp_path: Path) -> None:
+    write_predictions(samples, tmp_path / "results")
+    for sample in samples:
+        write_label_map(sample.mask, np.full_like(load_mask(sample), VOC.void), VOC, overwrite=True)
+    evaluation = evaluate_predictions(samples, tmp_path / "results", extras=Extras("void", boundary_f1=True))
+    means = format_table(evaluation, resamples=20).splitlines()[-5:-1]
+    assert [line.split()[-1] for line in means] == ["–"] * len(means)
+    results = json.loads(json.dumps(to_json(evaluation, resamples=20), allow_nan=False))["results"]["predictions"]
+    assert results["mean_iou"] is None
+    assert results["intervals"]["boundary_f1"] == [None, None]
 
 
 def test_settings_are_recorded(samples: Sequence[Sample], scores: StoredScores) -> None:
-    facts = to_json(evaluate_scores(samples, scores, crf=CRFSettings(CRFParams(4, 49, 3), 5, "symmetric")))
+    facts = evaluate_scores(samples, scores, crf=CRFSettings(CRFParams(4, 49, 3), 5, "symmetric")).facts
     assert facts["model"] == "tiny"
     assert facts["model_sha256"] == "ab12"
     assert facts["crf"]["iterations"] == 5

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from contextlib import nullcontext
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deeplab.cli.options import ModelOption, ThreadsOption
-from deeplab.progress import Reporter, reporter
+from deeplab.cli.options import ModelOption, ThreadsOption, extra
+from deeplab.cli.scoring import SkipOption, show_step, sound_samples, stored_scores, write_text
+from deeplab.progress import reporter
+
+if TYPE_CHECKING:
+    from deeplab.data.samples import Sample
 
 __all__ = ["evaluate"]
 
@@ -29,52 +32,71 @@ def evaluate(
         Path | None, typer.Option(metavar="DIR", help="Count the label maps in this folder; no model is run.")
     ] = None,
     crf: Annotated[bool, typer.Option(help="Also evaluate with the fully connected CRF.")] = True,
-    classes: Annotated[str, typer.Option(metavar="A,B,…", help="Also give the mean IoU over these classes.")] = "",
-    json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Also write the figures here.")
+    crf_settings: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="YAML with the CRF's settings, as `deeplab crf-search` writes it."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace another model's scores, and FILE.")] = False,
+    classes: Annotated[str, typer.Option(metavar="A,B,…", help="Also give the mean IoU over these classes.")] = "",
+    trimap: Annotated[
+        str | None,
+        typer.Option(metavar="void|classes", help="Also measure in bands around void outlines, or between classes."),
+    ] = None,
+    boundary_f1: Annotated[bool, typer.Option("--boundary-f1", help="Also compare contours.")] = False,
+    resamples: Annotated[
+        int, typer.Option(min=0, help="Sets of photos that the intervals come from; 0 for no intervals.")
+    ] = 1000,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Also write all figures here.")
+    ] = None,
+    confusion_file: Annotated[
+        Path | None, typer.Option("--confusion", metavar="FILE", help="Also write the confusion matrices here, as CSV.")
+    ] = None,
+    skip_broken: SkipOption = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace another model's scores, and the FILEs.")] = False,
     threads: ThreadsOption = None,
 ) -> None:
     """Evaluate on labelled photos by the VOC protocol: IoU of every class, mean IoU, pixel and class accuracy.
 
-    The network's scores are stored first, in the folder that --scores names, and everything else works from those.
+    Every mean and every gain stands with its 95 % interval. The network's scores are stored first, in the folder that
+    --scores names, and everything else works from those.
     """
-    from deeplab.crf.checks import thread_count
+    from deeplab.crf.checks import check_choice, thread_count
     from deeplab.data.readers import read_samples
-    from deeplab.evaluation.confusion import Confusion
-    from deeplab.evaluation.evaluate import evaluate_predictions, evaluate_scores, format_table, to_json
-    from deeplab.evaluation.stored_scores import file_sha256, store_scores
-    from deeplab.files import atomic_file, check_output
-    from deeplab.models import find_model
-    from deeplab.runtime import ScoreNetwork
-    from deeplab.segment import shrink_for_network
+    from deeplab.evaluation import tables
+    from deeplab.evaluation.confusion import class_labels
+    from deeplab.evaluation.evaluate import Extras, evaluate_predictions, evaluate_scores
+    from deeplab.evaluation.trimap import AROUND
+    from deeplab.files import check_output
 
-    if json_file is not None:
-        check_output(json_file, overwrite=force)
-    samples = read_samples(reader, data, split)
+    for file in filter(None, (json_file, confusion_file)):
+        check_output(file, overwrite=force)
+    if trimap is not None:
+        check_choice(trimap, AROUND, "--trimap")
+    settings = None
+    if crf_settings is not None:
+        with extra("search"):
+            from deeplab.network.cards import load_card
+        settings = load_card(crf_settings).crf
+    samples: Sequence[Sample] = read_samples(reader, data, split)
     named = tuple(name.strip() for name in classes.split(",") if name.strip())
-    Confusion.empty(samples[0].label_set).mean_iou_over(named)  # an unknown name is better said now than at the end
+    class_labels(samples[0].label_set, named)  # an unknown name is better said now than at the end
+    extras, cores = Extras(trimap, boundary_f1), thread_count(threads)
     with reporter() as out:
-        progress = partial(_show, out, "evaluating")
+        samples = sound_samples(out, samples) if skip_broken else samples
+        progress = partial(show_step, out, "evaluating")
         if predictions is not None:
-            evaluation = evaluate_predictions(samples, predictions, progress=progress)
+            evaluation = evaluate_predictions(samples, predictions, extras=extras, threads=cores, progress=progress)
         else:
-            path = find_model(model)
-            network = ScoreNetwork(path, threads=threads)
-            with nullcontext(scores) if scores is not None else TemporaryDirectory() as folder:
-                stored = store_scores(
-                    samples, Path(folder), network.scores, network.info, file_sha256(path),
-                    shrink=shrink_for_network, force=force, progress=partial(_show, out, "scoring"),
+            with stored_scores(out, samples, scores, model, threads=threads, force=force) as stored:
+                evaluation = evaluate_scores(
+                    samples, stored, crf=(settings or stored.info.crf) if crf else None,
+                    extras=extras, threads=cores, progress=progress,
                 )  # fmt: skip
-                settings = network.info.crf if crf else None
-                cores = thread_count(threads)
-                evaluation = evaluate_scores(samples, stored, crf=settings, threads=cores, progress=progress)
-    print(format_table(evaluation, named))
+    print(tables.format_table(evaluation, named, resamples=resamples))
+    if trimap is not None:
+        print(f"\n{tables.format_trimap(evaluation)}")
     if json_file is not None:
-        with atomic_file(json_file, overwrite=force) as file:
-            file.write(json.dumps(to_json(evaluation, named), indent=1).encode())
-
-
-def _show(out: Reporter, stage: str, done: int, total: int) -> None:
-    out.show(stage, done, total, "")
+        content = json.dumps(tables.to_json(evaluation, named, resamples=resamples), indent=1)
+        write_text(json_file, content, overwrite=force)
+    if confusion_file is not None:
+        write_text(confusion_file, tables.confusion_csv(evaluation), overwrite=force)

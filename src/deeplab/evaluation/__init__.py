@@ -1,1 +1,1 @@
-"""Evaluation from stored scores: the VOC protocol. NumPy only; never runs the network."""
+"""Evaluation and CRF search from stored scores: the VOC protocol and what stands beside it. Never runs the network."""

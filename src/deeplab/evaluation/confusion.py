@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deeplab.errors import InputError
+from deeplab.evaluation import figures
 from deeplab.labels import LabelSet
 
-__all__ = ["Confusion"]
+__all__ = ["Confusion", "class_labels"]
 
 
 @dataclass(frozen=True)
@@ -40,69 +42,74 @@ class Confusion:
             label_set: the L classes and void.
 
         Raises:
-            InputError: sizes differ, or a label is out of range.
+            InputError: sizes differ, a label is out of range, or an array is not uint8.
         """
         if truth.shape != predicted.shape:
             raise InputError(f"truth is {truth.shape} but the prediction {predicted.shape}; both must be (H, W)")
-        counted = truth != label_set.void
+        if not truth.dtype == predicted.dtype == np.uint8:
+            raise InputError(f"truth is {truth.dtype} and the prediction {predicted.dtype}; both must be uint8")
+        pairs = truth.astype(np.uint16).ravel() * np.uint16(256) + predicted.ravel()
+        counts = np.bincount(pairs, minlength=256 * 256).reshape(256, 256)
         size = len(label_set)
-        for name, labels in (("true", truth[counted]), ("predicted", predicted)):
-            beyond = labels[(labels < 0) | (labels >= size)]
-            if beyond.size:
+        true, found = counts.sum(1), counts.sum(0)
+        true[label_set.void] = 0
+        for name, numbers in (("true", true), ("predicted", found)):
+            if beyond := np.flatnonzero(numbers[size:]).tolist():
                 raise InputError(
-                    f"{name} label {beyond[0]} is out of range; {label_set.name!r} has labels 0–{size - 1}"
+                    f"{name} label {size + beyond[0]} is out of range; {label_set.name!r} has labels 0–{size - 1}"
                 )
-        rows, columns = truth[counted].astype(np.int64), predicted[counted].astype(np.int64)
-        return cls(np.bincount(rows * size + columns, minlength=size * size).reshape(size, size), label_set)
+        return cls(counts[:size, :size].astype(np.int64), label_set)
 
     def __add__(self, other: Confusion) -> Confusion:
         """Counts over both parts."""
         return Confusion(self.counts + other.counts, self.label_set)
 
     @property
+    def tally(self) -> NDArray[np.int64]:
+        """What the figures need of it, (3, L); see `deeplab.evaluation.figures`."""
+        return figures.tally(self.counts)
+
+    @property
     def iou(self) -> NDArray[np.float64]:
         """Intersection over union by class, (L,) in 0–1: TP / (TP + FP + FN); NaN for a class that never occurs."""
-        hits = np.diag(self.counts)
-        return _ratio(hits, self.counts.sum(0) + self.counts.sum(1) - hits)
+        return figures.iou(self.tally)
 
     @property
     def class_accuracy(self) -> NDArray[np.float64]:
         """Share of each class's pixels labelled right, (L,) in 0–1; NaN for a class without true pixels."""
-        return _ratio(np.diag(self.counts), self.counts.sum(1))
+        return figures.class_accuracy(self.tally)
 
     @property
     def mean_iou(self) -> float:
         """Plain mean of `iou` over the classes with true pixels, which are the same whatever is predicted."""
-        return self.mean_iou_over(self.label_set.names)
+        return float(figures.mean_iou(self.tally))
 
     @property
     def mean_class_accuracy(self) -> float:
         """Plain mean of `class_accuracy` over the classes with true pixels."""
-        accuracies = self.class_accuracy
-        return _mean(accuracies[~np.isnan(accuracies)])
+        return float(figures.mean_class_accuracy(self.tally))
 
     @property
     def pixel_accuracy(self) -> float:
         """Share of all counted pixels labelled right, in 0–1."""
-        return float(_ratio(np.trace(self.counts), self.counts.sum()))
+        return float(figures.pixel_accuracy(self.tally))
 
-    def mean_iou_over(self, names: tuple[str, ...]) -> float:
+    def mean_iou_over(self, names: Sequence[str]) -> float:
         """Plain mean of `iou` over some classes only, by name; those without true pixels are left out.
 
         Raises:
             InputError: a name is not in the label set.
         """
-        known = self.label_set.names
-        if unknown := [name for name in names if name not in known]:
-            raise InputError(f"{unknown[0]!r} is no class of {self.label_set.name!r}; choose from {', '.join(known)}")
-        occurs = self.counts.sum(1) > 0
-        return _mean(self.iou[[label for label, name in enumerate(known) if name in names and occurs[label]]])
+        return float(figures.mean_iou(self.tally, class_labels(self.label_set, names)))
 
 
-def _ratio(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(part / whole, dtype=np.float64)
+def class_labels(label_set: LabelSet, names: Sequence[str]) -> list[int]:
+    """Return the labels of classes given by name.
 
-
-def _mean(values: NDArray[np.float64]) -> float:
-    return float(values.mean()) if values.size else float("nan")
+    Raises:
+        InputError: a name is not in the label set.
+    """
+    known = label_set.names
+    if unknown := [name for name in names if name not in known]:
+        raise InputError(f"{unknown[0]!r} is no class of {label_set.name!r}; choose from {', '.join(known)}")
+    return [known.index(name) for name in names]

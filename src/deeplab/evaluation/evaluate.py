@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,15 +14,50 @@ from numpy.typing import NDArray
 from deeplab.crf import CRFSettings
 from deeplab.data.samples import Sample, load_mask, load_sample
 from deeplab.errors import DataError, InputError
+from deeplab.evaluation.boundary_f1 import boundary_f1
 from deeplab.evaluation.confusion import Confusion
-from deeplab.evaluation.stored_scores import StoredScores
+from deeplab.evaluation.stored_scores import StoredScores, file_sha256
+from deeplab.evaluation.trimap import band_tallies, boundary_distance
 from deeplab.images import read_label_map
 from deeplab.labels import LabelSet
 from deeplab.scores import label_probabilities, refine_in_place
 
-__all__ = ["Evaluation", "evaluate_predictions", "evaluate_scores", "format_table", "to_json"]
+__all__ = ["Evaluation", "Extras", "Outcome", "check_samples", "evaluate_predictions", "evaluate_scores", "load_scored"]
 
 Progress = Callable[[int, int], None]
+Labels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What is measured beside the confusion matrix.
+
+    Attributes:
+        trimap: "void" or "classes", the boundaries that the bands lie around; see
+            `deeplab.evaluation.trimap.boundary_distance`. None: no bands.
+        boundary_f1: whether contours are compared; see `deeplab.evaluation.boundary_f1`.
+    """
+
+    trimap: str | None = None
+    boundary_f1: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """All photos of a set, labelled one way.
+
+    Attributes:
+        confusion: one matrix over the whole set.
+        tallies: (photos, 3, L) int64, each photo's own; see `deeplab.evaluation.figures`.
+        bands: (photos, 40, 3, L) int32, the tallies in bands 1 … 40 px wide, or None.
+        boundary_f1: (photos, 2) float64: the mean boundary F1 over a photo's classes, and 1; 0 and 0 for a photo
+            without any contour. The set's figure is the ratio of the sums. Or None.
+    """
+
+    confusion: Confusion
+    tallies: NDArray[np.int64]
+    bands: NDArray[np.int32] | None = None
+    boundary_f1: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -31,20 +65,22 @@ class Evaluation:
     """The outcome of an evaluation.
 
     Attributes:
-        confusions: one matrix over the whole set for each way of labelling, ``"network"`` and ``"network + CRF"``, or
-            ``"predictions"``.
-        photos: how many photos were counted.
+        outcomes: by way of labelling: ``"network"`` and ``"network + CRF"``, or ``"predictions"``.
         facts: what was evaluated (model, its hash, CRF settings), as JSON values.
     """
 
-    confusions: Mapping[str, Confusion]
-    photos: int
+    outcomes: Mapping[str, Outcome]
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def label_set(self) -> LabelSet:
         """The classes."""
-        return next(iter(self.confusions.values())).label_set
+        return next(iter(self.outcomes.values())).confusion.label_set
+
+    @property
+    def photos(self) -> int:
+        """How many photos were counted."""
+        return len(next(iter(self.outcomes.values())).tallies)
 
 
 def evaluate_scores(
@@ -52,6 +88,7 @@ def evaluate_scores(
     scores: StoredScores,
     *,
     crf: CRFSettings | None = None,
+    extras: Extras = Extras(),
     threads: int = 1,
     progress: Progress = lambda done, total: None,
 ) -> Evaluation:
@@ -61,11 +98,12 @@ def evaluate_scores(
         samples: the photos and their true labels.
         scores: the network's scores of these photos.
         crf: also label with the CRF run like this; None: the network alone.
+        extras: what to measure beside the confusion matrix.
         threads: photos in work at a time. The result does not depend on it.
         progress: called after each photo with the number done and the number of all photos.
 
     Returns:
-        One confusion matrix for ``"network"`` and, with `crf`, one for ``"network + CRF"``.
+        An outcome for ``"network"`` and, with `crf`, one for ``"network + CRF"``.
 
     Raises:
         ImageError: a photo or mask cannot be read.
@@ -74,24 +112,14 @@ def evaluate_scores(
         InputError: `threads` is below 1, or a CRF setting is out of range.
     """
 
-    def count(sample: Sample) -> list[Confusion]:
-        image, truth = load_sample(sample)
-        stored = scores.load(sample.name)
-        if stored.photo_size != truth.shape:
-            was, now = stored.photo_size, truth.shape
-            raise DataError(
-                f"{scores.path(sample.name)} belongs to a photo of {was[1]}x{was[0]} px, but {sample.photo} has "
-                f"{now[1]}x{now[0]}; store the scores again in a fresh folder"
-            )
-        probabilities = label_probabilities(
-            stored.scores, stored.photo_size, stored.network_size, scores.info.output_stride
-        )
-        confusions = [_compare(truth, probabilities, sample)]
+    def label(sample: Sample) -> tuple[Labels, list[Labels]]:
+        image, truth, probabilities, network_size = load_scored(sample, scores)
+        found = [probabilities.argmax(axis=0).astype(np.uint8)]
         if crf is not None:
             # each photo has a thread of its own
-            refine_in_place(image, probabilities, crf, network_size=stored.network_size, threads=1)
-            confusions.append(_compare(truth, probabilities, sample))
-        return confusions
+            refine_in_place(image, probabilities, crf, network_size=network_size, threads=1)
+            found.append(probabilities.argmax(axis=0).astype(np.uint8))
+        return truth, found
 
     ways = ["network"] if crf is None else ["network", "network + CRF"]
     facts = {
@@ -99,120 +127,89 @@ def evaluate_scores(
         "model_sha256": scores.model_sha256,
         "crf": None if crf is None else crf.to_dict(),
     }
-    totals = _count_all(samples, count, ways, threads, progress, scores.info.label_set)
-    return Evaluation(totals, len(samples), facts)
+    check_samples(samples, scores.info.label_set)
+    return Evaluation(_count_all(samples, label, ways, extras, threads, progress), facts | _said(extras))
 
 
 def evaluate_predictions(
-    samples: Sequence[Sample], folder: Path, *, progress: Progress = lambda done, total: None
+    samples: Sequence[Sample],
+    folder: Path,
+    *,
+    extras: Extras = Extras(),
+    threads: int = 1,
+    progress: Progress = lambda done, total: None,
 ) -> Evaluation:
     """Count label maps that lie in a folder as ``<photo>.png``, pixel values 0 … L−1.
 
     Args:
         samples: the photos and their true labels; the photos themselves are not read.
         folder: the predicted label maps, each of its photo's size.
+        extras: what to measure beside the confusion matrix.
+        threads: photos in work at a time. The result does not depend on it.
         progress: called after each photo with the number done and the number of all photos.
 
     Returns:
-        One confusion matrix, ``"predictions"``.
+        One outcome, ``"predictions"``.
 
     Raises:
         ImageError: a mask or prediction cannot be read.
         DataError: there are no photos, or a prediction is missing, of another size or holds a label out of range.
+        InputError: `threads` is below 1.
     """
 
-    def count(sample: Sample) -> list[Confusion]:
+    def label(sample: Sample) -> tuple[Labels, list[Labels]]:
         path = folder / f"{sample.name}.png"
         if not path.is_file():
             raise DataError(f"{path} is missing; every photo of the set needs a prediction of its name")
+        truth, found = load_mask(sample), read_label_map(path)
         try:
-            return [Confusion.of(load_mask(sample), read_label_map(path), sample.label_set)]
+            Confusion.of(truth, found, sample.label_set)
         except InputError as error:
             raise DataError(f"{path}: {error}") from None
+        return truth, [found]
 
-    return Evaluation(_count_all(samples, count, ["predictions"], 1, progress), len(samples), {"folder": str(folder)})
-
-
-def format_table(evaluation: Evaluation, classes: tuple[str, ...] = ()) -> str:
-    """Lay an evaluation out as text: IoU of every class, then the means, in percent, one column a way of labelling.
-
-    Args:
-        evaluation: what `evaluate_scores` or `evaluate_predictions` returned.
-        classes: also give the mean IoU over these alone.
-
-    Raises:
-        InputError: a class is not in the label set.
-    """
-    confusions = evaluation.confusions.values()
-    rows = {name: [c.iou[label] for c in confusions] for label, name in enumerate(evaluation.label_set.names)}
-    rows[f"mean IoU, {len(evaluation.label_set)} classes"] = [c.mean_iou for c in confusions]
-    if classes:
-        rows[f"mean IoU, {len(classes)} classes*"] = [c.mean_iou_over(classes) for c in confusions]
-    rows["pixel accuracy"] = [c.pixel_accuracy for c in confusions]
-    rows["mean class accuracy"] = [c.mean_class_accuracy for c in confusions]
-    lines = [(f"IoU, % ({evaluation.photos} photos)", *evaluation.confusions)]
-    lines += [(name, *("–" if math.isnan(x) else f"{100 * x:.2f}" for x in values)) for name, values in rows.items()]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    table = [
-        "  ".join([line[0].ljust(widths[0])] + [cell.rjust(w) for cell, w in zip(line[1:], widths[1:], strict=True)])
-        for line in lines
-    ]
-    rule = "-" * len(table[0])
-    table[1:1] = [rule]
-    table[2 + len(evaluation.label_set) : 2 + len(evaluation.label_set)] = [rule]
-    return "\n".join(table + ([f"* {', '.join(classes)}"] if classes else []))
+    check_samples(samples)
+    outcomes = _count_all(samples, label, ["predictions"], extras, threads, progress)
+    return Evaluation(outcomes, {"folder": str(folder)} | _said(extras))
 
 
-def to_json(evaluation: Evaluation, classes: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Return an evaluation as JSON values: figures in 0–1, None where a class never occurs.
+def load_scored(
+    sample: Sample, scores: StoredScores
+) -> tuple[NDArray[np.uint8], Labels, NDArray[np.float32], tuple[int, int]]:
+    """Load a photo with what the network says of it.
 
-    Args:
-        evaluation: what `evaluate_scores` or `evaluate_predictions` returned.
-        classes: also give the mean IoU over these alone.
+    Returns:
+        The photo (H, W, 3) uint8 RGB, its true labels (H, W) uint8, the network's probabilities (L, H, W) float32, and
+        (H, W) of the copy that the network saw.
 
     Raises:
-        InputError: a class is not in the label set.
+        ImageError: the photo cannot be read.
+        DataError: scores are missing or damaged, or belong to a photo of another size, or the mask is wrong.
     """
-    return {
-        **evaluation.facts,
-        "photos": evaluation.photos,
-        "classes": list(classes),
-        "results": {way: _figures(confusion, classes) for way, confusion in evaluation.confusions.items()},
-    }
+    image, truth = load_sample(sample)
+    stored = scores.load(sample.name)
+    if stored.photo_size != truth.shape:
+        was, now = stored.photo_size, truth.shape
+        raise DataError(
+            f"{scores.path(sample.name)} belongs to a photo of {was[1]}x{was[0]} px, but {sample.photo} has "
+            f"{now[1]}x{now[0]}; store the scores again in a fresh folder"
+        )
+    if stored.photo_sha256 != file_sha256(sample.photo):
+        raise DataError(
+            f"{sample.photo} has changed since its scores were stored; store them again, naming the model (--model)"
+        )
+    probabilities = label_probabilities(
+        stored.scores, stored.photo_size, stored.network_size, scores.info.output_stride
+    )
+    return image, truth, probabilities, stored.network_size
 
 
-def _figures(confusion: Confusion, classes: tuple[str, ...]) -> dict[str, Any]:
-    names = confusion.label_set.names
-    return {
-        "mean_iou": _or_none(confusion.mean_iou),
-        "mean_iou_over_classes": _or_none(confusion.mean_iou_over(classes)) if classes else None,
-        "pixel_accuracy": _or_none(confusion.pixel_accuracy),
-        "mean_class_accuracy": _or_none(confusion.mean_class_accuracy),
-        "iou": dict(zip(names, map(_or_none, confusion.iou), strict=True)),
-        "class_accuracy": dict(zip(names, map(_or_none, confusion.class_accuracy), strict=True)),
-        "confusion": confusion.counts.tolist(),
-    }
+def check_samples(samples: Sequence[Sample], expected: LabelSet | None = None) -> None:
+    """Check that there are photos, and that all masks have one set of labels, with the names of those `expected`.
 
-
-def _or_none(value: float) -> float | None:
-    return None if math.isnan(value) else float(value)
-
-
-def _compare(truth: NDArray[np.uint8], probabilities: NDArray[np.float32], sample: Sample) -> Confusion:
-    return Confusion.of(truth, probabilities.argmax(axis=0).astype(np.uint8), sample.label_set)
-
-
-def _count_all(
-    samples: Sequence[Sample],
-    count: Callable[[Sample], Iterable[Confusion]],
-    ways: Sequence[str],
-    threads: int,
-    progress: Progress,
-    expected: LabelSet | None = None,
-) -> dict[str, Confusion]:
-    """Add up what `count` gives for every photo, several photos at a time."""
-    if threads < 1:
-        raise InputError(f"threads must be at least 1, got {threads}")
+    Raises:
+        DataError: they have not.
+    """
     if not samples:
         raise DataError("there are no photos to evaluate; check the split's name")
     label_set = samples[0].label_set
@@ -222,9 +219,68 @@ def _count_all(
             f"{stranger.mask} has the labels of {stranger.label_set.name!r}, which differ from those expected, "
             f"{(expected or label_set).name!r}; evaluate a model on masks of its own labels"
         )
-    totals = {way: Confusion.empty(label_set) for way in ways}
-    with ThreadPoolExecutor(threads) as pool:
-        for done, parts in enumerate(pool.map(count, samples), start=1):
-            totals = {way: totals[way] + part for way, part in zip(ways, parts, strict=True)}
-            progress(done, len(samples))
-    return totals
+
+
+class _Parts(NamedTuple):
+    """What one photo adds to an `Outcome`, by the names there."""
+
+    tallies: NDArray[np.int64]
+    bands: NDArray[np.int32] | None
+    boundary_f1: NDArray[np.float64] | None
+
+
+def _said(extras: Extras) -> dict[str, Any]:
+    return {} if extras.trimap is None else {"trimap_around": extras.trimap}
+
+
+def _count_all(
+    samples: Sequence[Sample],
+    label: Callable[[Sample], tuple[Labels, list[Labels]]],
+    ways: Sequence[str],
+    extras: Extras,
+    threads: int,
+    progress: Progress,
+) -> dict[str, Outcome]:
+    """Count what `label` gives for every photo, several photos at a time: its true labels, and those of each way."""
+    if threads < 1:
+        raise InputError(f"threads must be at least 1, got {threads}")
+
+    def count(sample: Sample) -> list[tuple[Confusion, _Parts]]:
+        truth, labelled = label(sample)
+        return [_count(truth, found, sample.label_set, extras) for found in labelled]
+
+    totals = [Confusion.empty(samples[0].label_set) for _ in ways]
+    rows: list[list[_Parts]] = []
+    pool = ThreadPoolExecutor(threads)
+    try:
+        for counted in pool.map(count, samples):
+            totals = [total + confusion for total, (confusion, _) in zip(totals, counted, strict=True)]
+            rows.append([parts for _, parts in counted])
+            progress(len(rows), len(samples))
+    finally:
+        pool.shutdown(cancel_futures=True)
+    columns = zip(*rows, strict=True)
+    return {way: _outcome(total, column) for way, total, column in zip(ways, totals, columns, strict=True)}
+
+
+def _outcome(total: Confusion, photos: Sequence[_Parts]) -> Outcome:
+    tallies, bands, contours = zip(*photos, strict=True)
+    return Outcome(
+        total,
+        np.stack(tallies),
+        None if bands[0] is None else np.stack(bands),
+        None if contours[0] is None else np.stack(contours),
+    )
+
+
+def _count(truth: Labels, found: Labels, label_set: LabelSet, extras: Extras) -> tuple[Confusion, _Parts]:
+    """Count one photo, labelled one way."""
+    confusion = Confusion.of(truth, found, label_set)
+    bands = contours = None
+    if extras.trimap is not None:
+        bands = band_tallies(truth, found, boundary_distance(truth, label_set, extras.trimap), label_set)
+    if extras.boundary_f1:
+        by_class = boundary_f1(truth, found, label_set)
+        by_class = by_class[~np.isnan(by_class)]
+        contours = np.array([by_class.mean(), 1.0] if by_class.size else [0.0, 0.0])
+    return confusion, _Parts(confusion.tally, bands, contours)

@@ -1,0 +1,118 @@
+"""``deeplab crf-search``: a network's CRF parameters from its stored scores."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from deeplab.cli.options import ModelOption, ThreadsOption, extra, make_folder
+from deeplab.cli.scoring import SkipOption, show_step, sound_samples, stored_scores
+from deeplab.progress import Reporter, duration, reporter
+
+if TYPE_CHECKING:
+    from deeplab.data.samples import Sample
+
+__all__ = ["crf_search"]
+
+
+def crf_search(
+    data: Annotated[Path, typer.Option(metavar="DIR", help="The data set's folder.")],
+    split: Annotated[str, typer.Option(help="Which part of it, e.g. val.")] = "val",
+    reader: Annotated[str, typer.Option(metavar="LAYOUT", help="Its layout, as in `deeplab evaluate`.")] = "voc",
+    model: ModelOption = None,
+    scores: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Stored scores; those of the photos chosen are added if missing.")
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for journal, table, best settings, heat map.")
+    ] = Path("crf-search"),
+    photos: Annotated[int, typer.Option(min=1, help="So many photos of the split, chosen by --seed.")] = 100,
+    seed: Annotated[int, typer.Option(help="Of the choice of photos, and of the smart search's proposals.")] = 0,
+    smart: Annotated[
+        bool, typer.Option("--smart", help="Let Optuna propose settings: a fraction of the runs.")
+    ] = False,
+    proposals: Annotated[int, typer.Option(min=1, help="How many settings Optuna proposes.")] = 40,
+    objective: Annotated[
+        str,
+        typer.Option(metavar="miou|pixels|trimap", help="What is to be best: mean IoU, pixels, or near boundaries."),
+    ] = "miou",
+    classes: Annotated[str, typer.Option(metavar="A,B,…", help="Take means over these classes alone.")] = "",
+    trimap: Annotated[
+        str, typer.Option(metavar="void|classes", help="Boundaries for the trimap: void outlines, or between classes.")
+    ] = "void",
+    trimap_px: Annotated[int, typer.Option(min=1, max=40, help="Width of the trimap's band.")] = 10,
+    iterations: Annotated[int, typer.Option(min=1, help="Mean field updates.")] = 10,
+    normalization: Annotated[str, typer.Option(help="How the CRF normalises messages.")] = "after",
+    skip_broken: SkipOption = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace another search's journal and results.")] = False,
+    threads: ThreadsOption = None,
+) -> None:
+    """Search for the CRF parameters that suit a network: the paper's grid and its refinement (section 4.2).
+
+    Everything measured is kept in the folder's trials.jsonl: a search that was stopped goes on when started again, and
+    another objective, or more photos, only measures what is missing. The folder also gets trials.csv, search.json,
+    best.yaml (for `deeplab evaluate --crf-settings`) and heat-map.svg.
+    """
+    from deeplab.crf import CRFSettings
+    from deeplab.crf.checks import check_choice, thread_count
+    from deeplab.data.readers import read_samples
+    from deeplab.evaluation import search_results, tables
+    from deeplab.evaluation.confusion import class_labels
+    from deeplab.evaluation.crf_search import Objective, Search, choose_photos, grid_search
+    from deeplab.evaluation.crf_trials import Band, Trials
+    from deeplab.evaluation.evaluate import evaluate_scores
+    from deeplab.evaluation.peer_cost import pydensecrf_seconds
+    from deeplab.evaluation.search_files import write_search
+    from deeplab.evaluation.trimap import AROUND
+
+    if smart:
+        with extra("search"):
+            from deeplab.evaluation.smart_search import smart_search
+    crf = CRFSettings(iterations=iterations, normalization=normalization)
+    check_choice(trimap, AROUND, "--trimap")
+    every: Sequence[Sample] = read_samples(reader, data, split)
+    named = tuple(name.strip() for name in classes.split(",") if name.strip())
+    labels = tuple(class_labels(every[0].label_set, named)) or None
+    wanted = Objective(objective, labels)
+    make_folder(output)
+    cores = thread_count(threads)
+    with ExitStack() as stack:
+        out = stack.enter_context(reporter())
+        samples = choose_photos(sound_samples(out, every) if skip_broken else every, photos, seed)
+        stored = stack.enter_context(stored_scores(out, samples, scores, model, threads=threads, force=force))
+        band = Band(trimap, trimap_px) if objective == "trimap" else None
+        trials = Trials(samples, stored, output, crf=crf, band=band, threads=cores, progress=_timed(out), force=force)
+        search = Search(trials, wanted)
+        best = smart_search(search, trials=proposals, seed=seed) if smart else grid_search(search)
+        theirs = pydensecrf_seconds(samples[:3], stored, best, iterations) if trials.runs else None
+        settings = CRFSettings(best, iterations, normalization)
+        evaluation = evaluate_scores(
+            samples, stored, crf=settings, threads=cores, progress=partial(show_step, out, "evaluating the best")
+        )
+        written = write_search(search, output, theirs)
+    lines = [*search_results.result_lines(search), *search_results.cost_lines(search, theirs)]
+    files = ", ".join(map(str, written))
+    print("\n".join([*lines, "", tables.format_table(evaluation, named), "", f"written: {files}"]))
+
+
+def _timed(out: Reporter) -> Callable[[str, int, int], None]:
+    """Show CRF runs with their rate and the time left."""
+    begun = 0.0
+
+    def show(stage: str, done: int, total: int) -> None:
+        nonlocal begun
+        if done == 0:
+            begun = time.monotonic()
+            return
+        taken = time.monotonic() - begun
+        out.show(
+            stage, done, total, f"{done / taken:.1f} CRF runs a second, {duration(taken / done * (total - done))} left"
+        )
+
+    return show

@@ -1,0 +1,87 @@
+"""What commands on labelled photos share: scores stored by a model or found, progress, and files of text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from deeplab.progress import Reporter
+
+if TYPE_CHECKING:
+    from deeplab.data.samples import Sample
+    from deeplab.evaluation.stored_scores import StoredScores
+
+__all__ = ["SkipOption", "show_step", "sound_samples", "stored_scores", "write_text"]
+
+SkipOption = Annotated[
+    bool, typer.Option("--skip-broken", help="Leave out photos and masks that cannot be read, naming them.")
+]
+
+
+@contextmanager
+def stored_scores(
+    out: Reporter,
+    samples: Sequence[Sample],
+    folder: Path | None,
+    model: str | None,
+    *,
+    threads: int | None,
+    force: bool,
+) -> Iterator[StoredScores]:
+    """Yield the scores of photos, stored in a folder, or for the time of the block where none is given.
+
+    Without a model's name, a folder that holds the scores of all photos is taken as it is, whoever's they are;
+    otherwise the model named, or the shipped one, scores the photos that are missing.
+    """
+    from deeplab.evaluation.stored_scores import file_sha256, open_scores, store_scores
+    from deeplab.models import find_model
+    from deeplab.runtime import ScoreNetwork
+    from deeplab.segment import shrink_for_network
+
+    if model is None and folder is not None and (folder / "scores.json").is_file():
+        found = open_scores(folder)
+        if all(found.path(sample.name).is_file() for sample in samples):
+            yield found
+            return
+    path = find_model(model)
+    network = ScoreNetwork(path, threads=threads)
+    with nullcontext(folder) if folder is not None else TemporaryDirectory() as place:
+        yield store_scores(
+            samples, Path(place), network.scores, network.info, file_sha256(path),
+            shrink=shrink_for_network, force=force, progress=partial(show_step, out, "scoring"),
+        )  # fmt: skip
+
+
+def sound_samples(out: Reporter, samples: Sequence[Sample]) -> list[Sample]:
+    """Return the photos that can be read together with their masks; say which cannot."""
+    from deeplab.data.samples import load_sample
+    from deeplab.errors import DeepLabError
+
+    sound = []
+    for sample in samples:
+        try:
+            load_sample(sample)
+        except DeepLabError as error:
+            out.say(f"skipped: {error}")
+        else:
+            sound.append(sample)
+    return sound
+
+
+def show_step(out: Reporter, stage: str, done: int, total: int) -> None:
+    """Show how many photos of all are through a stage."""
+    out.show(stage, done, total, "")
+
+
+def write_text(path: Path, content: str, *, overwrite: bool) -> None:
+    """Write a file of text, whole or not at all."""
+    from deeplab.files import atomic_file
+
+    with atomic_file(path, overwrite=overwrite) as file:
+        file.write(content.encode())

@@ -1,0 +1,114 @@
+"""What a CRF search has measured so far, one line of JSON a piece of work, so that a search that was stopped goes on.
+
+The first line says whose measurements these are. Every other line holds, for one photo, the CRF parameters tried and
+the tallies they gave. A line is written in one piece; a last line cut short by a crash is dropped on opening.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deeplab.crf import CRFParams
+from deeplab.errors import DataError, OutputError
+
+__all__ = ["Journal"]
+
+Key = tuple[str, CRFParams | None]
+
+
+class Journal:
+    """Tallies by photo and CRF parameters, in memory and in a file.
+
+    Args:
+        path: the file, made if missing.
+        owner: whose measurements these are (model, labels, CRF iterations …), as JSON values.
+        shape: of one setting's tallies, (regions, 3, L).
+        force: begin anew where the file is another search's, or damaged.
+
+    Raises:
+        OutputError: the file is another search's and not `force`, or cannot be written.
+        DataError: the file is damaged, and not `force`.
+    """
+
+    def __init__(
+        self, path: Path, owner: Mapping[str, Any], shape: tuple[int, int, int], *, force: bool = False
+    ) -> None:
+        self._path = path
+        self._shape = shape
+        self._known: dict[Key, NDArray[np.int64]] = {}
+        try:
+            if path.is_file():
+                self._read(owner)
+        except (DataError, OutputError):
+            if not force:
+                raise
+            self._known.clear()
+            path.unlink()
+        if not path.is_file():
+            self._write(owner)
+
+    def __contains__(self, key: Key) -> bool:
+        """Tell whether a photo, by its identity, has been measured under some parameters (None: the network alone)."""
+        return key in self._known
+
+    def __getitem__(self, key: Key) -> NDArray[np.int64]:
+        """Return what was measured, (regions, 3, L)."""
+        return self._known[key]
+
+    def add(self, photo: str, tried: Sequence[CRFParams | None], tallies: NDArray[np.int64]) -> None:
+        """Keep what a photo gave, (settings, regions, 3, L), under each of the parameters tried.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        labels = np.flatnonzero(tallies.any(axis=(0, 1, 2)))
+        self._write(
+            {
+                "photo": photo,
+                "params": [None if params is None else list(params.to_dict().values()) for params in tried],
+                "labels": labels.tolist(),
+                "tallies": tallies[..., labels].tolist(),
+            }
+        )
+        self._keep(photo, tried, tallies)
+
+    def _keep(self, photo: str, tried: Sequence[CRFParams | None], tallies: NDArray[np.int64]) -> None:
+        self._known.update({(photo, params): each for params, each in zip(tried, tallies, strict=True)})
+
+    def _read(self, owner: Mapping[str, Any]) -> None:
+        """Read the file, dropping a last line without its end."""
+        content = self._path.read_bytes()
+        whole = content[: content.rfind(b"\n") + 1]
+        if len(whole) < len(content):
+            os.truncate(self._path, len(whole))
+        first, *others = whole.splitlines() or [b""]
+        try:
+            if json.loads(first) != json.loads(json.dumps(owner)):
+                raise OutputError(
+                    f"{self._path} belongs to another search (other scores, labels or CRF settings); give another "
+                    "folder, or --force to begin anew"
+                )
+            for line in others:
+                entry = json.loads(line)
+                tallies = np.zeros((len(entry["params"]), *self._shape), np.int64)
+                tallies[..., entry["labels"]] = entry["tallies"]
+                tried = [None if numbers is None else CRFParams(*numbers) for numbers in entry["params"]]
+                self._keep(entry["photo"], tried, tallies)
+        except (ValueError, KeyError, IndexError, TypeError) as error:
+            raise DataError(f"{self._path} is damaged ({error}); delete it, or --force to begin anew") from None
+
+    def _write(self, entry: Mapping[str, Any]) -> None:
+        line = json.dumps(entry, separators=(",", ":")).encode() + b"\n"
+        try:
+            with self._path.open("ab", buffering=0) as file:
+                if file.write(line) != len(line):
+                    raise OSError("the disk is full")
+        except OSError as error:
+            raise OutputError(f"cannot write {self._path}: {error.strerror or error}; free space, then go on") from None
