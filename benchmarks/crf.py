@@ -1,10 +1,14 @@
-"""Time and memory of `deeplab.crf.refine` against pydensecrf on one photo, in one process, runs interleaved.
+"""Time and memory of `deeplab.crf.refine` against pydensecrf, everything in one run.
 
-    python benchmarks/crf.py [PHOTO] [--scores SCORES.npy] [--labels 21] [--runs 7] [--threads 1 2]
+    python benchmarks/crf.py [PHOTO] [--runs 7] [--threads 1 2] [--largest-megapixels 8]
 
-"parity" is normalisation "symmetric", where both compute the same marginals; "default" is refine's own. pydensecrf
-always uses one thread and symmetric normalisation. Lattices are built anew in every run, theirs and ours. Memory is
-what a fresh process needs at its peak beyond its imports and inputs.
+The scores are the shipped model's, of PHOTO or of examples/cat.jpg. Runs are interleaved in one process, each with its
+lattices built anew. "parity" is normalisation "symmetric" without shortcuts, where both compute the same marginals;
+"default" is refine's own. pydensecrf always uses one thread and symmetric normalisation. Memory is what a fresh process
+needs at its peak beyond its imports and inputs.
+
+Two labels are the likeliest one and all others together. 150 are the 21, each shared out among seven or eight labels by
+smooth random shares. Other sizes are the photo and its probabilities resized.
 """
 
 import argparse
@@ -13,7 +17,7 @@ import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from importlib.metadata import version
 from multiprocessing import get_context
@@ -24,39 +28,44 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from deeplab.crf import CRFParams, _native, refine
+from deeplab.crf import PARITY, CRFParams, Shortcuts, _native, bilateral_kernel, refine, spatial_kernel
+from deeplab.crf.exact import filter_exactly
+from deeplab.segment import Segmenter
 
 Inputs: TypeAlias = tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]
 
 PARAMS = CRFParams()
 ITERATIONS = 10
+EXAMPLE = Path(__file__).parent.parent / "examples" / "cat.jpg"
 
 
-def draw(height: int, width: int) -> npt.NDArray[np.uint8]:
-    """Return a made-up photo (H, W, 3): shaded, noisy regions."""
+def inputs_of(photo: Image.Image, probabilities: npt.NDArray[np.float32], size: tuple[int, int]) -> Inputs:
+    """Return the photo and its probabilities at a size (width, height)."""
+    planes = [np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.BILINEAR)) for plane in probabilities]
+    resized = np.maximum(np.stack(planes), 0)
+    return np.array(photo.resize(size)), resized / resized.sum(0)
+
+
+def two_labels(probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    first = probabilities[probabilities.mean(axis=(1, 2)).argmax()]
+    return np.stack([first, 1 - first])
+
+
+def many_labels(probabilities: npt.NDArray[np.float32], count: int) -> npt.NDArray[np.float32]:
+    labels, height, width = probabilities.shape
     random = np.random.default_rng(0)
-    y, x = np.mgrid[:height, :width]
-    centres = random.uniform(0, 1, (30, 2)) * (height, width)
-    nearest = np.argmin([np.hypot(y - cy, x - cx) for cy, cx in centres], axis=0)
-    colours = random.uniform(20, 235, (30, 3))[nearest]
-    return (
-        (colours + 25 * np.sin(x / 40 + y / 60)[..., None] + random.normal(0, 4, colours.shape))
-        .clip(0, 255)
-        .astype(np.uint8)
+    small = random.normal(0, 2, (count, height // 32 + 1, width // 32 + 1)).astype(np.float32)
+    shares = np.exp([np.asarray(Image.fromarray(plane).resize((width, height), 2)) for plane in small])
+    parent = np.arange(count) % labels
+    for label in range(labels):
+        shares[parent == label] /= shares[parent == label].sum(axis=0)
+    return shares * probabilities[parent]
+
+
+def ours(inputs: Inputs, normalization: str, shortcuts: Shortcuts, threads: int) -> npt.NDArray[np.float32]:
+    return refine(
+        *inputs, PARAMS, iterations=ITERATIONS, normalization=normalization, shortcuts=shortcuts, threads=threads
     )
-
-
-def guess(height: int, width: int, labels: int) -> npt.NDArray[np.float32]:
-    """Return smooth made-up probabilities (L, H, W): a map of an eighth of the size enlarged, like a network's."""
-    random = np.random.default_rng(1)
-    small = random.normal(0, 2, (labels, height // 8 + 1, width // 8 + 1)).astype(np.float32)
-    scores = np.stack([Image.fromarray(plane).resize((width, height), Image.Resampling.BILINEAR) for plane in small])
-    exponentials = np.exp(scores - scores.max(0))
-    return exponentials / exponentials.sum(0)
-
-
-def ours(inputs: Inputs, normalization: str, threads: int) -> npt.NDArray[np.float32]:
-    return refine(*inputs, PARAMS, iterations=ITERATIONS, normalization=normalization, threads=threads)
 
 
 def theirs(inputs: Inputs) -> npt.NDArray[np.float32]:
@@ -75,7 +84,7 @@ def theirs(inputs: Inputs) -> npt.NDArray[np.float32]:
 
 def peak_mb(run: Callable[[Inputs], Any], inputs: Inputs) -> float:
     """Return how far one run raises a process's memory at its peak, in MB. Call it in a fresh process, on Linux."""
-    run((inputs[0][:8, :8].copy(), inputs[1][:, :8, :8].copy()))  # imports
+    run((inputs[0][:8, :8].copy(), inputs[1][:, :8, :8] / inputs[1][:, :8, :8].sum(0)))  # imports
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
     status = Path("/proc/self/status")
     before = _kilobytes(status.read_text(), "VmRSS")
@@ -85,6 +94,72 @@ def peak_mb(run: Callable[[Inputs], Any], inputs: Inputs) -> float:
 
 def _kilobytes(status: str, name: str) -> int:
     return int(next(line for line in status.splitlines() if line.startswith(name)).split()[1])
+
+
+def seconds_of(runs: Mapping[str, Callable[[], Any]], count: int) -> dict[str, float]:
+    """Return the median time of each, the runs interleaved."""
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(count):
+        for name, run in runs.items():
+            start = time.perf_counter()
+            run()
+            seconds[name].append(time.perf_counter() - start)
+    return {name: statistics.median(times) for name, times in seconds.items()}
+
+
+def compare(title: str, inputs: Inputs, competitors: Mapping[str, Callable[[Inputs], Any]], runs: int) -> None:
+    print(f"\n{title}\n{'':32}{'median':>10}{'ratio':>8}{'memory':>10}")
+    medians = seconds_of({name: partial(run, inputs) for name, run in competitors.items()}, runs)
+    reference = next(iter(medians.values()))
+    for name, run in competitors.items():
+        with get_context("spawn").Pool(1) as pool:
+            memory = pool.apply(peak_mb, (run, inputs))
+        print(f"{name:32}{medians[name]:9.3f}s{reference / medians[name]:7.2f}x{memory:7.0f} MB", flush=True)
+
+
+def growth(photo: Image.Image, probabilities: npt.NDArray[np.float32], largest: float, threads: int) -> None:
+    print(f"\nGrowth, {threads} threads, whole photos (no tiles)\n{'megapixels':>12}{'parity':>18}{'default':>18}")
+    ways = {"parity": ("symmetric", PARITY), "default": ("after", Shortcuts(tile_side_px=0))}
+    for megapixels in (size for size in (0.05, 0.2, 0.8, 2, 4, 8) if size <= largest):
+        factor = (megapixels * 1e6 / (photo.width * photo.height)) ** 0.5
+        inputs = inputs_of(photo, probabilities, (round(photo.width * factor), round(photo.height * factor)))
+        runs = {name: partial(ours, inputs, *way, threads) for name, way in ways.items()}
+        medians = seconds_of(runs, 3 if megapixels < 1 else 1)
+        cells = "".join(f"{s:9.2f}s {s / megapixels:5.2f}/MP" for s in medians.values())
+        print(f"{megapixels:12.2f}  {cells}", flush=True)
+
+
+def bounds(inputs: Inputs) -> None:
+    """Print what the sum over all pairs would take, and how long the bytes that must move take at the least."""
+    image, probabilities = inputs
+    labels, height, width = probabilities.shape
+    points = height * width
+    features = bilateral_kernel(image, xy_std_px=50, rgb_std=3, weight=1).features[::47]
+    values = np.ascontiguousarray(probabilities.reshape(labels, -1)[:, ::47])
+    pairs = seconds_of({"pairs": partial(filter_exactly, features, values)}, 1)["pairs"]
+    brute = 2 * ITERATIONS * pairs * (points / len(features)) ** 2
+    lattices = [
+        _native.Lattice(kernel.features, 2)
+        for kernel in (
+            bilateral_kernel(image, xy_std_px=50, rgb_std=3, weight=1),
+            spatial_kernel(height, width, xy_std_px=3, weight=1),
+        )
+    ]
+    # Beliefs and logits are read and messages written once; per lattice, its tables are read, its vertices written by
+    # the splat, read and written by each blur and read by the slice.
+    row = 4 * (labels - 1)
+    moved = 3 * points * row + sum(
+        lattice.nbytes + lattice.vertices * row * (2 * (lattice.dimension + 1) + 2) for lattice in lattices
+    )
+    table = np.ones(1 << 26, np.float32)
+    copied = np.empty_like(table)
+    copy = seconds_of({"copy": partial(np.copyto, copied, table)}, 5)["copy"]
+    speed = 2 * table.nbytes / copy
+    print(f"\nSum over all pairs of points: {brute:,.0f} s on one core, from {len(features)} of {points} points")
+    print(
+        f"Bytes moved per parity iteration: {moved / 1e6:.0f} MB; {ITERATIONS} of them at the {speed / 1e9:.1f} GB/s "
+        f"of one copying thread: {ITERATIONS * moved / speed * 1e3:.0f} ms"
+    )
 
 
 def machine() -> str:
@@ -98,53 +173,37 @@ def machine() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("photo", nargs="?", type=Path, help="default: a made-up photo of 500x375")
-    parser.add_argument("--scores", type=Path, help="probabilities (L, H, W), .npy; default: made-up ones")
-    parser.add_argument("--labels", type=int, default=21)
-    parser.add_argument("--size", type=int, nargs=2, metavar=("WIDTH", "HEIGHT"), help="resize the photo")
+    parser.add_argument("photo", nargs="?", type=Path, default=EXAMPLE)
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--largest-megapixels", type=float, default=8)
     arguments = parser.parse_args()
 
-    width, height = arguments.size or (500, 375)
-    image = draw(height, width)
-    if arguments.photo:
-        photo = Image.open(arguments.photo).convert("RGB")
-        image = np.array(photo.resize(arguments.size) if arguments.size else photo)
-    height, width, _ = image.shape
-    inputs = image, np.load(arguments.scores) if arguments.scores else guess(height, width, arguments.labels)
+    print(f"{machine()}; Python {platform.python_version()}, NumPy {np.__version__}")
+    print(f"{arguments.photo.name}, {ITERATIONS} iterations, {PARAMS}; medians of {arguments.runs} runs")
+    photo = Image.open(arguments.photo).convert("RGB")
+    landscape = photo.width >= photo.height
+    probabilities = Segmenter.from_pretrained().segment(photo, crf=False).probabilities
+    sizes = [(500, 375), (1000, 750)] if landscape else [(375, 500), (750, 1000)]
+    image, few = inputs_of(photo, probabilities, sizes[0])
 
     competitors: dict[str, Callable[[Inputs], Any]] = {}
     try:
         competitors[f"pydensecrf2 {version('pydensecrf2')}, 1 thread"] = theirs
     except ModuleNotFoundError:
-        print("pydensecrf2 is not installed: no ratios", file=sys.stderr)
+        print("pydensecrf2 is not installed: ratios are to the first line", file=sys.stderr)
     for threads in arguments.threads:
-        for mode, normalization in (("parity", "symmetric"), ("default", "after")):
+        for mode, normalization, shortcuts in (("parity", "symmetric", PARITY), ("default", "after", Shortcuts())):
             competitors[f"deeplab {mode}, {threads} thread{'s'[: threads > 1]}"] = partial(
-                ours, normalization=normalization, threads=threads
+                ours, normalization=normalization, shortcuts=shortcuts, threads=threads
             )
-
-    seconds: dict[str, list[float]] = {name: [] for name in competitors}
-    for _ in range(arguments.runs):
-        for name, run in competitors.items():
-            start = time.perf_counter()
-            run(inputs)
-            seconds[name].append(time.perf_counter() - start)
-
-    print(
-        f"{machine()}; Python {platform.python_version()}, NumPy {np.__version__}, deeplab-crf {version('deeplab-crf')}"
-    )
-    print(
-        f"{width}x{height}, {len(inputs[1])} labels, {ITERATIONS} iterations, {PARAMS}; median of {arguments.runs} runs"
-    )
-    reference = statistics.median(next(iter(seconds.values())))
-    print(f"{'':32}{'median':>10}{'fastest':>10}{'ratio':>8}{'memory':>10}")
-    for name, run in competitors.items():
-        with get_context("spawn").Pool(1) as pool:
-            memory = pool.apply(peak_mb, (run, inputs))
-        median = statistics.median(seconds[name])
-        print(f"{name:32}{median:9.3f}s{min(seconds[name]):9.3f}s{reference / median:7.2f}x{memory:7.0f} MB")
+    large = max(1, arguments.runs // 2)
+    compare("500x375, 21 labels", (image, few), competitors, arguments.runs)
+    compare("500x375, 2 labels", (image, two_labels(few)), competitors, arguments.runs)
+    compare("500x375, 150 labels", (image, many_labels(few, 150)), competitors, large)
+    compare("1000x750, 21 labels", inputs_of(photo, probabilities, sizes[1]), competitors, large)
+    growth(photo, probabilities, arguments.largest_megapixels, max(arguments.threads))
+    bounds((image, few))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "buffer.hpp"
-#include "rows.hpp"
+#include "loops.hpp"
 #include "team.hpp"
 
 namespace deeplab {
@@ -19,6 +19,7 @@ constexpr size_t kVertexGrain = 4096;
 // A table of `channels` columns stored as `blocks` blocks of rows, each row `width` floats (the last block padded).
 struct Blocks {
   explicit Blocks(size_t channels);
+  size_t padded() const { return blocks * width; }
   size_t channels, blocks, width;
   int index;  // of width in kWidths
 };
@@ -34,15 +35,14 @@ class Lattice {
   size_t dimension() const { return corners_ - 1; }
   size_t bytes() const;
 
-  // One block of rows at a time. `weight` replaces splat_weight() where a normalisation is folded into it.
-  void splat(const float* points, const float* weight, float* vertices, int width_index, Team& team) const;
+  // One block of rows at a time: vertices = blurred sums of before * points. `before` may be null, for one.
+  void splat(const float* points, const float* before, float* vertices, int width_index, Team& team) const;
   void blur(float* vertices, int width_index, bool reverse, Team& team) const;
-  void slice(const float* vertices, const float* scale, float* points, bool add, int width_index, size_t begin,
-             size_t end) const;
-  const Buffer<float>& splat_weight() const { return splat_weight_; }
-  const Buffer<uint32_t>& splat_point() const { return splat_point_; }
+  // points = (add ? points : 0) + factor * after * what the vertices say. `after` may be null, for one.
+  void slice(const float* vertices, float factor, const float* after, float* points, bool add, int width_index,
+             size_t begin, size_t end) const;
 
-  // What the blurs of all axes add up to at most: slicing divides by it.
+  // One over what the blurs of all axes add up to at most.
   float slice_scale() const;
 
   // in, out: (channels, points), may be the same array. `reverse` runs the axes backwards: the transposed filter.
@@ -55,13 +55,12 @@ class Lattice {
   std::vector<uint32_t> first_entry_;  // (vertices + 1): the entries of each vertex in the next two
   Buffer<uint32_t> splat_point_;
   Buffer<float> splat_weight_;
-  std::vector<std::vector<int32_t>> chains_;  // per axis, as Blur wants them; lone vertices left out
+  std::vector<Buffer<int32_t>> chains_;  // per axis, as Blur wants them
 };
 
-// (channels, points) <-> rows of one block, over points [begin, end). Padding is filled with `pad`.
-void gather_rows(const float* table, const Blocks& blocks, size_t block, size_t points, float pad, float* rows,
-                 size_t begin, size_t end);
-void scatter_rows(const float* rows, const Blocks& blocks, size_t block, size_t points, float* table, size_t begin,
-                  size_t end);
+// planes[channel] (null: padding, filled with `pad`) <-> rows of one block, over points [begin, end).
+void gather_rows(const float* const* planes, const Blocks& blocks, size_t block, float pad, float* rows, size_t begin,
+                 size_t end);
+void scatter_rows(const float* rows, const Blocks& blocks, size_t block, float* const* planes, size_t begin, size_t end);
 
 }  // namespace deeplab

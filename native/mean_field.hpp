@@ -1,4 +1,4 @@
-// Mean field inference with Potts kernels, all steps of an iteration fused.
+// Mean field inference, all steps of an iteration fused.
 // Krähenbühl & Koltun, "Efficient Inference in Fully Connected CRFs with Gaussian Edge Potentials", 2011, algorithm 1.
 #pragma once
 
@@ -6,48 +6,79 @@
 #include <mutex>
 #include <vector>
 
+#include "grid.hpp"
 #include "lattice.hpp"
 
 namespace deeplab {
 
-struct PottsKernel {
+// One kernel: a lattice, with a normalisation of each point before and after its filter (empty: one), or a grid.
+struct Pairwise {
   std::shared_ptr<const Lattice> lattice;
+  std::shared_ptr<const Grid> grid;
+  std::vector<float> before, after;
   float weight;
-  std::vector<float> before, after;  // normalisation of each point before and after the filter; empty: one
-  std::vector<float> total;          // what the kernel makes of a belief of one everywhere, without the weight
+  std::vector<float> total;   // what the kernel makes of a belief of one everywhere, without the weight
+  std::vector<float> matrix;  // (labels, labels), the cost of two labels side by side; empty: the Potts model
+};
+
+// Where the unary comes from: (labels, points) energies, or probabilities whose -log they are. Read again at times, so
+// it must stay as long as the mean field does.
+struct Unary {
+  const float* values;
+  bool probabilities;
+  size_t labels, points;
 };
 
 class MeanField {
  public:
-  // unary: (labels, points). Starts from softmax(-unary).
-  MeanField(const float* unary, size_t labels, std::vector<PottsKernel> kernels, size_t points, Team& team);
+  // Starts from softmax(-unary). A label whose belief is below `negligible` at every point leaves the contest: it is
+  // pooled with the others that did, and hears only its share of what the pool says to itself.
+  MeanField(const Unary& unary, std::vector<std::shared_ptr<const Pairwise>> kernels, float negligible, Team& team);
 
   void step(Team& team);
   void belief(float* out, Team& team) const;  // (labels, points)
+  void release();                             // frees what only step() needs
 
-  size_t labels() const { return blocks_.channels + 1; }
-  size_t points() const { return points_; }
+  bool released() const { return released_; }
+  const Unary& unary() const { return unary_; }
+  size_t contested() const { return blocks_.channels + (last_labels_.size() == 1); }
 
   std::mutex mutex;  // for callers from several threads
 
  private:
-  struct Kernel {
-    std::shared_ptr<const Lattice> lattice;
-    Buffer<float> folded_weight;  // for splatting, with the normalisation before the filter; empty: the lattice's own
-    Buffer<float> slice_scale;    // per point: weight, the lattice's scale and the normalisation after the filter
-    Buffer<float> vertices;       // rows of one block
-    const float* splat_weight() const { return (folded_weight.size() ? folded_weight : lattice->splat_weight()).data(); }
+  struct Term {
+    std::shared_ptr<const Pairwise> kernel;
+    Buffer<float> table;            // a lattice's vertices; a grid's copy of the beliefs where it may not use them up
+    std::vector<float> multiplier;  // Multiply's matrix for each pair of blocks; empty: the Potts model throughout
   };
-  Kernel fold(const PottsKernel& kernel, Team& team) const;
-  void softmax(size_t begin, size_t end);
 
-  size_t points_;
-  // Beliefs sum to one and the filter is linear, so the last label needs no filtering: its message is the constant
-  // message of all labels minus the others'. The first labels - 1 are rows, the last is kept apart.
+  size_t block_size() const { return unary_.points * blocks_.width; }
+  bool prunes() const { return negligible_ > 0 && !mixes_; }
+  void choose_labels(Team& team);
+  void load_logits(Team& team);
+  void logits_of(size_t label, size_t begin, size_t end, float* logits) const;
+  void softmax(float* messages, size_t begin, size_t end);
+  void prune(Team& team);
+  void keep(const std::vector<size_t>& channels, bool last, Team& team);
+  void filter_block(size_t b, Team& team);
+  void hear_block(size_t b, size_t begin, size_t end);
+  void filtered(const Term& term, const float* rows, float factor, float* out, bool add, size_t begin, size_t end) const;
+  void mix_labels();
+
+  Unary unary_;
+  std::vector<Term> terms_;
+  float negligible_;
+  bool mixes_ = false;  // whether any kernel has a matrix
+  bool released_ = false;
+
+  // Beliefs sum to one and the filter is linear, so one label needs no filtering: its message is what the messages of
+  // all others leave of their total. That is the last label, or the pool of those that left the contest.
   Blocks blocks_;
-  Buffer<float> logit_, last_logit_;    // -unary; the last with the message of all labels added
-  Buffer<float> belief_, last_belief_;  // rows, block after block; one per point
-  std::vector<Kernel> kernels_;
+  std::vector<size_t> channel_label_, last_labels_;
+  Buffer<float> logit_, belief_, message_;  // rows, block after block; messages apart only where kernels have matrices
+  Buffer<float> last_logit_, last_total_, last_belief_;
+  std::vector<float> largest_;  // belief of each channel, and at the end of the last label, at any point
+  std::mutex largest_mutex_;
 };
 
 }  // namespace deeplab

@@ -3,41 +3,51 @@
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/shared_ptr.h>
-#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include <mutex>
 #include <optional>
 #include <stdexcept>
-#include <tuple>
 
 #include "mean_field.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
+using deeplab::Grid;
 using deeplab::Lattice;
 using deeplab::MeanField;
-using deeplab::PottsKernel;
+using deeplab::Pairwise;
 using deeplab::Team;
 
 namespace {
 
-using Row = nb::ndarray<const float, nb::shape<1, -1>, nb::c_contig, nb::device::cpu>;
+using Row = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Table = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using OutTable = nb::ndarray<float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
-using KernelTuple = std::tuple<std::shared_ptr<Lattice>, float, std::optional<Row>, std::optional<Row>, Row>;
 
 void require(bool condition, const char* message) {
   if (!condition) throw std::invalid_argument(message);
 }
 
+template <class... Arrays>
+void require_aligned(const Arrays&... arrays) {
+  require(((reinterpret_cast<uintptr_t>(arrays.data()) % alignof(float) == 0) && ...), "an array is not aligned");
+}
+
+template <class Array>
+std::vector<float> copy(const Array& values) {
+  require_aligned(values);
+  return {values.data(), values.data() + values.size()};
+}
+
 std::vector<float> copy(const std::optional<Row>& values, size_t points) {
   if (!values) return {};
-  require(values->shape(1) == points, "a normalisation or total must have one value per point");
-  return std::vector<float>(values->data(), values->data() + points);
+  require(values->shape(0) == points, "a normalisation or total must have one value per point");
+  return copy(*values);
 }
 
 void make_lattice(Lattice* self, Table features, int threads) {
+  require_aligned(features);
   nb::gil_scoped_release release;
   Team team(threads);
   new (self) Lattice(features.data(), features.shape(0), features.shape(1), team);
@@ -46,37 +56,80 @@ void make_lattice(Lattice* self, Table features, int threads) {
 void filter(const Lattice& lattice, Table values, OutTable out, bool reverse, int threads) {
   require(values.shape(1) == lattice.points() && out.shape(1) == lattice.points() && values.shape(0) == out.shape(0),
           "values and out must be (channels, points)");
+  require_aligned(values, out);
   nb::gil_scoped_release release;
   Team team(threads);
   lattice.filter(values.data(), out.data(), values.shape(0), reverse, team);
 }
 
-void make_mean_field(MeanField* self, Table unary, const std::vector<KernelTuple>& kernels, int threads) {
-  require(unary.shape(0) > 0 && unary.shape(1) > 0, "unary must be (labels, points) and not empty");
-  std::vector<PottsKernel> potts;
-  for (const auto& [lattice, weight, before, after, total] : kernels) {
-    require(lattice && lattice->points() == unary.shape(1), "a lattice must have as many points as the unary");
-    potts.push_back({lattice, weight, copy(before, lattice->points()), copy(after, lattice->points()),
-                     copy(total, lattice->points())});
+void make_grid(Grid* self, Row taps, Row columns_before, Row columns_after, Row rows_before, Row rows_after) {
+  require(taps.shape(0) > 0, "a grid needs at least one tap");
+  require(columns_before.shape(0) == columns_after.shape(0) && rows_before.shape(0) == rows_after.shape(0) &&
+              columns_before.shape(0) > 0 && rows_before.shape(0) > 0,
+          "a grid needs a normalisation before and after for each of its columns and rows");
+  new (self) Grid(copy(taps), {copy(columns_before), copy(columns_after)}, {copy(rows_before), copy(rows_after)});
+}
+
+Pairwise lattice_term(std::shared_ptr<Lattice> lattice, float weight, const std::optional<Row>& before,
+                      const std::optional<Row>& after, const std::optional<Row>& total,
+                      const std::optional<Table>& matrix) {
+  const size_t points = lattice->points();
+  Pairwise term{lattice, nullptr, copy(before, points), copy(after, points), weight, copy(total, points), {}};
+  require(total.has_value(), "a normalisation or total must have one value per point");
+  if (matrix) term.matrix = copy(*matrix);
+  return term;
+}
+
+Pairwise grid_term(std::shared_ptr<Grid> grid, float weight, const std::optional<Row>& total,
+                   const std::optional<Table>& matrix) {
+  require(total.has_value(), "a normalisation or total must have one value per point");
+  Pairwise term{nullptr, grid, {}, {}, weight, copy(total, grid->points()), {}};
+  if (matrix) term.matrix = copy(*matrix);
+  return term;
+}
+
+void make_mean_field(MeanField* self, Table unary, bool probabilities, const std::vector<std::shared_ptr<Pairwise>>& terms,
+                     float negligible, int threads) {
+  const size_t labels = unary.shape(0), points = unary.shape(1);
+  require(labels > 0 && points > 0, "unary must be (labels, points) and not empty");
+  require_aligned(unary);
+  size_t grid_width = 0;
+  for (const auto& term : terms) {
+    require(bool(term), "a kernel is None");
+    require((term->lattice ? term->lattice->points() : term->grid->points()) == points,
+            "a kernel must have as many points as the unary");
+    require(term->matrix.empty() || term->matrix.size() == labels * labels, "a matrix must be (labels, labels)");
+    if (term->grid) {
+      require(grid_width == 0 || grid_width == term->grid->width(), "all grids must have the same shape");
+      grid_width = term->grid->width();
+    }
   }
   nb::gil_scoped_release release;
   Team team(threads);
-  new (self) MeanField(unary.data(), unary.shape(0), std::move(potts), unary.shape(1), team);
+  new (self) MeanField({unary.data(), probabilities, labels, points}, {terms.begin(), terms.end()}, negligible, team);
 }
 
 void step(MeanField& field, int steps, int threads) {
   nb::gil_scoped_release release;
   std::lock_guard<std::mutex> lock(field.mutex);
+  require(!field.released(), "the field was released");
   Team team(threads);
   for (int i = 0; i < steps; ++i) field.step(team);
 }
 
 void belief(MeanField& field, OutTable out, int threads) {
-  require(out.shape(0) == field.labels() && out.shape(1) == field.points(), "out must be (labels, points)");
+  require(out.shape(0) == field.unary().labels && out.shape(1) == field.unary().points, "out must be (labels, points)");
+  require_aligned(out);
   nb::gil_scoped_release release;
   std::lock_guard<std::mutex> lock(field.mutex);
   Team team(threads);
   field.belief(out.data(), team);
+}
+
+void release(MeanField& field) {
+  nb::gil_scoped_release release;
+  std::lock_guard<std::mutex> lock(field.mutex);
+  field.release();
 }
 
 }  // namespace
@@ -90,9 +143,19 @@ NB_MODULE(_native, m) {
       .def_prop_ro("vertices", &Lattice::vertices)
       .def_prop_ro("nbytes", &Lattice::bytes)
       .def("filter", &filter, "values"_a.noconvert(), "out"_a.noconvert(), "reverse"_a, "threads"_a);
+  nb::class_<Grid>(m, "Grid").def("__init__", &make_grid, "taps"_a.noconvert(), "columns_before"_a.noconvert(),
+                                  "columns_after"_a.noconvert(), "rows_before"_a.noconvert(),
+                                  "rows_after"_a.noconvert());
+  nb::class_<Pairwise>(m, "Pairwise");
+  m.def("lattice_term", &lattice_term, "lattice"_a, "weight"_a, "before"_a.noconvert().none(),
+        "after"_a.noconvert().none(), "total"_a.noconvert().none(), "matrix"_a.noconvert().none());
+  m.def("grid_term", &grid_term, "grid"_a, "weight"_a, "total"_a.noconvert().none(), "matrix"_a.noconvert().none());
   nb::class_<MeanField>(m, "MeanField")
-      .def("__init__", &make_mean_field, "unary"_a.noconvert(), "kernels"_a, "threads"_a)
+      .def("__init__", &make_mean_field, "unary"_a.noconvert(), "probabilities"_a, "terms"_a, "negligible"_a,
+           "threads"_a, nb::keep_alive<1, 2>())
       .def("step", &step, "steps"_a, "threads"_a)
-      .def("belief", &belief, "out"_a.noconvert(), "threads"_a);
-  m.def("instruction_set", [] { return deeplab::select_rows().name; });
+      .def("belief", &belief, "out"_a.noconvert(), "threads"_a)
+      .def("release", &release)
+      .def_prop_ro("contested", &MeanField::contested);
+  m.def("instruction_set", [] { return deeplab::loops().instruction_set; });
 }

@@ -1,7 +1,7 @@
 #include "team.hpp"
 
 #include <algorithm>
-#include <system_error>
+#include <exception>
 
 namespace deeplab {
 
@@ -26,8 +26,8 @@ bool spin_until(Condition&& condition) {
 Team::Team(int threads) {
   try {
     for (int i = 1; i < threads; ++i) helpers_.emplace_back([this] { serve(); });
-  } catch (const std::system_error&) {
-    // The process may start no more threads: those we have do the work.
+  } catch (const std::exception&) {
+    // The process may start no more threads, or has no memory for them: those we have do the work.
   }
 }
 

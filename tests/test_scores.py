@@ -98,33 +98,10 @@ def probabilities() -> NDArray[np.float32]:
     return softmax_in_place(scores)
 
 
-def test_labels_that_cannot_win_keep_their_probabilities(
-    photo: NDArray[np.uint8], probabilities: NDArray[np.float32]
-) -> None:
-    before = probabilities.copy()
+def test_labels_that_cannot_win_stay_unlikely(photo: NDArray[np.uint8], probabilities: NDArray[np.float32]) -> None:
     refine_in_place(photo, probabilities, CRFSettings(), threads=1)
-    np.testing.assert_array_equal(probabilities[[1, 3, 4]], before[[1, 3, 4]])
+    assert (probabilities[[1, 3, 4]] < 0.001).all()
     np.testing.assert_allclose(probabilities.sum(axis=0), 1, atol=1e-5)
-
-
-def test_leaving_labels_out_changes_next_to_nothing(
-    photo: NDArray[np.uint8], probabilities: NDArray[np.float32]
-) -> None:
-    everything = refine(photo, probabilities, CRFParams(), threads=1)
-    refine_in_place(photo, probabilities, CRFSettings(), threads=1)
-    np.testing.assert_array_equal(probabilities.argmax(axis=0), everything.argmax(axis=0))
-    np.testing.assert_allclose(probabilities, everything, atol=1e-3)
-
-
-def test_one_label_that_matters_needs_no_crf(photo: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch) -> None:
-    def never(*_: Any, **__: Any) -> None:
-        raise AssertionError("the CRF was called")
-
-    monkeypatch.setattr(module, "refine", never)
-    sure = np.zeros((21, 60, 90), np.float32)
-    sure[8] = 1
-    refine_in_place(photo, sure, CRFSettings())
-    assert (sure[8] == 1).all()
 
 
 @pytest.mark.parametrize(("network_size", "factor"), [(None, 1), ((4, 2), 1), ((2, 1), 2)])

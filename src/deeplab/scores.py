@@ -94,11 +94,7 @@ def refine_in_place(
     network_size: tuple[int, int] | None = None,
     threads: int | None = None,
 ) -> None:
-    """Run the CRF over the labels that matter somewhere in the photo; the result overwrites `probabilities`.
-
-    A label below 0.2 / L at every pixel (1 % for 21 classes) keeps its probabilities; the CRF decides between the
-    others, which share what that leaves of each pixel. Photos hold few of the classes, so this saves most of the time
-    and memory.
+    """Run the CRF; the result overwrites `probabilities`.
 
     Where the network saw a smaller copy of the photo, the CRF's distances in pixels grow as much as that was shrunk.
 
@@ -112,16 +108,8 @@ def refine_in_place(
     Raises:
         InputError: as `deeplab.crf.refine` raises it.
     """
-    matters = probabilities.max(axis=(1, 2)) >= 0.2 / len(probabilities)
-    if np.count_nonzero(matters) < 2:
-        return
-    contested = probabilities[matters]
-    available = contested.sum(axis=0)
-    contested /= available
     size = photo.shape[:2]
     params = crf.params.scaled(max(size) / max(network_size or size))
-    refined = refine(
-        photo, contested, params, iterations=crf.iterations, normalization=crf.normalization, threads=threads
+    probabilities[...] = refine(
+        photo, probabilities, params, iterations=crf.iterations, normalization=crf.normalization, threads=threads
     )
-    refined *= available
-    probabilities[matters] = refined

@@ -135,17 +135,36 @@ def test_features_too_far_apart_are_refused(largest):
 
 def test_native_door_refuses_what_would_read_out_of_bounds():
     lattice = _native.Lattice(points(10, 2), 1)
-    field = _native.MeanField(rows(10, 3), [(lattice, 1.0, None, None, rows(10, 1))], 1)
+    ones = np.ones(10, np.float32)
+    term = _native.lattice_term(lattice, 1.0, None, None, ones, None)
+    grid_term = _native.grid_term(_native.Grid(ones[:3], ones[:5], ones[:5], ones[:2], ones[:2]), 1.0, ones, None)
+    field = _native.MeanField(rows(10, 3), False, [term, grid_term], 0.0, 1)
     with pytest.raises(ValueError, match="points"):
         lattice.filter(rows(11, 1), rows(11, 1), False, 1)
     with pytest.raises(ValueError, match="points"):
         lattice.filter(rows(10, 2), rows(10, 1), False, 1)
-    with pytest.raises(ValueError, match="points"):
-        _native.MeanField(rows(11, 3), [(lattice, 1.0, None, None, rows(10, 1))], 1)
+    for wrong in (term, grid_term):
+        with pytest.raises(ValueError, match="points"):
+            _native.MeanField(rows(11, 3), False, [wrong], 0.0, 1)
+    other = _native.grid_term(_native.Grid(ones[:3], ones[:2], ones[:2], ones[:5], ones[:5]), 1.0, ones, None)
+    with pytest.raises(ValueError, match="same shape"):
+        _native.MeanField(rows(10, 3), False, [grid_term, other], 0.0, 1)
     with pytest.raises(ValueError, match="per point"):
-        _native.MeanField(rows(10, 3), [(lattice, 1.0, rows(9, 1), None, rows(10, 1))], 1)
+        _native.lattice_term(lattice, 1.0, ones[:9], None, ones, None)
+    with pytest.raises(ValueError, match="per point"):
+        _native.lattice_term(lattice, 1.0, None, None, ones[:9], None)
+    wrong = _native.lattice_term(lattice, 1.0, None, None, ones, np.zeros((2, 2), np.float32))
+    with pytest.raises(ValueError, match="labels, labels"):
+        _native.MeanField(rows(10, 3), False, [wrong], 0.0, 1)
+    with pytest.raises(ValueError, match="tap"):
+        _native.Grid(ones[:0], ones[:5], ones[:5], ones[:2], ones[:2])
+    with pytest.raises(ValueError, match="before and after"):
+        _native.Grid(ones[:3], ones[:5], ones[:4], ones[:2], ones[:2])
     with pytest.raises(ValueError, match="out must"):
         field.belief(rows(9, 3), 1)
+    field.release()
+    with pytest.raises(ValueError, match="released"):
+        field.step(1, 1)
     with pytest.raises(ValueError, match="not finite"):
         _native.Lattice(np.array([[0.0], [np.nan]], np.float32), 1)
     with pytest.raises(ValueError, match="at least one"):

@@ -1,12 +1,14 @@
 """Mean field: the native loop against plain NumPy, and what must hold for any kernels."""
 
+import pickle
 from itertools import islice
 
 import numpy as np
 import pytest
 
-from deeplab.crf import DenseCRF, GaussianKernel, bilateral_kernel, spatial_kernel
+from deeplab.crf import DenseCRF, GaussianKernel, GridKernel, bilateral_kernel, spatial_kernel
 from deeplab.crf.kernels import NORMALIZATIONS
+from deeplab.crf.lattice import build_lattice, filter_by_lattice
 from deeplab.errors import InputError
 
 
@@ -22,16 +24,44 @@ def potts_matrix(labels):
     return np.float32(1) - np.eye(labels, dtype=np.float32)
 
 
+def updates_in_numpy(unary, kernels, iterations):
+    """Algorithm 1 in plain NumPy, on the same lattices: belief ← softmax(-unary - Σ weight · μ · filtered)."""
+    labels, flat = len(unary), unary.reshape(len(unary), -1).astype(np.float32)
+    belief = np.exp(-flat) / np.exp(-flat).sum(0)
+    for _ in range(iterations):
+        energy = flat.copy()
+        for kernel in kernels:
+            lattice = build_lattice(kernel.features, 1)
+            k = filter_by_lattice(lattice, np.ones((1, flat.shape[1]), np.float32), 1)
+            root, inverse = k**-0.5, 1 / k
+            normalizations = {"symmetric": (root, root), "before": (inverse, 1), "after": (1, inverse), "none": (1, 1)}
+            before, after = normalizations[kernel.normalization]
+            costs = kernel.compatibility
+            costs = potts_matrix(labels) if costs is None else np.diag(costs) if costs.ndim == 1 else costs
+            energy += kernel.weight * costs @ (after * filter_by_lattice(lattice, np.float32(before * belief), 1))
+        belief = np.exp(energy.min(0) - energy)
+        belief /= belief.sum(0)
+    return belief.reshape(unary.shape)
+
+
 @pytest.mark.parametrize("labels", [1, 2, 3, 5, 21, 34, 70])
 @pytest.mark.parametrize("normalization", NORMALIZATIONS)
-def test_native_loop_equals_numpy(make_scene, labels, normalization):
-    """The Potts model written out as a matrix goes through NumPy: the same lattices, none of the fused loop."""
+@pytest.mark.parametrize("model", ["potts", "vector", "matrix", "mixed"])
+def test_native_loop_equals_numpy(make_scene, labels, normalization, model):
     image, probabilities = make_scene(24, 31, labels)
     unary = -np.log(np.maximum(probabilities, 1e-6))
+    random = np.random.default_rng(labels)
+    matrix = random.uniform(0, 1, (labels, labels)).astype(np.float32)
+    first, second = {
+        "potts": (None, None),
+        "vector": (-random.uniform(0, 1, labels), -np.ones(labels)),
+        "matrix": (matrix + matrix.T, matrix @ matrix.T / labels),
+        "mixed": (None, matrix + matrix.T),
+    }[model]
     weights = (0.05, 0.1) if normalization == "none" else (5, 3)
-    native = kernels(image, normalization, weights)
-    plain = [GaussianKernel(k.features, k.weight, potts_matrix(labels), normalization) for k in native]
-    np.testing.assert_allclose(DenseCRF(unary, native).infer(5), DenseCRF(unary, plain).infer(5), atol=2e-5)
+    bilateral, spatial = kernels(image, normalization, weights)
+    terms = [bilateral.changed(compatibility=first), spatial.changed(compatibility=second)]
+    np.testing.assert_allclose(DenseCRF(unary, terms).infer(3), updates_in_numpy(unary, terms, 3), atol=5e-5)
 
 
 @pytest.mark.parametrize("normalization", ["symmetric", "before", "after"])
@@ -133,7 +163,7 @@ FEATURES = np.zeros((6, 2), np.float32)
         ((np.full((2, 6), 1e20), []), "clip"),
         ((np.full((2, 6), "a"), []), "float type"),
         ((np.zeros((2, 7)), [GaussianKernel(FEATURES)]), "6 points; expected 7"),
-        ((np.zeros((2, 6)), [GaussianKernel(FEATURES, 1.0, np.eye(3))]), r"expected \(2, 2\)"),
+        ((np.zeros((2, 6)), [GaussianKernel(FEATURES, 1.0, np.eye(3))]), r"expected \(2,\) or \(2, 2\)"),
     ],
 )
 def test_bad_unary(arguments, message):
@@ -151,7 +181,7 @@ def test_bad_unary(arguments, message):
         ({"weight": -1.0}, "weight is -1.0"),
         ({"weight": np.nan}, "weight is nan"),
         ({"weight": "3"}, "weight is '3'"),
-        ({"compatibility": np.zeros((2, 3))}, r"\(labels, labels\)"),
+        ({"compatibility": np.zeros((2, 3))}, r"\(labels,\) or \(labels, labels\)"),
         ({"compatibility": np.array([[0, 1], [2, 0]])}, r"\(m \+ m.T\) / 2"),
         ({"compatibility": np.full((2, 2), np.nan)}, "NaN"),
         ({"normalization": "symetric"}, "did you mean 'symmetric'"),
@@ -187,3 +217,67 @@ def test_a_grey_image_needs_its_channel_axis():
     with pytest.raises(InputError, match=r"shape \(4, 6\); expected \(H, W, C\)"):
         bilateral_kernel(grey, xy_std_px=3, rgb_std=3, weight=1)
     assert bilateral_kernel(grey[..., None], xy_std_px=3, rgb_std=3, weight=1).features.shape == (24, 3)
+
+
+def test_pickles_infer_the_same(make_scene):
+    image, probabilities = make_scene(14, 17, 3)
+    terms = [*kernels(image), GridKernel(14, 17, 2.0, 1.0)]
+    for crf in (DenseCRF(-np.log(probabilities), terms), DenseCRF.from_probabilities(probabilities, terms)):
+        np.testing.assert_array_equal(pickle.loads(pickle.dumps(crf)).infer(3), crf.infer(3))
+    kernel = pickle.loads(pickle.dumps(terms[0]))
+    np.testing.assert_array_equal(kernel.features, terms[0].features)
+
+
+def test_subclasses_work(make_scene):
+    class Mine(DenseCRF):
+        pass
+
+    _, probabilities = make_scene(9, 8, 3)
+    np.testing.assert_allclose(Mine.from_probabilities(probabilities, []).infer(2), probabilities, atol=1e-6)
+    assert isinstance(Mine.from_probabilities(probabilities, []), Mine)
+
+
+def test_probabilities_are_their_energies(make_scene):
+    image, probabilities = make_scene(20, 24, 5)
+    ours = DenseCRF.from_probabilities(probabilities, kernels(image)).infer(4)
+    np.testing.assert_allclose(ours, DenseCRF(-np.log(probabilities), kernels(image)).infer(4), atol=1e-5)
+
+
+def test_a_changed_kernel_keeps_its_lattice(make_scene, monkeypatch):
+    """Other weights, normalisations and unaries over the same image: one lattice serves them all."""
+    image, probabilities = make_scene(20, 24, 3)
+    kernel = bilateral_kernel(image, xy_std_px=20, rgb_std=10, weight=5)
+    first = DenseCRF.from_probabilities(probabilities, [kernel]).infer(3)
+    again = kernel.changed(weight=2, normalization="symmetric")
+    fresh = bilateral_kernel(image, xy_std_px=20, rgb_std=10, weight=2, normalization="symmetric")
+    expected = DenseCRF.from_probabilities(probabilities, [fresh]).infer(3)
+
+    def never(*_):
+        raise AssertionError("a lattice was built")
+
+    monkeypatch.setattr("deeplab.crf.lattice.build_lattice", never)
+    np.testing.assert_array_equal(DenseCRF.from_probabilities(probabilities, [again]).infer(3), expected)
+    np.testing.assert_array_equal(
+        DenseCRF.from_probabilities(probabilities, [again.changed(weight=5, normalization="after")]).infer(3), first
+    )
+    with pytest.raises(InputError, match="cannot change features"):
+        kernel.changed(features=kernel.features)
+
+
+@pytest.mark.parametrize("axes", [(12,), (7, 8), (4, 5, 6), (3, 4, 3, 3)])
+def test_volumes_and_video_and_depth(axes):
+    """Places on any grid and a channel of their own, against every pair of points."""
+    random = np.random.default_rng(0)
+    unary = random.uniform(0, 3, (3, *axes))
+    places = np.stack(np.meshgrid(*map(np.arange, axes), indexing="ij"), -1).reshape(-1, len(axes))
+    depth = random.uniform(0, 2, (len(places), 1))
+    terms = [GaussianKernel(places / 2, 1.0), GaussianKernel(np.hstack([places / 3, depth]), 1.0)]
+    belief = DenseCRF(unary, terms).infer(5)
+    assert belief.shape == unary.shape
+    np.testing.assert_allclose(belief, DenseCRF(unary, terms, method="exact").infer(5), atol=0.15)
+
+
+@pytest.mark.parametrize("prune_below", [-0.1, 2, np.nan, "0"])
+def test_bad_pruning(prune_below):
+    with pytest.raises(InputError, match=r"prune_below is .*expected a number at least 0 and at most 1"):
+        DenseCRF(np.zeros((2, 6)), [], prune_below=prune_below)

@@ -1,11 +1,12 @@
 """The five numbers and the settings: what they accept, and their way to and from plain data."""
 
 import json
+import pickle
 
 import numpy as np
 import pytest
 
-from deeplab.crf import CRFParams, CRFSettings
+from deeplab.crf import CRFParams, CRFSettings, Shortcuts
 from deeplab.errors import InputError
 
 
@@ -82,3 +83,23 @@ def test_bad_settings(values, message):
 def test_settings_take_params_alone():
     with pytest.raises(InputError, match="params is tuple; expected CRFParams"):
         CRFSettings((5, 50, 3))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"exact_spatial": 1}, "exact_spatial is 1; expected True or False"),
+        ({"prune_below": 1.5}, "prune_below is 1.5; .*at most 1"),
+        ({"prune_below": None}, "prune_below is None"),
+        ({"tile_side_px": -1}, "tile_side_px is -1"),
+        ({"tile_side_px": 99.5}, "tile_side_px is 99.5"),
+    ],
+)
+def test_bad_shortcuts(values, message):
+    with pytest.raises(InputError, match=message):
+        Shortcuts(**values)
+
+
+def test_params_and_shortcuts_pickle():
+    for value in (CRFParams(4, 67.5), CRFSettings(), Shortcuts(prune_below=0.2)):
+        assert pickle.loads(pickle.dumps(value)) == value

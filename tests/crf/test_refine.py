@@ -5,13 +5,16 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from time import sleep
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deeplab.crf import CRFParams, refine
+from deeplab.crf import PARITY, CRFParams, DenseCRF, Shortcuts, refine, refine_batch, spatial_kernel
+from deeplab.crf.checks import thread_count
+from deeplab.crf.tiles import tiles_of
 from deeplab.errors import DeepLabError, InputError
 
 
@@ -204,7 +207,10 @@ def poisoned(value):
         ({"probabilities": np.full((2, 4, 6), 1e300)}, "NaN or infinite"),
         ({"params": (5, 50, 3)}, "expected CRFParams"),
         ({"params": CRFParams(bilateral_rgb_std=1e-6), "image": IMAGE + np.uint8(9)}, "use larger standard deviations"),
-        ({"params": CRFParams(spatial_xy_std_px=1e-300)}, "use larger standard deviations"),
+        ({"params": CRFParams(spatial_xy_std_px=1e-300), "shortcuts": PARITY}, "use larger standard deviations"),
+        ({"shortcuts": {}}, "shortcuts are dict; expected Shortcuts"),
+        ({"mask": np.ones((4, 5), bool)}, r"shape \(4, 5\).*expected \(4, 6\) bool"),
+        ({"mask": np.ones((4, 6), np.uint8)}, "dtype uint8; expected"),
         ({"iterations": -1}, "iterations is -1; expected an integer, at least 0"),
         ({"iterations": 2.5}, "iterations is 2.5"),
         ({"iterations": 2**31}, "iterations is 2147483648; expected an integer, at least 0 and at most 1,000,000"),
@@ -221,10 +227,9 @@ def test_wrong_arguments(changes, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads how much address space is in use from /proc")
 def test_memory_that_is_not_there_is_an_error_not_a_crash(make_scene):
     """In a child with little address space, the allocation fails inside the native core."""
-    resource = pytest.importorskip("resource", reason="address space can be limited on Unix only")
-    assert resource
     program = (
         "import resource, numpy as np; from deeplab.crf import refine\n"
         "image, even = np.zeros((1000, 1000, 3), np.uint8), np.full((21, 1000, 1000), 1 / 21, np.float32)\n"
@@ -236,3 +241,127 @@ def test_memory_that_is_not_there_is_an_error_not_a_crash(make_scene):
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     run = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
     assert run.stdout.strip() == "refused", run.stderr
+
+
+def test_pruning_changes_next_to_nothing(make_scene):
+    """Labels that matter nowhere are pooled; what they might have said is bounded by what they may be."""
+    image, six = make_scene(60, 80, 6)
+    weak = np.random.default_rng(0).dirichlet(np.ones(34), (60, 80)).transpose(2, 0, 1)
+    probabilities = np.concatenate([0.9 * six, 0.1 * weak]).astype(np.float32)
+    whole = refine(image, probabilities, shortcuts=Shortcuts(prune_below=0))
+    pruned = refine(image, probabilities, shortcuts=Shortcuts(prune_below=0.1))
+    assert np.abs(whole - pruned).max() > 0  # something was pruned
+    assert (whole.argmax(0) != pruned.argmax(0)).mean() <= 0.001
+    assert np.quantile(np.abs(whole - pruned), 0.999) < 0.01
+    check_marginals(pruned, probabilities.shape)
+
+
+def test_everything_pruned_but_one_label(make_scene):
+    image, _ = make_scene(9, 12, 2)
+    sure = np.full((30, 9, 12), 1e-4, np.float32)
+    sure[17] = 1 - 29e-4
+    check_marginals(refine(image, sure), sure.shape)
+    assert (refine(image, sure).argmax(0) == 17).all()
+
+
+def test_exact_spatial_kernel_is_nearer_to_the_exact_mean_field(make_scene):
+    image, probabilities = make_scene(30, 40, 4)
+    params = CRFParams(0, 50, 3, 3, 3)  # the spatial kernel alone
+    kernel = spatial_kernel(30, 40, xy_std_px=3, weight=3)
+    exact = DenseCRF.from_probabilities(probabilities, [kernel], method="exact").infer(10)
+    ours = refine(image, probabilities, params, shortcuts=Shortcuts(prune_below=0))
+    lattice = refine(image, probabilities, params, shortcuts=PARITY)
+    np.testing.assert_allclose(ours, exact, atol=1e-3)
+    assert np.abs(ours - exact).max() < np.abs(lattice - exact).max()
+
+
+@pytest.mark.parametrize("size", [(90, 130), (200, 20), (7, 300)])
+def test_tiles_are_close_to_the_whole(make_scene, size):
+    image, probabilities = make_scene(*size, 4)
+    params = CRFParams(bilateral_xy_std_px=8)
+    whole = refine(image, probabilities, params, shortcuts=Shortcuts(tile_side_px=0))
+    tiled = refine(image, probabilities, params, shortcuts=Shortcuts(tile_side_px=64 if min(size) > 20 else 40))
+    assert np.abs(whole - tiled).max() > 0
+    assert (whole.argmax(0) != tiled.argmax(0)).mean() < 0.01
+    check_marginals(tiled, probabilities.shape)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(1, 120), st.integers(1, 120), st.integers(8, 60), st.floats(0.1, 90))
+def test_tiles_cover_each_pixel_once_and_stay_small(height, width, side, reach):
+    count = np.zeros((height, width), int)
+    tiles = tiles_of(height, width, side, reach)
+    for tile in tiles:
+        count[tile.kept] += 1
+        seen = np.arange(height * width).reshape(height, width)
+        np.testing.assert_array_equal(seen[tile.seen][tile.kept_of_seen], seen[tile.kept])
+        assert len(tiles) == 1 or max(seen[tile.seen].shape) <= max(side, 3)
+    assert (count == 1).all()
+
+
+def test_masked_pixels_neither_speak_nor_hear(make_scene):
+    image, probabilities = make_scene(30, 40, 3)
+    mask = np.random.default_rng(0).random((30, 40)) < 0.7
+    refined = refine(image, probabilities, mask=mask)
+    np.testing.assert_allclose(refined[:, ~mask], probabilities[:, ~mask], atol=1e-6)
+    other_image, other = image.copy(), probabilities.copy()
+    other_image[~mask], other[:, ~mask] = 7, 1 / 3
+    np.testing.assert_array_equal(refine(other_image, other, mask=mask)[:, mask], refined[:, mask])
+    # A mask that leaves out whole columns is the photo without them, but for the places of those that stay.
+    left = np.broadcast_to(np.arange(40) < 25, (30, 40))
+    alone = refine(image[:, :25], probabilities[..., :25], shortcuts=PARITY)
+    np.testing.assert_allclose(refine(image, probabilities, mask=left)[..., :25], alone, atol=1e-4)
+    nothing = refine(image, probabilities, mask=np.zeros((30, 40), bool))
+    np.testing.assert_allclose(nothing, probabilities, atol=1e-6)
+
+
+def test_batches_are_the_photos_one_by_one(make_scene):
+    scenes = [make_scene(20 + 3 * seed, 30, 4, seed) for seed in range(4)]
+    images, probabilities = zip(*scenes, strict=True)
+    for batch, scene in zip(refine_batch(images, probabilities, iterations=3), scenes, strict=True):
+        np.testing.assert_array_equal(batch, refine(*scene, iterations=3))
+    stacked = refine_batch(np.stack([images[0]] * 2), np.stack([probabilities[0]] * 2), threads=2)
+    np.testing.assert_array_equal(stacked[1], refine(*scenes[0]))
+    with pytest.raises(InputError, match="4 images come with 3 probabilities"):
+        refine_batch(images, probabilities[:3])
+
+
+def test_the_environment_sets_the_threads(monkeypatch):
+    monkeypatch.setenv("DEEPLAB_THREADS", "1")
+    assert thread_count(None) == 1
+    for wrong in ("0", "two", "-1", "1.5"):
+        monkeypatch.setenv("DEEPLAB_THREADS", wrong)
+        with pytest.raises(InputError, match=f"DEEPLAB_THREADS is .*{wrong}"):
+            refine(IMAGE, EVEN)
+    assert thread_count(1) == 1  # what is asked for goes first
+
+
+def test_inference_lets_other_threads_run(make_scene):
+    """While one thread is inside the native core, this one goes on: the interpreter's lock is free."""
+    image, probabilities = make_scene(200, 200, 21)
+    with ThreadPoolExecutor(1) as pool:
+        work = pool.submit(refine, image, probabilities, iterations=40, threads=1)
+        turns = 0
+        while not work.done():
+            turns += 1
+            sleep(0.001)
+    assert turns > 20
+
+
+class Subclassed(np.ndarray):
+    pass
+
+
+def test_subclasses_of_arrays_are_arrays(make_scene):
+    image, probabilities = make_scene(12, 15, 300)
+    expected = refine(image, probabilities, iterations=2)
+    ours = refine(image.view(Subclassed), probabilities.view(Subclassed), iterations=2)
+    np.testing.assert_array_equal(np.asarray(ours), expected)
+    masked = refine(np.ma.array(image), np.ma.array(probabilities), iterations=2)
+    np.testing.assert_array_equal(np.asarray(masked), expected)
+
+
+@pytest.mark.parametrize(("alpha", "beta"), [(1e-3, 1e4), (1e4, 0.01), (1e9, 1e9), (0.05, 0.05)])
+def test_extreme_ratios_of_deviations(make_scene, alpha, beta):
+    image, probabilities = make_scene(20, 30, 3)
+    check_marginals(refine(image, probabilities, CRFParams(5, alpha, beta, 3, 3)), probabilities.shape)

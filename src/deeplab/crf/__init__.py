@@ -5,9 +5,25 @@
 Krähenbühl & Koltun, "Efficient Inference in Fully Connected CRFs with Gaussian Edge Potentials", NIPS 2011.
 """
 
-from deeplab.crf.kernels import GaussianKernel, bilateral_kernel, spatial_kernel
+from deeplab.crf.kernels import GaussianKernel, GridKernel, bilateral_kernel, spatial_kernel
 from deeplab.crf.mean_field import DenseCRF
-from deeplab.crf.params import CRFParams, CRFSettings
-from deeplab.crf.refine import refine
+from deeplab.crf.params import PARITY, CRFParams, CRFSettings, Shortcuts
+from deeplab.crf.refine import refine, refine_batch
+from deeplab.crf.unary import unary_from_labels, unary_from_probabilities, unary_from_scores
 
-__all__ = ["CRFParams", "CRFSettings", "DenseCRF", "GaussianKernel", "bilateral_kernel", "refine", "spatial_kernel"]
+__all__ = [
+    "PARITY",
+    "CRFParams",
+    "CRFSettings",
+    "DenseCRF",
+    "GaussianKernel",
+    "GridKernel",
+    "Shortcuts",
+    "bilateral_kernel",
+    "refine",
+    "refine_batch",
+    "spatial_kernel",
+    "unary_from_labels",
+    "unary_from_probabilities",
+    "unary_from_scores",
+]

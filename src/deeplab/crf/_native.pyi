@@ -15,22 +15,43 @@ class Lattice:
         self, values: npt.NDArray[np.float32], out: npt.NDArray[np.float32], reverse: bool, threads: int
     ) -> None: ...
 
+class Grid:
+    def __init__(
+        self,
+        taps: npt.NDArray[np.float32],
+        columns_before: npt.NDArray[np.float32],
+        columns_after: npt.NDArray[np.float32],
+        rows_before: npt.NDArray[np.float32],
+        rows_after: npt.NDArray[np.float32],
+    ) -> None: ...
+
+class Pairwise: ...
+
+def lattice_term(
+    lattice: Lattice,
+    weight: float,
+    before: npt.NDArray[np.float32] | None,
+    after: npt.NDArray[np.float32] | None,
+    total: npt.NDArray[np.float32],
+    matrix: npt.NDArray[np.float32] | None,
+) -> Pairwise: ...
+def grid_term(
+    grid: Grid, weight: float, total: npt.NDArray[np.float32], matrix: npt.NDArray[np.float32] | None
+) -> Pairwise: ...
+
 class MeanField:
     def __init__(
         self,
         unary: npt.NDArray[np.float32],
-        kernels: list[
-            tuple[
-                Lattice,
-                float,
-                npt.NDArray[np.float32] | None,
-                npt.NDArray[np.float32] | None,
-                npt.NDArray[np.float32],
-            ]
-        ],
+        probabilities: bool,
+        terms: list[Pairwise],
+        negligible: float,
         threads: int,
     ) -> None: ...
     def step(self, steps: int, threads: int) -> None: ...
     def belief(self, out: npt.NDArray[np.float32], threads: int) -> None: ...
+    def release(self) -> None: ...
+    @property
+    def contested(self) -> int: ...
 
 def instruction_set() -> str: ...

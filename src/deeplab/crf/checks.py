@@ -17,6 +17,9 @@ __all__ = [
     "check_energies",
     "check_finite",
     "check_image",
+    "check_labels",
+    "check_like_image",
+    "check_mask",
     "check_number",
     "check_probabilities",
     "check_real",
@@ -54,21 +57,28 @@ def check_count(value: Any, least: int, name: str, *, most: int = MOST) -> int:
     return count
 
 
-def check_number(value: Any, name: str, *, above_zero: bool = False) -> float:
-    """Return `value` as a float from 0 (or above it) to LARGEST."""
-    number = isinstance(value, Real) and not isinstance(value, bool)
-    if not number or not 0 <= value <= LARGEST or (above_zero and value == 0):
+def check_number(value: Any, name: str, *, above_zero: bool = False, most: float = LARGEST) -> float:
+    """Return `value` as a float from 0 (or above it) to `most`."""
+    number = float(value) if isinstance(value, np.floating) else value  # float16 would compare as float16
+    real = isinstance(number, Real) and not isinstance(number, bool)
+    if not real or not 0 <= number <= most or (above_zero and number == 0):
         least = "above 0" if above_zero else "at least 0"
-        raise InputError(f"{name} is {value!r}; expected a number {least} and at most {LARGEST:.0e}")
-    return float(value)
+        raise InputError(f"{name} is {value!r}; expected a number {least} and at most {most:g}")
+    return float(number)
 
 
 def thread_count(threads: int | None) -> int:
-    """Return how many threads to use: `threads`, up to the number of cores; None: all that this process may run on."""
+    """Return how many threads to use: `threads`, up to the number of cores.
+
+    None: as many as the environment variable DEEPLAB_THREADS says, or all that this process may run on.
+    """
     cores = os.cpu_count() or 1
-    if threads is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
-    return min(check_count(threads, 1, "threads"), cores)
+    if threads is not None:
+        return min(check_count(threads, 1, "threads"), cores)
+    if said := os.environ.get("DEEPLAB_THREADS"):
+        number = int(said) if said.isascii() and said.isdigit() else said
+        return min(check_count(number, 1, "the environment variable DEEPLAB_THREADS"), cores)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
 
 
 def check_real(array: npt.NDArray[Any], name: str) -> None:
@@ -108,24 +118,40 @@ def check_image(image: Any) -> npt.NDArray[np.uint8]:
     return array
 
 
-def check_probabilities(probabilities: Any, height: int, width: int) -> npt.NDArray[np.float32]:
-    """Return `probabilities` as (L, H, W) float32, C-contiguous, non-negative, each pixel's sum within 2 % of one."""
-    given = np.asarray(probabilities)
-    if not np.issubdtype(given.dtype, np.floating):
-        raise InputError(f"probabilities have dtype {given.dtype}; expected a float type, values 0-1")
+def check_like_image(array: Any, height: int, width: int, name: str) -> npt.NDArray[Any]:
+    """Return `array` if it is (L, H, W) like an image of `height` and `width`."""
+    given = np.asarray(array)
     if given.ndim != 3 or given.shape[1:] != (height, width):
-        message = f"probabilities have shape {given.shape}; expected (labels, {height}, {width}) like the image"
+        message = f"{name} have shape {given.shape}; expected (labels, {height}, {width}) like the image"
         if given.ndim == 3 and given.shape[:2] == (height, width):
-            message += ": pass probabilities.transpose(2, 0, 1)"
+            message += f": pass {name}.transpose(2, 0, 1)"
         elif given.ndim == 3 and given.shape[1:] == (width, height):
             message += ": height comes before width"
         elif given.ndim == 3:
             message += ": resize the scores to the image's size first"
         raise InputError(message)
-    if given.shape[0] == 0:
-        raise InputError(f"probabilities have shape {given.shape}; expected at least one label")
+    return given
+
+
+def check_mask(mask: Any, height: int, width: int) -> npt.NDArray[np.bool_]:
+    """Return `mask` if it is (H, W) bool like an image of `height` and `width`."""
+    array = np.asarray(mask)
+    if array.shape != (height, width) or array.dtype != np.bool_:
+        raise InputError(
+            f"mask has shape {array.shape} and dtype {array.dtype}; expected ({height}, {width}) bool, True for the "
+            "pixels that take part"
+        )
+    return array
+
+
+def check_probabilities(given: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Return `given` (L, ...) as (L, N) float32, contiguous, non-negative, each point's sum within 2 % of one."""
+    if not np.issubdtype(given.dtype, np.floating):
+        raise InputError(f"probabilities have dtype {given.dtype}; expected a float type, values 0-1")
+    if given.ndim < 2 or given.size == 0:
+        raise InputError(f"probabilities have shape {given.shape}; expected at least one label and one point")
     with np.errstate(over="ignore", invalid="ignore"):
-        array = np.ascontiguousarray(given, dtype=np.float32)
+        array = np.require(given, np.float32, ("C", "A")).reshape(given.shape[0], -1)
         sums = array.sum(axis=0)
     check_finite(sums, "probabilities")
     smallest = float(array.min())
@@ -138,4 +164,16 @@ def check_probabilities(probabilities: Any, height: int, width: int) -> npt.NDAr
         raise InputError(
             f"probabilities of a pixel sum to {low:.4g}-{high:.4g}; expected 1: for logits, apply softmax first"
         )
+    return array
+
+
+def check_labels(labels: Any, shape: tuple[int, ...]) -> npt.NDArray[np.integer]:
+    """Return `labels` if they are integers 0 … L-1, one for each point of a unary of `shape` (L, ...)."""
+    array = np.asarray(labels)
+    if array.shape != shape[1:]:
+        raise InputError(f"labels have shape {array.shape}; expected {shape[1:]} like the unary's points")
+    if not np.issubdtype(array.dtype, np.integer):
+        raise InputError(f"labels have dtype {array.dtype}; expected an integer type")
+    if array.min() < 0 or array.max() >= shape[0]:
+        raise InputError(f"labels are {array.min()}-{array.max()}; expected 0-{shape[0] - 1} for {shape[0]} labels")
     return array

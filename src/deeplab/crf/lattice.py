@@ -1,12 +1,15 @@
 """The permutohedral lattice: the Gaussian filter in time linear in the number of points."""
 
+from threading import Lock
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 from deeplab.crf import _native
 from deeplab.errors import InputError
 
-__all__ = ["build_lattice", "filter_by_lattice"]
+__all__ = ["SharedLattice", "build_lattice", "filter_by_lattice"]
 
 
 def build_lattice(features: npt.NDArray[np.float32], threads: int) -> _native.Lattice:
@@ -48,3 +51,27 @@ def filter_by_lattice(
     filtered = np.empty_like(values)
     lattice.filter(values, filtered, transposed, threads)
     return filtered
+
+
+class SharedLattice:
+    """A lattice and what it makes of ones, built when first asked for and then kept, whichever thread asks."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._built: tuple[_native.Lattice, npt.NDArray[np.float32]] | None = None
+
+    def over(self, features: npt.NDArray[np.float32], threads: int) -> tuple[_native.Lattice, npt.NDArray[np.float32]]:
+        """Return the lattice over `features`, the same at every call, and K·1 (N,) float32.
+
+        Raises:
+            InputError: as `build_lattice` raises it.
+        """
+        with self._lock:
+            if self._built is None:
+                lattice = build_lattice(features, threads)
+                ones = np.ones((1, lattice.points), np.float32)
+                self._built = lattice, filter_by_lattice(lattice, ones, threads)[0]
+            return self._built
+
+    def __reduce__(self) -> tuple[type[Any], tuple[()]]:
+        return SharedLattice, ()  # a pickle leaves the lattice out: building it anew takes less than reading it

@@ -4,9 +4,7 @@ Krähenbühl & Koltun 2011, algorithm 1: each update sends every belief through 
 label compatibility, adds the unary energy, and normalises.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, TypeAlias
 
@@ -14,33 +12,22 @@ import numpy as np
 import numpy.typing as npt
 
 from deeplab.crf import _native
-from deeplab.crf.checks import check_choice, check_count, check_energies, check_real, thread_count
-from deeplab.crf.exact import filter_exactly
-from deeplab.crf.kernels import GaussianKernel
-from deeplab.crf.lattice import build_lattice, filter_by_lattice
+from deeplab.crf.checks import (
+    check_choice,
+    check_count,
+    check_energies,
+    check_labels,
+    check_number,
+    check_probabilities,
+    check_real,
+    thread_count,
+)
+from deeplab.crf.terms import Kernel, Term, make_term
 from deeplab.errors import InputError
 
-__all__ = ["DenseCRF"]
+__all__ = ["DenseCRF", "infer_by_terms"]
 
 Array: TypeAlias = npt.NDArray[np.float32]
-Filter: TypeAlias = Callable[[Array], Array]
-
-_EPSILON = np.float32(1e-20)  # keeps a point that nothing speaks to from dividing by zero
-
-
-@dataclass(frozen=True)
-class _Term:
-    """A kernel made ready: its filter, what each point is multiplied by before and after it (None: one), and their sum.
-
-    `total` is what a belief of one everywhere becomes.
-    """
-
-    kernel: GaussianKernel
-    filter: Filter
-    lattice: _native.Lattice | None
-    before: Array | None
-    after: Array | None
-    total: Array
 
 
 class DenseCRF:
@@ -50,29 +37,65 @@ class DenseCRF:
 
     Args:
         unary: (L, N) or (L, ...) float, -log of each label's probability at each point (lower is likelier). All axes
-            but the first are the points, in row-major order.
+            but the first are the points, in row-major order. Not copied where it is float32 and contiguous: leave it
+            as it is while the CRF lives.
         kernels: each over the same N points.
         method: "lattice" (approximate, linear in N) or "exact" (every pair of points: a few thousand at most).
-        threads: None for every core this process may use. The result does not depend on it.
+        prune_below: leave out of an update the labels whose belief is below this at every point (0-1): they then hear
+            only each other. 0 leaves out none. Without effect where a kernel has a compatibility of its own.
+        threads: None for as many as DEEPLAB_THREADS says, or every core. The result does not depend on it.
 
     Raises:
-        InputError: an array has the wrong shape, type or values, or `method` or `threads` is unknown or too small.
+        InputError: an array has the wrong shape, type or values, or `method` or a number is unknown or out of range.
     """
 
     def __init__(
         self,
         unary: npt.ArrayLike,
-        kernels: Sequence[GaussianKernel],
+        kernels: Sequence[Kernel],
         *,
         method: str = "lattice",
+        prune_below: float = 0.0,
         threads: int | None = None,
     ) -> None:
         given = np.asarray(unary)
-        check_choice(method, ("lattice", "exact"), "method")
+        self._setup(given.shape, _check_unary(given), False, kernels, method, prune_below, threads)
+
+    @classmethod
+    def from_probabilities(
+        cls,
+        probabilities: npt.ArrayLike,
+        kernels: Sequence[Kernel],
+        *,
+        method: str = "lattice",
+        prune_below: float = 0.0,
+        threads: int | None = None,
+    ) -> "DenseCRF":
+        """Return the CRF whose unary energy is -log of `probabilities` (L, N) or (L, ...), without a copy for it.
+
+        They are 0-1 and sum to one over the labels within 2 %; zeros count as 1.2e-38. All else as for the class.
+        """
+        crf = cls.__new__(cls)
+        given = np.asarray(probabilities)
+        crf._setup(given.shape, check_probabilities(given), True, kernels, method, prune_below, threads)
+        return crf
+
+    def _setup(
+        self,
+        shape: tuple[int, ...],
+        source: Array,
+        probabilities: bool,
+        kernels: Sequence[Kernel],
+        method: str,
+        prune_below: float,
+        threads: int | None,
+    ) -> None:
+        self._method = check_choice(method, ("lattice", "exact"), "method")
+        self._prune_below = check_number(prune_below, "prune_below", most=1.0)
         self._threads = thread_count(threads)
-        self._shape = given.shape
-        self._unary = _check_unary(given)
-        self._terms = [_ready(kernel, self._unary.shape, method, self._threads) for kernel in kernels]
+        self._shape, self._source, self._probabilities = shape, source, probabilities
+        self._kernels = tuple(kernels)
+        self._terms = [make_term(kernel, source.shape, method, self._threads) for kernel in kernels]
 
     def infer(self, iterations: int = 10) -> Array:
         """Return the beliefs after `iterations` mean field updates; 0 gives softmax(-unary).
@@ -84,45 +107,117 @@ class DenseCRF:
             InputError: `iterations` is not an integer, at least 0.
         """
         count = check_count(iterations, 0, "iterations")
-        field = self._native_field()
-        if field is None:
-            return next(islice(self._iterate_in_numpy(), count, None))
-        field.step(count, self._threads)
-        return self._read(field)
+        if self._method == "exact":
+            return next(islice(self._iterate_exactly(), count, None))
+        belief = infer_by_terms(
+            self._source, self._probabilities, self._terms, count, prune_below=self._prune_below, threads=self._threads
+        )
+        return belief.reshape(self._shape)
 
     def iterate(self) -> Iterator[Array]:
         """Yield the beliefs before the first update, after the first, the second, and so on without end.
 
         Each as `infer` returns them. The paper's figure 2 shows such a sequence.
         """
-        field = self._native_field()
-        if field is None:
-            yield from self._iterate_in_numpy()
+        if self._method == "exact":
+            yield from self._iterate_exactly()
             return
+        field = _field(self._source, self._probabilities, self._terms, self._prune_below, self._threads)
         while True:
-            yield self._read(field)
+            yield _read(field, self._source.shape, self._threads).reshape(self._shape)
             field.step(1, self._threads)
 
-    def _native_field(self) -> _native.MeanField | None:
-        """Return the fused loop at its start, or None where a kernel is not a lattice's or not a Potts model's."""
-        kernels = [
-            (term.lattice, term.kernel.weight, term.before, term.after, term.total)
-            for term in self._terms
-            if term.lattice is not None and term.kernel.compatibility is None
-        ]
-        fusible = len(kernels) == len(self._terms)
-        return _native.MeanField(self._unary, kernels, self._threads) if fusible else None
+    def kl_divergence(self, belief: npt.ArrayLike) -> float:
+        """Return the KL divergence of `belief` from the CRF's distribution, less the constant log Z.
 
-    def _read(self, field: _native.MeanField) -> Array:
-        belief = np.empty(self._unary.shape, np.float32)
-        field.belief(belief, self._threads)
-        return belief.reshape(self._shape)
+        Σ_i Σ_l Q_i(l) (log Q_i(l) + U_i(l)) + ½ Σ_ij Σ_ll' Q_i(l) Q_j(l') w μ(l, l') k(i, j), where the pairs count
+        i = j as the updates do. It falls as inference goes on, and lower is closer; as log Z is left out it may be
+        negative. `belief` is of the unary's shape, 0-1.
 
-    def _iterate_in_numpy(self) -> Iterator[Array]:
-        belief = _softmax(-self._unary)
+        Raises:
+            InputError: `belief` has another shape or values.
+        """
+        given = np.asarray(belief)
+        if given.shape != self._shape:
+            raise InputError(f"belief has shape {given.shape}; expected {self._shape} like the unary")
+        q = check_probabilities(given)
+        entropy = (q * np.log(np.maximum(q, np.finfo(np.float32).tiny))).sum(dtype=np.float64)
+        return float(entropy + (q * self._unary()).sum(dtype=np.float64) + self._pairwise_energy(q))
+
+    def energy(self, labels: npt.ArrayLike) -> float:
+        """Return the Gibbs energy of a labelling, U + ½ Σ_ij w μ(x_i, x_j) k(i, j); lower is likelier.
+
+        Krähenbühl & Koltun 2011, equation 1, with each pair once and with i = j, which the Potts model does not charge.
+        Its exponential over Z is the labelling's probability. `labels` are integers 0 … L-1 of the points' shape.
+
+        Raises:
+            InputError: `labels` has another shape, type or range.
+        """
+        given = check_labels(labels, self._shape)
+        one_hot = (given.ravel() == np.arange(self._shape[0])[:, None]).astype(np.float32)
+        return float((one_hot * self._unary()).sum(dtype=np.float64) + self._pairwise_energy(one_hot))
+
+    def _pairwise_energy(self, belief: Array) -> float:
+        return float(sum((belief * term.message(belief)).sum(dtype=np.float64) / 2 for term in self._terms))
+
+    def _unary(self) -> Array:
+        if not self._probabilities:
+            return self._source
+        unary: Array = -np.log(np.maximum(self._source, np.finfo(np.float32).tiny))
+        return unary
+
+    def _iterate_exactly(self) -> Iterator[Array]:
+        unary = self._unary()
+        belief = _softmax(-unary)
         while True:
             yield belief.reshape(self._shape)
-            belief = _softmax(-self._unary - sum(_message(term, belief) for term in self._terms))
+            belief = _softmax(-unary - sum(term.message(belief) for term in self._terms))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_terms"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        shape = self._source.shape
+        self._terms = [make_term(kernel, shape, self._method, self._threads) for kernel in self._kernels]
+
+
+def infer_by_terms(
+    source: Array,
+    probabilities: bool,
+    terms: Sequence[Term],
+    iterations: int,
+    *,
+    prune_below: float,
+    threads: int,
+) -> Array:
+    """Return the beliefs (L, N) after `iterations` updates of the fused loop, for arguments that have been checked.
+
+    Args:
+        source: (L, N) float32, contiguous: unary energies, or the probabilities whose -log they are.
+        probabilities: which of the two.
+        terms: the kernels made ready, none of them exact.
+        iterations: at least 0.
+        prune_below: as for `DenseCRF`.
+        threads: at least 1.
+    """
+    field = _field(source, probabilities, terms, prune_below, threads)
+    field.step(iterations, threads)
+    field.release()  # before the result takes its memory
+    return _read(field, source.shape, threads)
+
+
+def _field(
+    source: Array, probabilities: bool, terms: Sequence[Term], prune_below: float, threads: int
+) -> _native.MeanField:
+    native = [term.native for term in terms if term.native is not None]
+    return _native.MeanField(source, probabilities, native, prune_below, threads)
+
+
+def _read(field: _native.MeanField, shape: tuple[int, ...], threads: int) -> Array:
+    belief = np.empty(shape, np.float32)
+    field.belief(belief, threads)
+    return belief
 
 
 def _check_unary(given: npt.NDArray[Any]) -> Array:
@@ -132,45 +227,9 @@ def _check_unary(given: npt.NDArray[Any]) -> Array:
             f"unary has shape {given.shape}; expected (labels, points) or (labels, ...), at least one of each"
         )
     with np.errstate(over="ignore"):
-        unary = np.ascontiguousarray(given.reshape(given.shape[0], -1), dtype=np.float32)
+        unary = np.require(given.reshape(given.shape[0], -1), np.float32, ("C", "A"))
     check_energies(unary, "unary")
     return unary
-
-
-def _ready(kernel: GaussianKernel, shape: tuple[int, ...], method: str, threads: int) -> _Term:
-    labels, points = shape
-    if kernel.features.shape[0] != points:
-        raise InputError(f"a kernel has {kernel.features.shape[0]} points; expected {points} like the unary")
-    if kernel.compatibility is not None and kernel.compatibility.shape[0] != labels:
-        raise InputError(f"compatibility has shape {kernel.compatibility.shape}; expected ({labels}, {labels})")
-    if method == "exact":
-        lattice, gaussian = None, partial(filter_exactly, kernel.features)
-    else:
-        lattice = build_lattice(kernel.features, threads)
-        gaussian = partial(filter_by_lattice, lattice, threads=threads)
-    k = gaussian(np.ones((1, points), np.float32))
-    inverse: Array = np.reciprocal(k + _EPSILON)
-    match kernel.normalization:
-        case "symmetric":
-            root: Array = np.sqrt(inverse)
-            return _Term(kernel, gaussian, lattice, root, root, root * gaussian(root))
-        case "before":
-            return _Term(kernel, gaussian, lattice, inverse, None, gaussian(inverse))
-        case "after":
-            return _Term(kernel, gaussian, lattice, None, inverse, k * inverse)
-        case _:
-            return _Term(kernel, gaussian, lattice, None, None, k)
-
-
-def _message(term: _Term, belief: Array) -> Array:
-    """Return the energy that one kernel adds to each label at each point, up to a constant per point."""
-    before = belief if term.before is None else belief * term.before
-    filtered = term.filter(before)
-    if term.after is not None:
-        filtered *= term.after
-    if term.kernel.compatibility is None:
-        return -term.kernel.weight * filtered
-    return term.kernel.weight * (term.kernel.compatibility @ filtered)
 
 
 def _softmax(logits: Array) -> Array:

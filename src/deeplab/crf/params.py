@@ -8,7 +8,7 @@ from deeplab.crf.checks import check_choice, check_count, check_number
 from deeplab.crf.kernels import NORMALIZATIONS
 from deeplab.errors import InputError
 
-__all__ = ["CRFParams", "CRFSettings"]
+__all__ = ["PARITY", "CRFParams", "CRFSettings", "Shortcuts"]
 
 
 @dataclass(frozen=True)
@@ -104,6 +104,36 @@ class CRFSettings:
         """
         _check_names(values, [field.name for field in fields(cls)], "setting")
         return cls(**{**values, "params": CRFParams.from_dict(values.get("params", {}))})
+
+
+@dataclass(frozen=True)
+class Shortcuts:
+    """How `deeplab.crf.refine` saves time and memory, and by how much the result may differ for it.
+
+    Attributes:
+        exact_spatial: compute the spatial kernel as exact sums (`GridKernel`) while its standard deviation is at most
+            12 px, instead of by a lattice. The one that is nearer to the definition.
+        prune_below: leave out of each update the labels whose belief is below this at every pixel, 0-1; 0: none.
+        tile_side_px: cut photos of more than this many pixels squared into overlapping tiles of about this side, one
+            after the other, so that memory stays bounded; 0: never.
+
+    Raises:
+        InputError: a value has the wrong type or is out of range.
+    """
+
+    exact_spatial: bool = True
+    prune_below: float = 0.1
+    tile_side_px: int = 1536
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.exact_spatial, bool):
+            raise InputError(f"exact_spatial is {self.exact_spatial!r}; expected True or False")
+        object.__setattr__(self, "prune_below", check_number(self.prune_below, "prune_below", most=1.0))
+        object.__setattr__(self, "tile_side_px", check_count(self.tile_side_px, 0, "tile_side_px"))
+
+
+PARITY = Shortcuts(exact_spatial=False, prune_below=0.0, tile_side_px=0)
+"""No shortcuts and a lattice for both kernels: with normalisation "symmetric", the reference program's marginals."""
 
 
 def _check_names(values: Any, known: list[str], what: str) -> None:

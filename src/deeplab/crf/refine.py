@@ -1,18 +1,24 @@
 """Sharpen class probabilities along a photo's edges: the one-line use of the CRF."""
 
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
-from deeplab.crf.checks import check_image, check_probabilities, thread_count
-from deeplab.crf.kernels import bilateral_kernel, spatial_kernel
-from deeplab.crf.mean_field import DenseCRF
-from deeplab.crf.params import CRFParams, CRFSettings
+from deeplab.crf.checks import check_image, check_like_image, check_mask, check_probabilities, thread_count
+from deeplab.crf.kernels import GaussianKernel, GridKernel, bilateral_kernel, spatial_kernel
+from deeplab.crf.mean_field import infer_by_terms
+from deeplab.crf.params import CRFParams, CRFSettings, Shortcuts
+from deeplab.crf.terms import Kernel, make_term
+from deeplab.crf.tiles import tiles_of
+from deeplab.errors import InputError
 
-__all__ = ["refine"]
+__all__ = ["refine", "refine_batch"]
 
-# The smallest normal float32: a probability of zero counts as this, an energy of 87.3 that no kernel of usual weight
-# outvotes. All others enter as they are.
-_SMALLEST_PROBABILITY = np.finfo(np.float32).tiny
+# Up to here two sums of a Gaussian's width take less time than its lattice.
+_LARGEST_EXACT_STD_PX = 12.0
 
 
 def refine(
@@ -22,12 +28,14 @@ def refine(
     *,
     iterations: int = 10,
     normalization: str = "after",
+    mask: npt.NDArray[np.bool_] | None = None,
+    shortcuts: Shortcuts = Shortcuts(),  # noqa: B008 (frozen)
     threads: int | None = None,
 ) -> npt.NDArray[np.float32]:
     """Return the marginals of the fully connected CRF of a photo whose unary energy is -log `probabilities`.
 
     Chen et al., "Semantic Image Segmentation with Deep Convolutional Nets and Fully Connected CRFs", section 4.2;
-    mean field by Krähenbühl & Koltun 2011, the Gaussian filters by a permutohedral lattice.
+    mean field by Krähenbühl & Koltun 2011, the bilateral filter by a permutohedral lattice.
 
     Args:
         image: (H, W, 3) uint8, the photo in RGB, 0-255, as it was before any preprocessing for a network.
@@ -37,7 +45,11 @@ def refine(
         iterations: mean field updates; 0 returns the probabilities themselves.
         normalization: "after" (the paper's), "symmetric" (the reference CRF program's), "before" or "none"; see
             `GaussianKernel`.
-        threads: None for every core this process may use. The result does not depend on it.
+        mask: (H, W) bool, True for the pixels that take part; None: all. The others neither speak nor hear and keep
+            their probabilities, scaled to sum to one.
+        shortcuts: how to save time and memory; `deeplab.crf.PARITY` for none.
+        threads: None for as many as the environment variable DEEPLAB_THREADS says, or every core this process may use.
+            The result does not depend on it.
 
     Returns:
         (L, H, W) float32 in 0-1, summing to one over the labels. The likeliest label is `.argmax(0)`.
@@ -47,26 +59,109 @@ def refine(
             lattice cannot hold the photo.
         MemoryError: the photo does not fit in memory.
     """
-    CRFSettings(params, iterations, normalization)  # refuses what is wrong
-    thread_count(threads)
+    settings = CRFSettings(params, iterations, normalization)
+    if not isinstance(shortcuts, Shortcuts):
+        raise InputError(f"shortcuts are {type(shortcuts).__name__}; expected Shortcuts")
+    threads = thread_count(threads)
     photo = check_image(image)
     height, width, _ = photo.shape
-    unary = np.maximum(check_probabilities(probabilities, height, width), _SMALLEST_PROBABILITY)
-    np.negative(np.log(unary, out=unary), out=unary)
-    kernels = [
-        bilateral_kernel(
-            photo,
-            xy_std_px=params.bilateral_xy_std_px,
-            rgb_std=params.bilateral_rgb_std,
-            weight=params.bilateral_weight,
-            normalization=normalization,
-        ),
-        spatial_kernel(
-            height,
-            width,
-            xy_std_px=params.spatial_xy_std_px,
-            weight=params.spatial_weight,
-            normalization=normalization,
-        ),
-    ]
-    return DenseCRF(unary, kernels, threads=threads).infer(iterations)
+    given = check_like_image(probabilities, height, width, "probabilities")
+    taking_part = None if mask is None else check_mask(mask, height, width)
+    tiles = tiles_of(height, width, shortcuts.tile_side_px, 2 * params.bilateral_xy_std_px)
+    if len(tiles) == 1:
+        return _refine_tile(photo, given, settings, taking_part, shortcuts, threads)
+    refined = np.empty(given.shape, np.float32)
+    for tile in tiles:
+        marginals = _refine_tile(
+            photo[tile.seen],
+            given[(slice(None), *tile.seen)],
+            settings,
+            None if taking_part is None else taking_part[tile.seen],
+            shortcuts,
+            threads,
+        )
+        refined[(slice(None), *tile.kept)] = marginals[(slice(None), *tile.kept_of_seen)]
+    return refined
+
+
+def refine_batch(
+    images: Sequence[npt.NDArray[np.uint8]] | npt.NDArray[np.uint8],
+    probabilities: Sequence[npt.NDArray[np.floating]] | npt.NDArray[np.floating],
+    params: CRFParams = CRFParams(),  # noqa: B008 (frozen)
+    *,
+    threads: int | None = None,
+    **options: Any,
+) -> list[npt.NDArray[np.float32]]:
+    """Return `refine` of every photo, several photos at a time, each on a thread of its own.
+
+    Args:
+        images: (B, H, W, 3) uint8, or a sequence of (H, W, 3) of any sizes.
+        probabilities: (B, L, H, W) float, or a sequence of (L, H, W), one for each image.
+        params: as in `refine`, for all photos.
+        threads: photos in work at a time; None as in `refine`.
+        options: the other options of `refine`, for all photos.
+
+    Returns:
+        For each photo its (L, H, W) float32 marginals.
+
+    Raises:
+        InputError: there are more photos than probabilities or fewer, or as `refine` raises it.
+    """
+    if len(images) != len(probabilities):
+        raise InputError(f"{len(images)} images come with {len(probabilities)} probabilities; expected one for each")
+
+    def one(pair: tuple[Any, Any]) -> npt.NDArray[np.float32]:
+        return refine(*pair, params, threads=1, **options)
+
+    with ThreadPoolExecutor(thread_count(threads)) as pool:
+        return list(pool.map(one, zip(images, probabilities, strict=True)))
+
+
+def _refine_tile(
+    photo: npt.NDArray[np.uint8],
+    probabilities: npt.NDArray[Any],
+    settings: CRFSettings,
+    mask: npt.NDArray[np.bool_] | None,
+    shortcuts: Shortcuts,
+    threads: int,
+) -> npt.NDArray[np.float32]:
+    source, kernels = check_probabilities(probabilities), _kernels(photo, settings, shortcuts)
+    if mask is not None:
+        chosen = mask.ravel()
+        outside: npt.NDArray[np.float32] = source / source.sum(axis=0)
+        if not chosen.any():
+            return outside.reshape(probabilities.shape)
+        source = np.ascontiguousarray(source[:, chosen])
+        kernels = (
+            GaussianKernel(kernel.features[chosen], kernel.weight, normalization=kernel.normalization)
+            for kernel in kernels
+        )
+    terms = [make_term(kernel, source.shape, "lattice", threads) for kernel in kernels]
+    refined = infer_by_terms(
+        source, True, terms, settings.iterations, prune_below=shortcuts.prune_below, threads=threads
+    )
+    if mask is not None:
+        outside[:, chosen] = refined
+        refined = outside
+    return refined.reshape(probabilities.shape)
+
+
+def _kernels(photo: npt.NDArray[np.uint8], settings: CRFSettings, shortcuts: Shortcuts) -> Iterator[Kernel]:
+    """Yield the two kernels one by one, so that the features of the first can go before the second comes."""
+    height, width, _ = photo.shape
+    params, normalization = settings.params, settings.normalization
+    yield bilateral_kernel(
+        photo,
+        xy_std_px=params.bilateral_xy_std_px,
+        rgb_std=params.bilateral_rgb_std,
+        weight=params.bilateral_weight,
+        normalization=normalization,
+    )
+    exact = shortcuts.exact_spatial and params.spatial_xy_std_px <= _LARGEST_EXACT_STD_PX
+    yield (GridKernel if exact else spatial_kernel)(
+        height,
+        width,
+        xy_std_px=params.spatial_xy_std_px,
+        weight=params.spatial_weight,
+        normalization=normalization,
+    )

@@ -1,0 +1,79 @@
+// Splat, blur and slice, compiled once per instruction set: see vectors.hpp.
+#include "loops.hpp"
+#include "vectors.hpp"
+
+namespace deeplab {
+namespace {
+
+template <int width>
+void splat(const uint32_t* first_entry, const uint32_t* point, const float* weight, const float* before,
+           const float* points, float* vertices, size_t begin, size_t end) {
+  constexpr size_t ahead = 8;
+  const size_t last = first_entry[end];
+  for (size_t v = begin; v < end; ++v) {
+    Row<width> sum{};
+    for (size_t e = first_entry[v]; e < first_entry[v + 1]; ++e) {
+      if (e + ahead < last) prefetch_row<width>(points + size_t(point[e + ahead]) * width);
+      const float w = before ? weight[e] * before[point[e]] : weight[e];
+      sum.each([w](auto& s, const auto& row) { s += w * row; }, row_at<width>(points + size_t(point[e]) * width));
+    }
+    sum.store(vertices + v * width);
+  }
+}
+
+DEEPLAB_INLINE size_t vertex_of(int32_t mark) { return size_t(mark < 0 ? ~mark : mark); }
+
+template <int width>
+void blur(const int32_t* order, size_t size, float* vertices, size_t begin, size_t end) {
+  constexpr size_t ahead = 12;
+  const auto half_sum = [](auto& here, const auto& before, const auto& after) { here += 0.5f * (before + after); };
+  size_t i = begin;
+  while (i < end && order[i] >= 0) ++i;  // the chunk before this one finishes its last chain
+  while (i < end) {
+    float* place = vertices + vertex_of(order[i]) * width;
+    Row<width> before{}, here = row_at<width>(place);
+    for (;;) {
+      if (i + ahead < size) prefetch_row<width>(vertices + vertex_of(order[i + ahead]) * width);
+      ++i;
+      if (i == size || order[i] < 0) break;
+      float* next = vertices + size_t(order[i]) * width;
+      const Row<width> after = row_at<width>(next);
+      Row<width> blurred = here;
+      blurred.each(half_sum, before, after);
+      blurred.store(place);
+      before = here;
+      here = after;
+      place = next;
+    }
+    here.each(half_sum, before, Row<width>{});
+    here.store(place);
+  }
+}
+
+template <int width>
+void slice(const int32_t* vertex, const float* weight, size_t corners, float factor, const float* after,
+           const float* vertices, float* points, bool add, size_t begin, size_t end) {
+  constexpr size_t ahead = 2;
+  for (size_t i = begin; i < end; ++i) {
+    if (i + ahead < end)
+      for (size_t k = 0; k < corners; ++k)
+        prefetch_row<width>(vertices + size_t(vertex[(i + ahead) * corners + k]) * width);
+    Row<width> sum{};
+    for (size_t k = i * corners; k < (i + 1) * corners; ++k) {
+      const float w = weight[k];
+      sum.each([w](auto& s, const auto& row) { s += w * row; }, row_at<width>(vertices + size_t(vertex[k]) * width));
+    }
+    const float scale = after ? factor * after[i] : factor;
+    Row<width> total{};
+    if (add) total.load(points + i * width);
+    total.each([scale](auto& t, const auto& s) { t += scale * s; }, sum);
+    total.store(points + i * width);
+  }
+}
+
+}  // namespace
+
+extern const LatticeLoops DEEPLAB_NAME(lattice_loops);
+const LatticeLoops DEEPLAB_NAME(lattice_loops) = {DEEPLAB_WIDTHS(splat), DEEPLAB_WIDTHS(blur), DEEPLAB_WIDTHS(slice)};
+
+}  // namespace deeplab

@@ -1,0 +1,143 @@
+"""Kernels made ready for inference: their filters, their normalisation, and the native term."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from deeplab.crf import _native
+from deeplab.crf.exact import filter_exactly
+from deeplab.crf.kernels import GaussianKernel, GridKernel
+from deeplab.crf.lattice import filter_by_lattice
+from deeplab.errors import InputError
+
+__all__ = ["Kernel", "Term", "make_term"]
+
+Array: TypeAlias = npt.NDArray[np.float32]
+Kernel: TypeAlias = GaussianKernel | GridKernel
+
+_EPSILON = np.float32(1e-20)  # keeps a point that nothing speaks to from dividing by zero
+
+
+@dataclass(frozen=True)
+class Term:
+    """A kernel made ready; a lattice's does without the features, so that they need not stay in memory.
+
+    Attributes:
+        weight: how much the term counts.
+        compatibility: the cost of two labels side by side, as the kernel has it.
+        normalization: "after", "symmetric", "before" or "none".
+        filter: (C, N) float32 → the same, filtered without normalisation or weight.
+        points: N.
+        native: the same for the fused loop; None where the filter is exact.
+    """
+
+    weight: float
+    compatibility: Array | None
+    normalization: str
+    filter: Callable[[Array], Array]
+    points: int
+    native: _native.Pairwise | None
+
+    @cached_property
+    def k(self) -> Array:
+        """K·1 (N,), what the filter makes of ones."""
+        k: Array = self.filter(np.ones((1, self.points), np.float32))[0]
+        return k
+
+    def normalized(self, values: Array) -> Array:
+        """Return `values` (C, N) float32 filtered with the normalisation, without the weight."""
+        before, after = _normalization(self.normalization, self.k)
+        filtered = self.filter(values if before is None else values * before)
+        return filtered if after is None else filtered * after
+
+    def message(self, belief: Array) -> Array:
+        """Return the energy (L, N) that `belief` (L, N) adds to each label at each point."""
+        heard, costs = self.normalized(belief), self.compatibility
+        if costs is None:
+            return self.weight * (self.normalized(np.ones_like(belief[:1])) - heard)
+        return self.weight * (costs[:, None] * heard if costs.ndim == 1 else costs @ heard)
+
+
+def make_term(kernel: Kernel, shape: tuple[int, ...], method: str, threads: int) -> Term:
+    """Make a kernel ready: build its lattice, unless it has one, and work out its normalisation.
+
+    Args:
+        kernel: what to make ready.
+        shape: (L, N), the labels and points of the unary.
+        method: "lattice" or "exact".
+        threads: at least 1.
+
+    Raises:
+        InputError: the kernel has other points or labels, or as `build_lattice` raises it.
+    """
+    labels, points = shape
+    if kernel.points != points:
+        raise InputError(f"a kernel has {kernel.points} points; expected {points} like the unary")
+    costs = kernel.compatibility
+    if costs is not None and costs.shape[0] != labels:
+        raise InputError(
+            f"compatibility has shape {costs.shape}; expected ({labels},) or ({labels}, {labels}) for {labels} labels"
+        )
+    matrix = np.diag(costs) if costs is not None and costs.ndim == 1 else costs
+    if method == "exact":
+        exactly = partial(filter_exactly, kernel.features)
+        return Term(kernel.weight, costs, kernel.normalization, exactly, points, None)
+    if isinstance(kernel, GridKernel):
+        return _grid_term(kernel, costs, matrix)
+    lattice, k = kernel.lattice.over(kernel.features, threads)
+    by_lattice = partial(filter_by_lattice, lattice, threads=threads)
+    before, after = _normalization(kernel.normalization, k)
+    total = k if before is None else by_lattice(before[None])[0]
+    total = total if after is None else total * after
+    native = _native.lattice_term(lattice, kernel.weight, before, after, total, matrix)
+    return Term(kernel.weight, costs, kernel.normalization, by_lattice, points, native)
+
+
+def _normalization(name: str, k: Array) -> tuple[Array | None, Array | None]:
+    """Return what to multiply by before and after the filter, from k = K·1."""
+    if name == "none":
+        return None, None
+    inverse: Array = np.reciprocal(k + _EPSILON)
+    if name == "symmetric":
+        root: Array = np.sqrt(inverse)
+        return root, root
+    return (inverse, None) if name == "before" else (None, inverse)
+
+
+def _grid_term(kernel: GridKernel, costs: Array | None, matrix: Array | None) -> Term:
+    """All of it is a product of columns and rows: the filter, k, and with them the normalisation."""
+    taps = kernel.taps()
+    (before_x, after_x, total_x), (before_y, after_y, total_y) = (
+        _along_side(kernel, taps, length) for length in (kernel.width, kernel.height)
+    )
+    grid = _native.Grid(taps, before_x, after_x, before_y, after_y)
+    native = _native.grid_term(grid, kernel.weight, np.outer(total_y, total_x).ravel(), matrix)
+    by_sums = partial(_filter_grid, (kernel.height, kernel.width), taps)
+    return Term(kernel.weight, costs, kernel.normalization, by_sums, kernel.points, native)
+
+
+def _along_side(kernel: GridKernel, taps: Array, length: int) -> tuple[Array, Array, Array]:
+    """Return along one side: what to multiply by before and after the sums, and what ones then become."""
+    ones = np.ones(length, np.float32)
+    before, after = _normalization(kernel.normalization, _sums_along(ones, taps))
+    before, after = ones if before is None else before, ones if after is None else after
+    return before, after, after * _sums_along(before, taps)
+
+
+def _filter_grid(shape: tuple[int, int], taps: Array, values: Array) -> Array:
+    image = values.reshape(-1, *shape)
+    columns = _sums_along(image.swapaxes(1, 2), taps).swapaxes(1, 2)
+    return np.ascontiguousarray(_sums_along(columns, taps)).reshape(values.shape)
+
+
+def _sums_along(values: Array, taps: Array) -> Array:
+    """Return the sums of `taps` over the last axis on either side; what lies beyond its ends is zero."""
+    sums: Array = taps[0] * values
+    for distance, tap in enumerate(taps[1 : values.shape[-1]], start=1):
+        sums[..., distance:] += tap * values[..., :-distance]
+        sums[..., :-distance] += tap * values[..., distance:]
+    return sums
