@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from deeplab.cli.options import ThreadsOption
+from deeplab.cli.options import NamesOption, ThreadsOption
 from deeplab.progress import reporter
 
 __all__ = ["check_data"]
@@ -20,9 +20,7 @@ def check_data(
         str | None, typer.Option(metavar="LAYOUT", help="Its layout, as in recipes; what it looks like if not given.")
     ] = None,
     split: Annotated[str, typer.Option(metavar="A,B,…", help="The parts to check; all if not given.")] = "",
-    names: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A names file; classes.txt in DIR, if any, if not given.")
-    ] = None,
+    names: NamesOption = None,
     examples: Annotated[int, typer.Option(min=0, help="Name so many files for each kind of finding.")] = 3,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Also write everything that was found here.")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deeplab.cli.options import ModelOption, ThreadsOption, extra
+from deeplab.cli.options import ModelOption, NamesOption, ReaderOption, ThreadsOption, extra
 from deeplab.cli.scoring import SkipOption, show_step, sound_samples, stored_scores, write_text
 from deeplab.progress import reporter
 
@@ -23,7 +23,8 @@ __all__ = ["evaluate"]
 def evaluate(
     data: Annotated[Path, typer.Option(metavar="DIR", help="The data set's folder.")],
     split: Annotated[str, typer.Option(help="Which part of it, e.g. val.")] = "val",
-    reader: Annotated[str, typer.Option(metavar="LAYOUT", help="Its layout: voc, camvid, folder or msrc.")] = "voc",
+    reader: ReaderOption = "voc",
+    names: NamesOption = None,
     model: ModelOption = None,
     scores: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where the network's scores are kept; next time it need not run.")
@@ -77,7 +78,7 @@ def evaluate(
         with extra("search"):
             from deeplab.network.cards import load_card
         settings = load_card(crf_settings).crf
-    samples: Sequence[Sample] = read_samples(reader, data, split)
+    samples: Sequence[Sample] = read_samples(reader, data, split, names=names)
     named = tuple(name.strip() for name in classes.split(",") if name.strip())
     class_labels(samples[0].label_set, named)  # an unknown name is better said now than at the end
     extras, cores = Extras(trimap, boundary_f1), thread_count(threads)

@@ -11,10 +11,16 @@ import typer
 
 from deeplab.errors import InputError, OutputError
 
-__all__ = ["ModelOption", "ThreadsOption", "extra", "make_folder", "percent"]
+__all__ = ["ModelOption", "NamesOption", "ReaderOption", "ThreadsOption", "extra", "make_folder", "percent"]
 
 ModelOption = Annotated[
     str | None, typer.Option(metavar="NAME|PATH", help="A shipped model (see `deeplab models`) or an .onnx file.")
+]
+ReaderOption = Annotated[
+    str, typer.Option(metavar="LAYOUT", help="Its layout: voc, camvid, folder, coco …; docs/data.md has all.")
+]
+NamesOption = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="A names file; classes.txt in DIR, if any, if not given.")
 ]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Threads to use; all cores if not given.")]
 

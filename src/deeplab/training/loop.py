@@ -126,7 +126,8 @@ def _train(
 
 
 def _read(source: Source, data: Path) -> list[Sample]:
-    samples = read_samples(source.reader, data / source.path, source.split)
+    names = data / source.names if source.names else None
+    samples = read_samples(source.reader, data / source.path, source.split, names=names)
     return list(samples[: source.photos or None])
 
 

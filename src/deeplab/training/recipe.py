@@ -29,12 +29,14 @@ class Source:
         path: the data set's folder, below the data folder given at the start.
         split: the part of it, e.g. ``train_aug``.
         photos: use the first so many only; 0 for all.
+        names: a names file below the data folder given at the start; empty for the data set's own.
     """
 
     reader: str
     path: str
     split: str = "all"
     photos: int = 0
+    names: str = ""
 
     def __post_init__(self) -> None:
         if self.photos < 0:
