@@ -8,9 +8,14 @@ from typing import Annotated
 
 import typer
 
+from deeplab.cli.check_data import check_data
+from deeplab.cli.crf_search import crf_search
 from deeplab.cli.evaluate import evaluate
 from deeplab.cli.listings import models, variants
+from deeplab.cli.refine import refine
+from deeplab.cli.reproduce import reproduce
 from deeplab.cli.segment import segment
+from deeplab.cli.submit import submit
 from deeplab.cli.train import export, train
 from deeplab.errors import DeepLabError
 
@@ -23,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for command in (segment, variants, models, evaluate, train, export):
+for command in (segment, refine, variants, models, check_data, evaluate, crf_search, submit, train, export, reproduce):
     app.command()(command)
 
 

@@ -1,0 +1,180 @@
+"""What is measured of a trained network: stored scores, the CRF that suits them, figures, and times."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deeplab.crf import CRFSettings
+from deeplab.data.samples import Sample
+from deeplab.evaluation import figures, search_files, tables
+from deeplab.evaluation.bootstrap import draw_photos, estimate
+from deeplab.evaluation.crf_search import Search, grid_search
+from deeplab.evaluation.crf_trials import Trials
+from deeplab.evaluation.evaluate import Evaluation, Extras, evaluate_scores, load_scored
+from deeplab.evaluation.measures import CURVES
+from deeplab.evaluation.peer_cost import pydensecrf_seconds
+from deeplab.evaluation.stored_scores import open_scores, store_scores
+from deeplab.files import atomic_file
+from deeplab.images import read_image
+from deeplab.reproduce.networks import Model
+from deeplab.reproduce.plan import Plan
+from deeplab.reproduce.steps import Desk, Done, identity_of
+from deeplab.reproduce.work import Photos, Scores, Work
+from deeplab.runtime import ScoreNetwork
+from deeplab.scores import refine_in_place
+from deeplab.segment import shrink_for_network
+
+__all__ = ["HEAT_MAP", "evaluate", "measure_speed", "read_tallies", "search_crf", "store"]
+
+TALLIES = "tallies.npz"
+HEAT_MAP = "heat-map.svg"
+
+
+def store(plan: Plan, model: Model, photos: Photos, desk: Desk) -> Scores:
+    """Run the network once over every photo and keep its scores (section 3); all that follows works from them."""
+    benchmark, seconds = plan.benchmark, 0.0
+    by_split: dict[str, dict[str, Sample]] = {}
+    for split, samples in ((benchmark.search_split, photos.search), (benchmark.test_split, photos.test)):
+        by_split.setdefault(split, {}).update({sample.name: sample for sample in samples})
+    stored = {}
+    for split, named in by_split.items():
+        samples, folder = tuple(named.values()), desk.folder / f"scores-{split}"
+        inputs = {"model_sha256": model.sha256, "photos": identity_of(samples)}
+        make = _scoring(plan, model, samples, folder, desk)
+        seconds += desk.step(folder.name, inputs, make, makes=[folder / "scores.json"]).seconds
+        stored[split] = open_scores(folder)
+    return Scores(stored[benchmark.search_split], stored[benchmark.test_split], seconds)
+
+
+def _scoring(
+    plan: Plan, model: Model, samples: Sequence[Sample], folder: Path, desk: Desk
+) -> Callable[[], dict[str, Any]]:
+    def make() -> dict[str, Any]:
+        network = ScoreNetwork(model.path, threads=plan.threads)
+        store_scores(
+            samples, folder, network.scores, network.info, model.sha256,
+            shrink=shrink_for_network, force=True, progress=desk.progress("scoring"),
+        )  # fmt: skip
+        return {"photos": len(samples)}
+
+    return make
+
+
+def search_crf(work: Work) -> Done:
+    """Search the CRF's parameters on stored scores (section 4.2), and leave a heat map and tables.
+
+    Its result is that of `deeplab.evaluation.search_files.to_json`.
+    """
+    effort, photos, scores = work.plan.effort, work.photos.search, work.scores.search
+    folder = work.desk.make_folder("crf-search")
+
+    def make() -> dict[str, Any]:
+        trials = Trials(
+            photos, scores, folder, crf=CRFSettings(), threads=work.threads,
+            progress=lambda stage, done, total: work.desk.progress(stage)(done, total), force=True,
+        )  # fmt: skip
+        search = Search(trials)
+        if effort.refine:
+            grid_search(search, effort.grid)
+        else:
+            search.measure("first grid", effort.grid)
+        best = search.best()
+        peer = pydensecrf_seconds(photos[:3], scores, best, trials.crf.iterations)
+        search_files.write_search(search, folder, peer)
+        return search_files.to_json(search, peer)
+
+    grid = [params.to_dict() for params in effort.grid]
+    inputs = {**work.inputs(photos), "grid": grid, "refine": effort.refine}
+    return work.desk.step("search", inputs, make, makes=[folder / HEAT_MAP])
+
+
+def evaluate(work: Work, crf: CRFSettings) -> Done:
+    """Evaluate with and without the CRF (section 5): figures with intervals, bands around boundaries, contours.
+
+    Its result is that of `deeplab.evaluation.tables.to_json`; ``trimap_gain`` holds what the CRF adds in every band, as
+    [value, low, high], and ``by_photo`` the photos' names and each photo's own mean IoU by way of labelling. The
+    photos' tallies are left beside it.
+    """
+    plan, photos, desk = work.plan, work.photos.test, work.desk
+    resamples, seed = plan.effort.resamples, plan.seed
+
+    def make() -> dict[str, Any]:
+        evaluation = evaluate_scores(
+            photos, work.scores.test, crf=crf, extras=Extras(plan.benchmark.trimap, boundary_f1=True),
+            threads=work.threads, progress=desk.progress("evaluating"),
+        )  # fmt: skip
+        tallies = {way: outcome.tallies for way, outcome in evaluation.outcomes.items()}
+        with atomic_file(desk.folder / TALLIES, overwrite=True) as file:
+            np.savez_compressed(file, **tallies)  # type: ignore[arg-type]  # the stubs' keyword allow_pickle
+        return {
+            **tables.to_json(evaluation, resamples=resamples, seed=seed),
+            "trimap_gain": _trimap_gain(evaluation, resamples, seed),
+            "by_photo": {
+                "names": [sample.name for sample in photos],
+                "mean_iou": {way: _numbers(figures.mean_iou(each)) for way, each in tallies.items()},
+            },
+        }
+
+    inputs = {**work.inputs(photos, crf), "resamples": resamples, "seed": seed}
+    return desk.step("evaluation", inputs, make, makes=[desk.folder / TALLIES])
+
+
+def read_tallies(desk: Desk) -> dict[str, NDArray[np.int64]]:
+    """Return each photo's tallies by way of labelling, (photos, 3, L), as `evaluate` left them."""
+    with np.load(desk.folder / TALLIES, allow_pickle=False) as archive:
+        return dict(archive)
+
+
+def measure_speed(work: Work, crf: CRFSettings) -> Done:
+    """Time network and CRF on test photos, one at a time, and give the medians in milliseconds (table 2)."""
+    photos, threads = work.photos.test, work.threads
+    count = min(work.plan.effort.timed_photos, len(photos))
+    timed = photos[:: len(photos) // count][:count]
+
+    def make() -> dict[str, Any]:
+        network = ScoreNetwork(work.model.path, threads=threads)
+        network.scores(shrink_for_network(read_image(timed[0].photo)))  # the first run is slower
+        rows, sizes = [], set()
+        for done, sample in enumerate(timed, start=1):
+            image, _, probabilities, network_size = load_scored(sample, work.scores.test)
+            seen = shrink_for_network(image)
+            begun = time.perf_counter()
+            network.scores(seen)
+            between = time.perf_counter()
+            refine_in_place(image, probabilities, crf, network_size=network_size, threads=threads)
+            rows.append((between - begun, time.perf_counter() - between))
+            sizes.add(f"{image.shape[1]}x{image.shape[0]}")
+            work.desk.progress("timing")(done, len(timed))
+        network_ms, crf_ms = (1000 * float(seconds) for seconds in np.median(rows, axis=0))
+        return {
+            "network_ms": network_ms,
+            "crf_ms": crf_ms,
+            "photos": len(timed),
+            "threads": threads,
+            "sizes": sorted(sizes),
+        }
+
+    return work.desk.step("speed", {**work.inputs(timed, crf), "threads": threads}, make)
+
+
+def _trimap_gain(evaluation: Evaluation, resamples: int, seed: int) -> dict[str, list[list[float | None]]]:
+    draws = draw_photos(evaluation.photos, resamples=resamples, seed=seed)
+    network, crf = (outcome.bands for outcome in evaluation.outcomes.values())
+    assert network is not None  # they were asked for
+    assert crf is not None
+    return {
+        name: [
+            _numbers(estimate(figure, crf[:, band], draws, minus=network[:, band])) for band in range(network.shape[1])
+        ]
+        for name, figure in CURVES.items()
+    }
+
+
+def _numbers(values: Sequence[float] | NDArray[np.float64]) -> list[float | None]:
+    return [None if np.isnan(value) else float(value) for value in values]

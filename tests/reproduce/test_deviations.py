@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from deeplab.reproduce.deviations import changed_settings
+from deeplab.training.recipe import load_recipe
+
+RECIPES = Path(__file__).parents[2] / "recipes"
+
+
+@pytest.mark.parametrize("name", ["deeplab", "deeplab-4x4", "deeplab-7x7", "largefov", "msc-largefov", "msc-deeplab"])
+def test_the_authors_own_recipes_deviate_in_nothing(name: str) -> None:
+    assert changed_settings(load_recipe(RECIPES / f"{name}-voc.yaml").to_dict()) == []
+
+
+def test_every_changed_setting_is_named_with_the_authors() -> None:
+    recipe = load_recipe(RECIPES / "shipped" / "voc-largefov.yaml").to_dict()
+    assert changed_settings(recipe) == [
+        "solver.iterations: 300, the authors' 6000",
+        "solver.batch: 10, the authors' 30",
+        "solver.method: adamw, the authors' caffe_sgd",
+        "solver.learning_rate: 2e-05, the authors' 0.001",
+        "solver.schedule: poly, the authors' step",
+        "solver.classifier_rate: 5.0, the authors' 10.0",
+        "solver.bias_rate: 1.0, the authors' 2.0",
+        "solver.frozen: conv1_, conv2_, the authors' none",
+        "warm_up: fc6 to fc8 learn alone first, for 600 iterations of 10",
+    ]
