@@ -136,6 +136,8 @@ void release(MeanField& field) {
 
 NB_MODULE(_native, m) {
   m.doc() = "The permutohedral lattice and fused mean field in C++; call it through deeplab.crf.";
+  // PyTorch does not free its graph at exit, nor what that holds: no leak of ours.
+  nb::set_leak_warnings(false);
   nb::class_<Lattice>(m, "Lattice")
       .def("__init__", &make_lattice, "features"_a.noconvert(), "threads"_a)
       .def_prop_ro("points", &Lattice::points)
