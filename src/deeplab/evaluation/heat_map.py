@@ -19,6 +19,8 @@ _AXES = {
 }
 _CELL = (38, 20)  # px, wide enough for four digits
 _MARGIN = 56
+_TITLE_LETTER = 7.5  # px, the width of a letter of the title, generously
+_LEGEND = 140  # px, its height
 _COLOURS = ("#f7fbff", "#c6dbef", "#6baed6", "#2171b5", "#08306b")
 _WORST_SHOWN = (
     0.1  # the share of trials that all take the palest colour, so that a few bad ones do not flatten the rest
@@ -47,9 +49,11 @@ def heat_map_svg(search: Search) -> str:
         right += width + _MARGIN
         height = max(height, tall)
     parts += _legend(span, right)
-    size = f"{right + 60:.0f} {_MARGIN + height + _MARGIN:.0f}"
+    wide = max(right + 60, 2 * _MARGIN + _TITLE_LETTER * len(title))
+    tall = _MARGIN + max(height + _MARGIN, _LEGEND)
     head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size}" font-family="sans-serif" font-size="11">'
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{wide:.0f}" height="{tall:.0f}" '
+        f'viewBox="0 0 {wide:.0f} {tall:.0f}" font-family="sans-serif" font-size="11">'
         '<rect width="100%" height="100%" fill="white"/>'
         f'<text x="{_MARGIN}" y="22" font-size="14">{escape(title)}</text>'
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -97,7 +96,7 @@ def searches(content: Mapping[str, Any], folder: Path) -> Html:
         numbers = [f"{number:g}" for number in search["crf"]["params"].values()]
         rows.append([network["title"], *numbers, f"{len(search['trials']):,}", estimate(*search["best"]),
                      gain(*search["gain"]), *_costs(search)])  # fmt: skip
-        drawing = _in_its_size(_read(folder / search["heat_map"]).decode())
+        drawing = Html(_read(folder / search["heat_map"]).decode())
         box = tag("div", drawing, class_="scroll drawing", tabindex=0, role="region", aria_label="heat map")
         maps.append(
             tag("details", tag("summary", f"{network['title']}: heat map of the search"), figure(box, _MAP), open="")
@@ -115,11 +114,6 @@ _COSTS = (
     "A run: what one CRF run takes of the clock while several photos are in work at a time; pydensecrf2's is estimated "
     "from three photos. A dash: not measured, as nothing had to be run or pydensecrf2 is not installed."
 )
-
-
-def _in_its_size(drawing: str) -> Html:
-    """An SVG that neither grows nor shrinks with the page."""
-    return Html(re.sub(r'<svg (.*?viewBox="0 0 (\S+) (\S+)")', r'<svg width="\2" height="\3" \1', drawing, count=1))
 
 
 def _costs(search: Mapping[str, Any]) -> list[str]:
