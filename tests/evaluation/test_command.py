@@ -15,7 +15,7 @@ from deeplab.crf import CRFParams
 from deeplab.data.samples import Sample
 from deeplab.evaluation import crf_search
 from deeplab.images import read_label_map, write_label_map
-from deeplab.labels import VOC
+from deeplab.labels import VOC, LabelSet
 from deeplab.segment import Segmenter
 
 Run = Callable[..., Any]
@@ -67,6 +67,23 @@ def test_saved_label_maps_give_the_figures_of_the_stored_scores(
         results = json.loads((tmp_path / f"{name}.json").read_text())["results"]
         figures[name] = next(iter(results.values()))["mean_iou"]
     assert figures["maps"] == pytest.approx(figures["model"], abs=1e-3)  # scores are stored as float16
+
+
+def test_a_names_file_says_what_the_masks_values_mean(
+    run: Run, devkit: Path, samples: tuple[Sample, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "maps").mkdir()
+    (tmp_path / "animals.txt").write_text("animal: cat, dog\nother: *\n")
+    animals = LabelSet("animals", ("animal", "other"))
+    for sample in samples:
+        truth = read_label_map(sample.mask)
+        merged = np.where(np.isin(truth, [8, 12]), 0, 1).astype(np.uint8)
+        write_label_map(tmp_path / "maps" / f"{sample.name}.png", merged, animals)
+    where = ("--data", str(devkit), "--predictions", str(tmp_path / "maps"))
+    result = run("evaluate", *where, "--names", str(tmp_path / "animals.txt"), "--json", str(tmp_path / "figures.json"))
+    assert result.status == 0
+    (figures,) = json.loads((tmp_path / "figures.json").read_text())["results"].values()
+    assert figures["mean_iou"] == 1
 
 
 def test_more_is_measured_and_written_where_asked(run: Run, devkit: Path, tiny_model: Path, tmp_path: Path) -> None:
