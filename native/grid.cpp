@@ -6,14 +6,17 @@ namespace deeplab {
 
 namespace {
 
-// Pixels of a row that one thread sums along the columns: the rows in reach then stay in the second-level cache.
-constexpr size_t kStrip = 32;
+// Floats of an image row that one thread sums along the columns: the rows in reach stay in the second-level cache, and
+// few enough remain for other threads.
+constexpr size_t kStrip = 640;
+constexpr size_t kNarrowestStrip = 128;
 
 }  // namespace
 
 void Grid::along_columns(float* points, float factor, const Blocks& blocks, Team& team) const {
   const size_t reach = taps_.size();  // pixels on one side, and the pixel itself
-  team.each(width(), kStrip, [&](size_t begin, size_t end) {
+  const size_t pixels = std::max(kStrip / blocks.width, size_t(32));
+  team.each(width(), std::min(pixels, kNarrowestStrip), [&](size_t begin, size_t end) {
     const size_t floats = (end - begin) * blocks.width;
     const Buffer<float> past(reach * floats);  // rows that have been overwritten, as they were
     std::vector<const float*> row;

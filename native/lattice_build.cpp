@@ -1,6 +1,7 @@
 // Building the lattice: which vertices there are, which points lie around each, and which vertices are neighbours.
 #include <algorithm>
 #include <cmath>
+#include <mutex>
 #include <stdexcept>
 
 #include "lattice.hpp"
@@ -33,27 +34,32 @@ uint64_t scramble(uint64_t x) {  // splitmix64, for steps that look random
 // Axis i of the embedding is stretched so that the blur of a lattice with unit spacing has unit standard deviation.
 std::vector<float> axis_scales(size_t d) {
   std::vector<float> scale(d);
-  for (size_t i = 0; i < d; ++i) {
-    const double deviation = std::sqrt(2.0 / 3.0) * double(d + 1);
-    scale[i] = float(deviation / std::sqrt(double((i + 1) * (i + 2))));
-  }
+  const float deviation = float(std::sqrt(2.0 / 3.0) * double(d + 1));  // rounded here, as the reference program does
+  for (size_t i = 0; i < d; ++i)
+    scale[i] = float(1.0 / std::sqrt(double((i + 1) * (i + 2))) * double(deviation));
   return scale;
 }
 
-Keys make_keys(const float* features, size_t points, size_t d, const std::vector<float>& scale) {
-  std::vector<double> low(d), high(d);
-  for (size_t k = 0; k < d; ++k) low[k] = high[k] = double(features[k]);
-  for (size_t i = 0; i < points; ++i)
+Keys make_keys(const float* features, size_t points, size_t d, const std::vector<float>& scale, Team& team) {
+  std::vector<double> low(d, INFINITY), high(d, -INFINITY);
+  std::mutex mutex;
+  team.each(points, 8 * kPointGrain, [&](size_t begin, size_t end) {
+    std::vector<float> least(features + begin * d, features + begin * d + d), most = least;
+    float strange = 0;  // NaN once a feature is not finite
+    for (size_t i = begin; i < end; ++i)
+      for (size_t k = 0; k < d; ++k) {
+        const float value = features[i * d + k];
+        least[k] = std::min(least[k], value);
+        most[k] = std::max(most[k], value);
+        strange += value * 0.0f;
+      }
+    if (strange != 0.0f) throw std::invalid_argument("a feature is not finite");
+    const std::lock_guard<std::mutex> lock(mutex);
     for (size_t k = 0; k < d; ++k) {
-      const double value = double(features[i * d + k]);
-      if (!std::isfinite(value)) throw std::invalid_argument("a feature is not finite");
-      low[k] = std::min(low[k], value);
-      high[k] = std::max(high[k], value);
+      low[k] = std::min(low[k], double(least[k]) * double(scale[k]));
+      high[k] = std::max(high[k], double(most[k]) * double(scale[k]));
     }
-  for (size_t k = 0; k < d; ++k) {
-    low[k] *= double(scale[k]);
-    high[k] *= double(scale[k]);
-  }
+  });
 
   // Interval arithmetic over the embedding: coordinate j is the sum of the later axes minus j times the one before.
   Keys keys;
@@ -85,33 +91,37 @@ Keys make_keys(const float* features, size_t points, size_t d, const std::vector
 }
 
 // The vertices of one colour, numbered from 0 in the order of the first point around each: a hash table from key to
-// number, with linear probing.
+// number, with linear probing. A slot holds half the hash, so that most other keys are told apart without a look at them.
 class Colour {
  public:
-  explicit Colour(size_t points) {
+  void expect(size_t points) {
     size_t slots = 2;
-    for (shift_ = 63; slots < points / 4; slots *= 2) --shift_;  // a guess; it grows as needed
+    for (shift_ = 63; slots < points / 2; slots *= 2) --shift_;  // a guess; it grows as needed
     slots_ = free_slots(slots);
   }
 
   int32_t find(uint64_t key) const {
-    for (size_t s = home(key);; s = (s + 1) & (slots_.size() - 1))
-      if (slots_[s].vertex < 0 || slots_[s].key == key) return slots_[s].vertex;
+    const uint64_t hash = hash_of(key);
+    for (size_t s = hash >> shift_;; s = (s + 1) & (slots_.size() - 1)) {
+      const Slot slot = slots_[s];
+      if (slot.vertex < 0 || (slot.tag == uint32_t(hash) && this->key[size_t(slot.vertex)] == key)) return slot.vertex;
+    }
   }
 
   // Adds a vertex where the key is new.
   int32_t find_or_add(uint64_t key, uint32_t point) {
-    size_t s = home(key);
+    const uint64_t hash = hash_of(key);
+    size_t s = hash >> shift_;
     for (; slots_[s].vertex >= 0; s = (s + 1) & (slots_.size() - 1))
-      if (slots_[s].key == key) return slots_[s].vertex;
-    slots_[s] = {key, int32_t(this->key.size())};
+      if (slots_[s].tag == uint32_t(hash) && this->key[size_t(slots_[s].vertex)] == key) return slots_[s].vertex;
+    slots_[s] = {uint32_t(hash), int32_t(this->key.size())};
     this->key.push_back(key);
     first_point.push_back(point);
-    if (3 * this->key.size() > 2 * slots_.size()) grow();
+    if (2 * this->key.size() > slots_.size()) grow();
     return int32_t(this->key.size() - 1);
   }
 
-  void prefetch(uint64_t key) const { __builtin_prefetch(&slots_[home(key)]); }
+  void prefetch(uint64_t key) const { __builtin_prefetch(&slots_[hash_of(key) >> shift_]); }
 
   std::vector<uint64_t> key;          // of each vertex
   std::vector<uint32_t> first_point;  // of each vertex, ascending
@@ -120,7 +130,7 @@ class Colour {
 
  private:
   struct Slot {
-    uint64_t key;
+    uint32_t tag;
     int32_t vertex;  // -1: free
   };
 
@@ -130,15 +140,16 @@ class Colour {
     return slots;
   }
 
-  size_t home(uint64_t key) const { return size_t(((key ^ (key >> 29)) * 0xbf58476d1ce4e5b9u) >> shift_); }
+  static uint64_t hash_of(uint64_t key) { return (key ^ (key >> 29)) * 0xbf58476d1ce4e5b9u; }
 
   void grow() {
     slots_ = free_slots(2 * slots_.size());
     --shift_;
     for (size_t v = 0; v < key.size(); ++v) {
-      size_t s = home(key[v]);
+      const uint64_t hash = hash_of(key[v]);
+      size_t s = hash >> shift_;
       while (slots_[s].vertex >= 0) s = (s + 1) & (slots_.size() - 1);
-      slots_[s] = {key[v], int32_t(v)};
+      slots_[s] = {uint32_t(hash), int32_t(v)};
     }
   }
 
@@ -212,7 +223,7 @@ Lattice::Lattice(const float* features, size_t points, size_t dimension, Team& t
   // Entries and vertices are counted in 31 bits: one bit of a vertex marks the start of a chain.
   if (points > size_t(INT32_MAX) / corners_) throw std::invalid_argument("too many points for one lattice");
   const auto scale = axis_scales(dimension);
-  const Keys keys = make_keys(features, points, dimension, scale);
+  const Keys keys = make_keys(features, points, dimension, scale, team);
 
   Buffer<uint64_t> key(points * corners_);
   slice_weight_ = Buffer<float>(points * corners_);
@@ -224,11 +235,13 @@ Lattice::Lattice(const float* features, size_t points, size_t dimension, Team& t
   });
 
   // Each key gives way to its vertex's number among those of its colour.
-  std::vector<Colour> colours;
-  for (size_t r = 0; r < corners_; ++r) colours.emplace_back(points);
+  std::vector<Colour> colours(corners_);
   team.each(corners_, 1, [&](size_t r, size_t) {
+    constexpr size_t ahead = 12;
     Colour& colour = colours[r];
+    colour.expect(points);
     for (size_t i = 0; i < points; ++i) {
+      if (i + ahead < points) colour.prefetch(key[r * points + i + ahead]);
       uint64_t& entry = key[r * points + i];
       const size_t v = size_t(colour.find_or_add(entry, uint32_t(i)));
       if (v == colour.entries.size()) colour.entries.push_back(0);
@@ -249,7 +262,7 @@ Lattice::Lattice(const float* features, size_t points, size_t dimension, Team& t
       const size_t v = size_t(key[r * points + i]), corner = i * corners_ + r;
       const uint32_t e = place[v]++;
       slice_vertex_[corner] = colour.number[v];
-      splat_point_[e] = uint32_t(i);
+      splat_point_[e] = uint32_t(i) | (e + 1 == first_entry_[size_t(colour.number[v]) + 1] ? kLastEntry : 0);
       splat_weight_[e] = slice_weight_[corner];
     }
   });

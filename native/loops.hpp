@@ -16,6 +16,9 @@ constexpr int kWidths[] = {1, 2, 4, 8, 12, 16, 20, 24, 28, 32};
 constexpr int kWidthCount = sizeof(kWidths) / sizeof(kWidths[0]);
 constexpr int kMaxWidth = kWidths[kWidthCount - 1];
 
+// Marks the last of a vertex's entries, on its point.
+constexpr uint32_t kLastEntry = uint32_t(1) << 31;
+
 // vertices[v] = sum of weight[e] * before[point[e]] * points[point[e]] over the entries e of v, for v in [begin, end);
 // without `before`, that counts as one.
 using Splat = void (*)(const uint32_t* first_entry, const uint32_t* point, const float* weight, const float* before,

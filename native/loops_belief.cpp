@@ -20,8 +20,9 @@ DEEPLAB_INLINE float fold(const Row<width>& row, const Function& function) {
     __builtin_memcpy(&next, value + c, sizeof(next));
     quad = function(quad, next);
   }
-  float result = quad[0];
-  for (int l = 1; l < lanes; ++l) result = function(result, quad[l]);
+  __builtin_memcpy(value, &quad, sizeof(quad));
+  float result = value[0];
+  for (int l = 1; l < lanes; ++l) result = function(result, value[l]);
   return result;
 }
 
@@ -58,11 +59,6 @@ DEEPLAB_INLINE void exp_nonpositive(Float<n>& x) {
   const Int<n> power = ((Int<n>)shifted << 23) + (127 << 23);
   const Int<n> value = (Int<n>)(series * (Float<n>)power);
   x = (Float<n>)(value & (Int<n>)(x > smallest));
-}
-
-template <int width>
-DEEPLAB_INLINE void exp_row(Row<width>& row) {
-  row.each([](auto& v) { exp_nonpositive<sizeof(v) / sizeof(float)>(v); });
 }
 
 // x <- log(max(x, smallest normal float)), to 2 units in the last place: log(2^e m) = e log 2 + 2 artanh((m - 1) / (m + 1))
@@ -124,6 +120,10 @@ void share(float* values, const float* logits, const float* belief, size_t float
   for (size_t f = 0; f < floats; ++f) values[f] *= belief[f];
 }
 
+DEEPLAB_INLINE void exp_each(float* values, size_t floats) {
+  each_vector(values, values, floats, [](auto& v, const auto&) { exp_nonpositive<kLanes>(v); });
+}
+
 // Each step runs over a group of points before the next begins: the processor then overlaps the points instead of
 // waiting for each step of one.
 constexpr int kGroup = 64;
@@ -145,21 +145,21 @@ DEEPLAB_INLINE void softmax_group(const float* logits, float* messages, size_t b
       max[i] = Max()(max[i], fold(row, Max()));
     }
 
-  Row<kGroup> rest = row_at<kGroup>(last);
-  rest.each([](auto& v, const auto& m) { v -= m; }, row_at<kGroup>(max));
-  exp_row(rest);
-  rest.store(sum);
-  rest.store(last);
+  for (int i = 0; i < points; ++i) last[i] -= max[i];
+  exp_each(last, kGroup);
+  for (int i = 0; i < points; ++i) sum[i] = last[i];
   for (size_t b = 0; b < blocks; ++b)
     for (int i = 0; i < points; ++i) {
       const size_t at = b * stride + i * width;
       Row<width> row = row_at<width>(messages + at);
       const float m = max[i];
       row.each([m](auto& v) { v -= m; });
-      exp_row(row);
       row.store(messages + at);
-      sum[i] += fold(row, Sum());
     }
+  for (size_t b = 0; b < blocks; ++b) {
+    exp_each(messages + b * stride, size_t(points * width));
+    for (int i = 0; i < points; ++i) sum[i] += fold(row_at<width>(messages + b * stride + i * width), Sum());
+  }
 
   for (int i = 0; i < points; ++i) sum[i] = 1.0f / sum[i];
   for (int i = 0; i < points; ++i) label.belief[first + i] = last[i] * sum[i];

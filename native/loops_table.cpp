@@ -35,10 +35,10 @@ void multiply(const float* matrix, const float* in, float* out, size_t count) {
   }
 }
 
-// Four vectors at a time, so that their sums overlap.
-void combine(const float* const* rows, const float* weight, size_t count, float* out, size_t floats) {
-  constexpr int span = 4 * kLanes;
-  size_t f = 0;
+// The sums of `span` floats; returns where it stopped for lack of as many.
+template <int span>
+DEEPLAB_INLINE size_t combine_spans(const float* const* rows, const float* weight, size_t count, float* out, size_t f,
+                                    size_t floats) {
   for (; f + span <= floats; f += span) {
     Row<span> sum{};
     for (size_t k = 0; k < count; ++k) {
@@ -47,11 +47,14 @@ void combine(const float* const* rows, const float* weight, size_t count, float*
     }
     sum.store(out + f);
   }
-  for (; f < floats; ++f) {
-    float sum = 0;
-    for (size_t k = 0; k < count; ++k) sum += weight[k] * rows[k][f];
-    out[f] = sum;
-  }
+  return f;
+}
+
+// Four vectors at a time, so that their sums overlap.
+void combine(const float* const* rows, const float* weight, size_t count, float* out, size_t floats) {
+  size_t f = combine_spans<4 * kLanes>(rows, weight, count, out, 0, floats);
+  f = combine_spans<kLanes>(rows, weight, count, out, f, floats);
+  combine_spans<1>(rows, weight, count, out, f, floats);
 }
 
 }  // namespace

@@ -84,6 +84,27 @@ void MeanField::logits_of(size_t label, size_t begin, size_t end, float* logits)
     for (size_t i = 0; i < end - begin; ++i) logits[i] = -logits[i];
 }
 
+// The logit of all the last labels together: the log of the sum of what each is before the softmax.
+void MeanField::pooled_logits(size_t begin, size_t end) {
+  float* pooled = last_logit_.data() + begin;
+  const size_t first = last_labels_.front(), count = end - begin;
+  if (!unary_.probabilities) {
+    logits_of(first, begin, end, pooled);
+    float others[kCachedPoints];
+    for (size_t k = 1; k < last_labels_.size(); ++k) {
+      logits_of(last_labels_[k], begin, end, others);
+      loops().belief.log_add(pooled, others, count);
+    }
+    return;
+  }
+  std::fill(pooled, pooled + count, 0.0f);
+  for (size_t label : last_labels_) {
+    const float* plane = unary_.values + label * unary_.points + begin;
+    for (size_t i = 0; i < count; ++i) pooled[i] += plane[i];
+  }
+  loops().belief.log(pooled, count);
+}
+
 void MeanField::load_logits(Team& team) {
   logit_ = Buffer<float>();  // two at a time would be the most memory ever needed
   logit_ = Buffer<float>(blocks_.blocks * block_size());
@@ -101,12 +122,7 @@ void MeanField::load_logits(Team& team) {
         if (!planes[b * blocks_.width + c])
           for (size_t i = begin; i < end; ++i) rows[i * blocks_.width + c] = kNever;
     }
-    float others[kCachedPoints];
-    logits_of(last_labels_.front(), begin, end, last_logit_.data() + begin);
-    for (size_t k = 1; k < last_labels_.size(); ++k) {
-      logits_of(last_labels_[k], begin, end, others);
-      loops().belief.log_add(last_logit_.data() + begin, others, end - begin);
-    }
+    pooled_logits(begin, end);
   });
 }
 

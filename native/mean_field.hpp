@@ -55,6 +55,7 @@ class MeanField {
   size_t block_size() const { return unary_.points * blocks_.width; }
   bool prunes() const { return negligible_ > 0 && !mixes_; }
   void choose_labels(Team& team);
+  void pooled_logits(size_t begin, size_t end);
   void load_logits(Team& team);
   void logits_of(size_t label, size_t begin, size_t end, float* logits) const;
   void softmax(float* messages, size_t begin, size_t end);

@@ -25,6 +25,12 @@ struct Vectors {
   typedef float Float __attribute__((vector_size(n * sizeof(float))));
   typedef int32_t Int __attribute__((vector_size(n * sizeof(float))));
 };
+// GCC keeps vectors of one element in general registers.
+template <>
+struct Vectors<1> {
+  typedef float Float;
+  typedef int32_t Int;
+};
 template <int n>
 using Float = typename Vectors<n>::Float;
 template <int n>

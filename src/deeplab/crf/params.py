@@ -108,14 +108,14 @@ class CRFSettings:
 
 @dataclass(frozen=True)
 class Shortcuts:
-    """How `deeplab.crf.refine` saves time and memory, and by how much the result may differ for it.
+    """How `deeplab.crf.refine` saves time and memory; docs/crf.md has how far each moves the result.
 
     Attributes:
         exact_spatial: compute the spatial kernel as exact sums (`GridKernel`) while its standard deviation is at most
             12 px, instead of by a lattice. The one that is nearer to the definition.
         prune_below: leave out of each update the labels whose belief is below this at every pixel, 0-1; 0: none.
-        tile_side_px: cut photos of more than this many pixels squared into overlapping tiles of about this side, one
-            after the other, so that memory stays bounded; 0: never.
+        tile_side_px: cut photos of more than this many pixels squared into overlapping tiles of at most this side, one
+            after the other, so that memory beyond the result stays bounded; 0: never.
 
     Raises:
         InputError: a value has the wrong type or is out of range.
@@ -123,7 +123,7 @@ class Shortcuts:
 
     exact_spatial: bool = True
     prune_below: float = 0.1
-    tile_side_px: int = 1536
+    tile_side_px: int = 2560
 
     def __post_init__(self) -> None:
         if not isinstance(self.exact_spatial, bool):

@@ -10,15 +10,22 @@ import numpy.typing as npt
 from deeplab.crf.checks import check_image, check_like_image, check_mask, check_probabilities, thread_count
 from deeplab.crf.kernels import GaussianKernel, GridKernel, bilateral_kernel, spatial_kernel
 from deeplab.crf.mean_field import infer_by_terms
+from deeplab.crf.memory import check_memory
 from deeplab.crf.params import CRFParams, CRFSettings, Shortcuts
 from deeplab.crf.terms import Kernel, make_term
-from deeplab.crf.tiles import tiles_of
+from deeplab.crf.tiles import Tile, tiles_of
 from deeplab.errors import InputError
 
 __all__ = ["refine", "refine_batch"]
 
 # Up to here two sums of a Gaussian's width take less time than its lattice.
 _LARGEST_EXACT_STD_PX = 12.0
+
+# What lies further away than this many σα moves next to nothing: docs/crf.md has the measurements.
+_REACH_STDS = 3.0
+
+# A lattice over five features takes 96 bytes per pixel, of which this much is certain to be needed in any build.
+_LEAST_BYTES_PER_PIXEL = 64
 
 
 def refine(
@@ -57,7 +64,7 @@ def refine(
     Raises:
         InputError: an argument has the wrong type, shape or values, or the standard deviations are so small that the
             lattice cannot hold the photo.
-        MemoryError: the photo does not fit in memory.
+        MemoryError: the photo does not fit in memory. Where that is clear beforehand, it is said before any work.
     """
     settings = CRFSettings(params, iterations, normalization)
     if not isinstance(shortcuts, Shortcuts):
@@ -67,19 +74,13 @@ def refine(
     height, width, _ = photo.shape
     given = check_like_image(probabilities, height, width, "probabilities")
     taking_part = None if mask is None else check_mask(mask, height, width)
-    tiles = tiles_of(height, width, shortcuts.tile_side_px, 2 * params.bilateral_xy_std_px)
+    tiles = tiles_of(height, width, shortcuts.tile_side_px, _REACH_STDS * params.bilateral_xy_std_px)
+    _check_memory(given.shape, tiles, masked=taking_part is not None)
     if len(tiles) == 1:
-        return _refine_tile(photo, given, settings, taking_part, shortcuts, threads)
+        return _refine_tile(photo, given, tiles[0], settings, taking_part, shortcuts, threads)
     refined = np.empty(given.shape, np.float32)
     for tile in tiles:
-        marginals = _refine_tile(
-            photo[tile.seen],
-            given[(slice(None), *tile.seen)],
-            settings,
-            None if taking_part is None else taking_part[tile.seen],
-            shortcuts,
-            threads,
-        )
+        marginals = _refine_tile(photo, given, tile, settings, taking_part, shortcuts, threads)
         refined[(slice(None), *tile.kept)] = marginals[(slice(None), *tile.kept_of_seen)]
     return refined
 
@@ -117,17 +118,34 @@ def refine_batch(
         return list(pool.map(one, zip(images, probabilities, strict=True)))
 
 
+def _check_memory(shape: tuple[int, ...], tiles: list[Tile], *, masked: bool) -> None:
+    """Raise MemoryError where the result and one tile's work, at the least they can take, are clearly too much."""
+    labels, height, width = shape
+    pixels = max(tile.pixels for tile in tiles)
+    copies = 0 if len(tiles) == 1 else 2 * labels  # of a tile: what goes in and what comes out
+    lattice = 0 if masked else _LEAST_BYTES_PER_PIXEL  # a mask may leave next to no pixels
+    check_memory(
+        4 * labels * height * width + pixels * (lattice + 4 * copies),
+        f"refining {labels} labels of {width}x{height} pixels",
+        "shrink the photo and its probabilities, or refine it part by part",
+    )
+
+
 def _refine_tile(
-    photo: npt.NDArray[np.uint8],
-    probabilities: npt.NDArray[Any],
+    image: npt.NDArray[np.uint8],
+    given: npt.NDArray[Any],
+    tile: Tile,
     settings: CRFSettings,
     mask: npt.NDArray[np.bool_] | None,
     shortcuts: Shortcuts,
     threads: int,
 ) -> npt.NDArray[np.float32]:
-    source, kernels = check_probabilities(probabilities), _kernels(photo, settings, shortcuts)
+    """Return the marginals of what a tile sees, (L, h, w)."""
+    photo, probabilities = image[tile.seen], given[(slice(None), *tile.seen)]
+    source = check_probabilities(probabilities)
+    kernels = _kernels(photo, tile, settings, exact_spatial=shortcuts.exact_spatial and mask is None)
     if mask is not None:
-        chosen = mask.ravel()
+        chosen = mask[tile.seen].ravel()
         outside: npt.NDArray[np.float32] = source / source.sum(axis=0)
         if not chosen.any():
             return outside.reshape(probabilities.shape)
@@ -146,22 +164,38 @@ def _refine_tile(
     return refined.reshape(probabilities.shape)
 
 
-def _kernels(photo: npt.NDArray[np.uint8], settings: CRFSettings, shortcuts: Shortcuts) -> Iterator[Kernel]:
+def _kernels(
+    photo: npt.NDArray[np.uint8], tile: Tile, settings: CRFSettings, *, exact_spatial: bool
+) -> Iterator[Kernel]:
     """Yield the two kernels one by one, so that the features of the first can go before the second comes."""
     height, width, _ = photo.shape
     params, normalization = settings.params, settings.normalization
-    yield bilateral_kernel(
-        photo,
-        xy_std_px=params.bilateral_xy_std_px,
-        rgb_std=params.bilateral_rgb_std,
-        weight=params.bilateral_weight,
-        normalization=normalization,
+    yield _placed(
+        bilateral_kernel(
+            photo,
+            xy_std_px=params.bilateral_xy_std_px,
+            rgb_std=params.bilateral_rgb_std,
+            weight=params.bilateral_weight,
+            normalization=normalization,
+        ),
+        tile,
+        params.bilateral_xy_std_px,
     )
-    exact = shortcuts.exact_spatial and params.spatial_xy_std_px <= _LARGEST_EXACT_STD_PX
-    yield (GridKernel if exact else spatial_kernel)(
-        height,
-        width,
-        xy_std_px=params.spatial_xy_std_px,
-        weight=params.spatial_weight,
-        normalization=normalization,
-    )
+    std_px, weight = params.spatial_xy_std_px, params.spatial_weight
+    if exact_spatial and std_px <= _LARGEST_EXACT_STD_PX:
+        yield GridKernel(height, width, xy_std_px=std_px, weight=weight, normalization=normalization)
+    else:
+        kernel = spatial_kernel(height, width, xy_std_px=std_px, weight=weight, normalization=normalization)
+        yield _placed(kernel, tile, std_px)
+
+
+def _placed(kernel: GaussianKernel, tile: Tile, xy_std_px: float) -> GaussianKernel:
+    """Move the kernel's features to where the tile lies in the photo.
+
+    The Gaussian is the same anywhere, but its lattice is not: this way all tiles have the whole photo's and agree where
+    they meet.
+    """
+    rows, columns = tile.seen
+    if rows.start or columns.start:
+        kernel.features[:, :2] += np.array([columns.start, rows.start], np.float32) / np.float32(max(xy_std_px, 1e-30))
+    return kernel

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
-from math import ceil
+from math import ceil, prod
 from typing import TypeAlias
 
 __all__ = ["Tile", "tiles_of"]
@@ -24,24 +24,36 @@ class Tile:
     kept: Window
     kept_of_seen: Window
 
+    @property
+    def pixels(self) -> int:
+        """How many are worked on."""
+        return prod(window.stop - window.start for window in self.seen)
+
 
 def tiles_of(height: int, width: int, side_px: int, reach_px: float) -> list[Tile]:
     """Cut a photo of more than `side_px` squared pixels into tiles of at most that side, whose kept parts cover it.
 
-    The margin on each side is `reach_px`, or a quarter of the side where that is less; more of it makes seams fainter
-    and takes more time. 0 for `side_px`: one tile.
+    As few as leave a margin of `reach_px`, or of a fifth of the side where that is less; what the side has room for
+    beyond that widens the margin, up to `reach_px`. Fewer tiles have fewer seams, and wide margins fainter ones. One
+    tile where `side_px` is 0, or where tiles would see over half the photo: their copies cost what they save.
     """
-    if not side_px or height * width <= side_px**2:
-        whole = slice(0, height), slice(0, width)
-        return [Tile(whole, whole, whole)]
-    margin = min(ceil(reach_px), side_px // 4)
-    rows, columns = (_cut(length, max(1, side_px - 2 * margin), margin) for length in (height, width))
-    return [Tile((row[0], column[0]), (row[1], column[1]), (row[2], column[2])) for row in rows for column in columns]
+    whole = slice(0, height), slice(0, width)
+    if side_px and height * width > side_px**2:
+        rows, columns = (_cut(length, side_px, ceil(reach_px)) for length in (height, width))
+        tiles = [Tile(*zip(row, column, strict=True)) for row in rows for column in columns]
+        if 2 * max(tile.pixels for tile in tiles) <= height * width:
+            return tiles
+    return [Tile(whole, whole, whole)]
 
 
-def _cut(length: int, kept: int, margin: int) -> list[tuple[slice, slice, slice]]:
-    """Cut a length into equal parts of at most `kept`: what is seen, kept, and kept of what is seen."""
-    parts = ceil(length / kept)
+def _cut(length: int, side: int, reach: int) -> list[tuple[slice, slice, slice]]:
+    """Cut a length into equal parts: what is seen, kept, and kept of what is seen."""
+    least = min(reach, side // 5)
+    parts, margin = 1, reach if length <= side else -1  # one part needs none
+    while margin < least:
+        parts += 1
+        margin = (side - ceil(length / parts)) // min(parts - 1, 2)  # the first and the last part have one margin
+    margin = min(margin, reach)
     bounds = [length * part // parts for part in range(parts + 1)]
     cuts = []
     for start, stop in pairwise(bounds):

@@ -6,7 +6,6 @@ import numpy as np
 
 from deeplab.crf import GaussianKernel, _native
 from deeplab.crf.checks import thread_count
-from deeplab.crf.lattice import build_lattice
 from deeplab.crf.pydensecrf.inputs import Array
 
 __all__ = ["Message", "prepare_message"]
@@ -14,7 +13,7 @@ __all__ = ["Message", "prepare_message"]
 
 @dataclass(frozen=True)
 class Message:
-    """One kernel with its lattice, and what each point is multiplied by before and after the filter, (1, N)."""
+    """One kernel with its lattice, and what each point is multiplied by before and after the filter, (N,)."""
 
     kernel: GaussianKernel
     lattice: _native.Lattice
@@ -32,11 +31,9 @@ class Message:
 
 
 def prepare_message(kernel: GaussianKernel) -> Message:
-    """Return `kernel` with its lattice built and its normalisation computed, k = K·1 (Krähenbühl & Koltun 2013)."""
-    lattice = build_lattice(kernel.features, thread_count(None))
-    one = np.ones((1, len(kernel.features)), np.float32)
-    k = np.empty_like(one)
-    lattice.filter(one, k, False, thread_count(None))
+    """Return `kernel` with its lattice, which it may already hold, and its normalisation (Krähenbühl & Koltun 2013)."""
+    lattice, k = kernel.lattice.over(kernel.features, thread_count(None))
+    one = np.ones_like(k)
     inverse: Array = np.reciprocal(k + np.float32(1e-20))
     root: Array = np.sqrt(inverse)
     before, after = {

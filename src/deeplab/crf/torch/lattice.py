@@ -109,7 +109,8 @@ def _simplices(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def _elevate(features: Tensor) -> Tensor:
     """Embed points (N, d) in the plane of zero sum, (N, d + 1), stretched so that the blur has unit deviation."""
     d = features.shape[1]
-    stretch = [math.sqrt(2 / 3) * (d + 1) / math.sqrt((i + 1) * (i + 2)) for i in range(d)]
+    deviation = float(np.float32(math.sqrt(2 / 3) * (d + 1)))  # rounded here, as the native core does
+    stretch = [1 / math.sqrt((i + 1) * (i + 2)) * deviation for i in range(d)]
     along = features * torch.tensor(stretch, dtype=torch.float32, device=features.device)
     later = torch.zeros_like(features[:, 0])
     columns = []
