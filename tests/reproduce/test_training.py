@@ -30,7 +30,8 @@ WIDTHS = ((4, 4), (4, 4), (8,) * 3, (8,) * 3, (8,) * 3)
 @pytest.fixture
 def thin_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     """LargeFOV and its MSc with a few channels."""
-    monkeypatch.setattr("deeplab.network.variants.CONV_CHANNELS", WIDTHS)
+    for module in ("variants", "importers"):  # whichever is imported first
+        monkeypatch.setattr(f"deeplab.network.{module}.CONV_CHANNELS", WIDTHS)
     thin = {name: replace(VARIANTS[name], fc_channels=8) for name in ("largefov", "msc-largefov")}
     monkeypatch.setattr("deeplab.network.variants.VARIANTS", thin)
     taps = tuple((tap, {"image": 3, "pool1": 4, "pool2": 4}.get(tap, 8), stride) for tap, _, stride in MSC_TAPS)
