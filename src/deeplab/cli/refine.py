@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deeplab.cli.options import ThreadsOption, make_folder, percent
+from deeplab.cli.options import ThreadsOption, make_folder, percent, run_jobs
 from deeplab.crf.params import CRFParams
-from deeplab.errors import DeepLabError, InputError
-from deeplab.progress import reporter
+from deeplab.errors import InputError
+from deeplab.progress import Reporter
 
 if TYPE_CHECKING:
     from deeplab.labels import LabelSet
@@ -96,7 +96,7 @@ def refine(
     pairs = pair_scores(find_photos([photo]), scores)
     plan = plan_jobs(pairs, output, overlay=overlay, probabilities=save_probabilities, overwrite=force)
 
-    def run(job: Job) -> Refinement:
+    def run(job: Job, out: Reporter) -> None:
         try:
             result = refine_scores(
                 job.photo, load_scores(job.scores, key=key, label_set=label_set), crf, label_set=label_set,
@@ -105,23 +105,10 @@ def refine(
         except MemoryError:
             raise InputError(f"{job.photo} with {job.scores} does not fit in memory; shrink both") from None
         job.write(result, overwrite=force)
-        return result
+        out.say(f"{job.scores}: {result.understanding}")
+        out.result(f"{job.photo} → {', '.join(map(str, job.outputs))}: {_report(result)}")
 
-    failed = False
-    with reporter() as out:
-        for done, job in enumerate(plan, start=1):
-            try:
-                if isinstance(job, DeepLabError):
-                    raise job
-                result = run(job)
-                out.say(f"{job.scores}: {result.understanding}")
-                out.result(f"{job.photo} → {', '.join(map(str, job.outputs))}: {_report(result)}")
-            except DeepLabError as error:
-                failed = True
-                out.say(f"error: {error}")
-            out.show("refining", done, len(plan), "")
-    if failed:
-        raise typer.Exit(1)
+    run_jobs("refining", plan, run)
 
 
 def _label_set(name: str) -> LabelSet:

@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from deeplab.cli.options import ModelOption, ThreadsOption, make_folder, percent
-from deeplab.errors import DeepLabError
-from deeplab.progress import reporter
+from deeplab.cli.options import ModelOption, ThreadsOption, make_folder, percent, run_jobs
+from deeplab.progress import Reporter
 
 __all__ = ["segment"]
 
@@ -30,24 +29,16 @@ def segment(
     Results go to the current folder, or to the one that -o names. An earlier result is replaced with --force only, a
     photo never. A photo that fails is reported and the others go on; the exit status is then 1.
     """
-    from deeplab.batch import find_photos, plan_jobs
+    from deeplab.batch import Job, find_photos, plan_jobs
     from deeplab.segment import Segmenter
 
     make_folder(output)
     plan = plan_jobs(find_photos(photos), output, overlay=overlay, overwrite=force)
     segmenter = Segmenter.from_pretrained(model, threads=threads)
-    failed = False
-    with reporter() as out:
-        for done, job in enumerate(plan, start=1):
-            try:
-                if isinstance(job, DeepLabError):
-                    raise job
-                shares = job.run(segmenter, crf=crf, overwrite=force).shares()
-                classes = ", ".join(f"{name} {percent(share)}" for name, share in shares.items())
-                out.result(f"{job.photo} → {', '.join(map(str, job.outputs))}: {classes}")
-            except DeepLabError as error:
-                failed = True
-                out.say(f"error: {error}")
-            out.show("segmenting", done, len(plan), "")
-    if failed:
-        raise typer.Exit(1)
+
+    def run(job: Job, out: Reporter) -> None:
+        shares = job.run(segmenter, crf=crf, overwrite=force).shares()
+        classes = ", ".join(f"{name} {percent(share)}" for name, share in shares.items())
+        out.result(f"{job.photo} → {', '.join(map(str, job.outputs))}: {classes}")
+
+    run_jobs("segmenting", plan, run)

@@ -10,9 +10,12 @@ from deeplab.crf.checks import check_choice, check_count, check_energies, check_
 from deeplab.crf.lattice import SharedLattice
 from deeplab.errors import InputError
 
-__all__ = ["NORMALIZATIONS", "GaussianKernel", "GridKernel", "bilateral_kernel", "spatial_kernel"]
+__all__ = ["NORMALIZATIONS", "GaussianKernel", "GridKernel", "bilateral_kernel", "smoothness_kernel", "spatial_kernel"]
 
 NORMALIZATIONS = ("symmetric", "before", "after", "none")
+
+# Up to here two sums of a Gaussian's width take less time than its lattice.
+_LARGEST_EXACT_STD_PX = 12.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,6 +137,18 @@ def spatial_kernel(
         InputError: `xy_std_px` is not a number above 0, or as `GaussianKernel` raises it.
     """
     return GaussianKernel(_positions(height, width, xy_std_px), weight=weight, normalization=normalization)
+
+
+def smoothness_kernel(
+    height: int, width: int, *, xy_std_px: float, weight: float, normalization: str = "after"
+) -> GaussianKernel | GridKernel:
+    """Return `spatial_kernel` computed exactly while its standard deviation is at most 12 px, as `refine` does.
+
+    Raises:
+        InputError: as `spatial_kernel` raises it.
+    """
+    make = GridKernel if xy_std_px <= _LARGEST_EXACT_STD_PX else spatial_kernel
+    return make(height, width, xy_std_px=xy_std_px, weight=weight, normalization=normalization)
 
 
 def bilateral_kernel(

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deeplab.crf.checks import check_image, check_like_image, check_mask, check_probabilities, thread_count
-from deeplab.crf.kernels import GaussianKernel, GridKernel, bilateral_kernel, spatial_kernel
+from deeplab.crf.kernels import GaussianKernel, bilateral_kernel, smoothness_kernel, spatial_kernel
 from deeplab.crf.mean_field import infer_by_terms
 from deeplab.crf.memory import check_memory
 from deeplab.crf.params import CRFParams, CRFSettings, Shortcuts
@@ -17,9 +17,6 @@ from deeplab.crf.tiles import Tile, tiles_of
 from deeplab.errors import InputError
 
 __all__ = ["refine", "refine_batch"]
-
-# Up to here two sums of a Gaussian's width take less time than its lattice.
-_LARGEST_EXACT_STD_PX = 12.0
 
 # What lies further away than this many σα moves next to nothing: docs/crf.md has the measurements.
 _REACH_STDS = 3.0
@@ -181,12 +178,10 @@ def _kernels(
         tile,
         params.bilateral_xy_std_px,
     )
-    std_px, weight = params.spatial_xy_std_px, params.spatial_weight
-    if exact_spatial and std_px <= _LARGEST_EXACT_STD_PX:
-        yield GridKernel(height, width, xy_std_px=std_px, weight=weight, normalization=normalization)
-    else:
-        kernel = spatial_kernel(height, width, xy_std_px=std_px, weight=weight, normalization=normalization)
-        yield _placed(kernel, tile, std_px)
+    make_spatial = smoothness_kernel if exact_spatial else spatial_kernel
+    std_px = params.spatial_xy_std_px
+    spatial = make_spatial(height, width, xy_std_px=std_px, weight=params.spatial_weight, normalization=normalization)
+    yield _placed(spatial, tile, std_px) if isinstance(spatial, GaussianKernel) else spatial
 
 
 def _placed(kernel: GaussianKernel, tile: Tile, xy_std_px: float) -> GaussianKernel:

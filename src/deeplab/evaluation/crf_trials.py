@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab.crf import CRFParams, CRFSettings, DenseCRF, GaussianKernel, GridKernel, Shortcuts, bilateral_kernel
+from deeplab.crf import CRFParams, CRFSettings, DenseCRF, Shortcuts, bilateral_kernel
+from deeplab.crf.kernels import smoothness_kernel
 from deeplab.data.samples import Sample, load_mask
 from deeplab.errors import InputError
 from deeplab.evaluation.confusion import Confusion
@@ -195,12 +196,11 @@ def _beliefs(
         bilateral = bilateral_kernel(
             image, xy_std_px=factor * xy_std_px, rgb_std=rgb_std, weight=1, normalization=crf.normalization
         )
-        spatial = GridKernel(height, width, factor * spatial_xy_std_px, normalization=crf.normalization)
+        spatial = smoothness_kernel(
+            height, width, xy_std_px=factor * spatial_xy_std_px, weight=1, normalization=crf.normalization
+        )
         for params in alike:
-            kernels: list[GaussianKernel | GridKernel] = [
-                bilateral.changed(weight=params.bilateral_weight),
-                spatial.changed(weight=params.spatial_weight),
-            ]
+            kernels = [bilateral.changed(weight=params.bilateral_weight), spatial.changed(weight=params.spatial_weight)]
             field = DenseCRF.from_probabilities(probabilities, kernels, prune_below=Shortcuts().prune_below, threads=1)
             yield field.infer(crf.iterations)
 

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deeplab.crf import DenseCRF as MeanField
 from deeplab.crf import GaussianKernel
-from deeplab.crf.checks import LARGEST, check_energies, check_finite, check_real
+from deeplab.crf.checks import LARGEST, check_energies, check_finite, check_real, thread_count
+from deeplab.crf.mean_field import infer_by_terms
 from deeplab.crf.pydensecrf.inputs import Array, as_compatibility, as_count, as_deviations, as_member, as_rows
-from deeplab.crf.pydensecrf.messages import Message, prepare_message
 from deeplab.crf.pydensecrf.unaries import ConstUnary, LogisticUnary, Unary
 from deeplab.crf.pydensecrf.utils import create_pairwise_bilateral, create_pairwise_gaussian
+from deeplab.crf.terms import Term, make_term
 from deeplab.errors import InputError
 
 __all__ = [
@@ -83,8 +83,7 @@ class DenseCRF:
         self._labels = as_count(nlabels, 1, "nlabels")
         self._unary: Array | None = None
         self._kernels: list[GaussianKernel] = []
-        self._crf: MeanField | None = None
-        self._messages: list[Message] | None = None
+        self._terms: list[Term] | None = None
 
     def setUnary(self, u: Unary) -> None:  # noqa: N802
         """Set the unary energy from a `ConstUnary` or `LogisticUnary`; as `setUnaryEnergy`."""
@@ -106,7 +105,7 @@ class DenseCRF:
         given = u if f is None else LogisticUnary(u, f).energy
         unary = np.minimum(as_rows(given, self._label_count(), self._grid, "u"), np.float32(LARGEST))
         check_energies(unary, "u")
-        self._unary, self._crf = unary, None
+        self._unary = unary
 
     def addPairwiseEnergy(  # noqa: N802
         self,
@@ -140,7 +139,7 @@ class DenseCRF:
                 normalization=_NAMES[as_member(normalization, NormalizationType, "normalization")],
             )
         )
-        self._crf = self._messages = None
+        self._terms = None
 
     def inference(self, niter: int) -> Array:
         """Return the beliefs after `niter` mean field updates, from the unary alone at 0.
@@ -152,9 +151,7 @@ class DenseCRF:
             InputError: `niter` is not an integer, at least 0, or the features are too far apart for the lattice.
         """
         count, energies = as_count(niter, 0, "niter"), self._energies()
-        if self._crf is None:
-            self._crf = MeanField(energies, self._kernels)
-        return self._crf.infer(count)
+        return infer_by_terms(energies, False, self._ready_terms(), count, prune_below=0, threads=thread_count(None))
 
     def startInference(self) -> tuple[Array, Array, Array]:  # noqa: N802
         """Return the beliefs before the first update, (L, N) float32, and two arrays that `stepInference` is given."""
@@ -199,17 +196,23 @@ class DenseCRF:
         check_finite(belief, "Q")
         return belief
 
+    def _ready_terms(self) -> list[Term]:
+        if self._terms is None:
+            shape = self._energies().shape
+            self._terms = [make_term(kernel, shape, "lattice", thread_count(None)) for kernel in self._kernels]
+        return self._terms
+
     def _pairwise(self, belief: Array) -> Array:
-        if self._messages is None:
-            self._messages = [prepare_message(kernel) for kernel in self._kernels]
+        """Return the energy (L, N) of each label at each point; of the Potts model the term of equal labels only."""
         energy = np.zeros_like(belief)
-        for message in self._messages:
-            energy += message(belief)
+        for term in self._ready_terms():
+            heard = np.float32(term.weight) * term.normalized(belief)
+            energy += -heard if term.compatibility is None else term.compatibility @ heard
         return energy
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what is made anew when needed."""
-        return {**self.__dict__, "_crf": None, "_messages": None}
+        return {**self.__dict__, "_terms": None}
 
 
 class DenseCRF2D(DenseCRF):
