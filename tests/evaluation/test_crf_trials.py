@@ -34,7 +34,7 @@ def make(samples: Sequence[Sample], scores: StoredScores, tmp_path: Path) -> Any
 def test_trials_count_what_the_evaluation_counts(
     make: Any, samples: Sequence[Sample], scores: StoredScores, threads: int
 ) -> None:
-    tried_here = [*TRIED, CRFParams(3, 5, 20, 3, 14)]  # the last with a spatial kernel that refine leaves to a lattice
+    tried_here = [*TRIED, CRFParams(3, 5, 20, 30, 14)]  # the last with a spatial kernel that refine leaves to a lattice
     trials = make(threads=threads, band=Band("classes", 3))
     trials.measure("first", tried_here)
     for params in tried_here:
