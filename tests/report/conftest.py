@@ -78,7 +78,7 @@ def content(tmp_path: Path) -> dict[str, Any]:
         "changes": {"names": ["right", "wrong"], "palette": [[250, 250, 250], [1, 1, 1]]},
         "data": {"search_split": "val", "search_photos": 3, "test_split": "test", "test_photos": 3,
                  "available_photos": 233, "trimap_around": "classes"},
-        "seed": 0, "first_grid": 288, "refined": True, "resamples": 1000, "deviations": ["One."],
+        "seed": 0, "crf_search": "288 settings, then finer around the best", "resamples": 1000, "deviations": ["One."],
         "table1": [row(which, way) for which in networks for way in ("network", "network + CRF")],
         "compared": [{"network": NASTY, "over": "LargeFOV", "way": "network", "mean_iou": [-0.03, -0.05, -0.01]}],
         "networks": networks,

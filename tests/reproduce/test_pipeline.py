@@ -132,6 +132,19 @@ def test_the_search_goes_on_in_finer_steps_unless_quick(voc_plan: MakePlan, quic
     assert {trial["stage"] for trial in search["trials"]} == {"first grid", "refinement 1", "refinement 2"}
 
 
+def test_optuna_proposes_the_settings_when_asked(voc_plan: MakePlan, quickly: Quickly) -> None:
+    pytest.importorskip("optuna", reason="needs the extra 'search'")
+    plan = voc_plan()
+    quickly(plan)
+    assert "largefov: search" in quickly(replace(plan, smart=True))  # other settings, so another search
+    content = report(plan)
+    stages = {trial["stage"] for trial in content["networks"][0]["search"]["trials"]}
+    assert "proposal 40 of 40" in stages
+    assert "first grid" not in stages
+    assert "Optuna" in content["crf_search"]
+    assert any("Optuna" in deviation for deviation in content["deviations"])
+
+
 def test_scoring_that_was_stopped_scores_only_what_is_missing(
     voc_plan: MakePlan, quickly: Quickly, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
@@ -37,6 +38,9 @@ def reproduce(
     quick: Annotated[
         bool, typer.Option("--quick", help="Try every step in minutes; the figures mean nothing.")
     ] = False,
+    smart: Annotated[
+        bool, typer.Option("--smart", help="Let Optuna propose the CRF's settings: a fraction of the grid's runs.")
+    ] = False,
     photos: Annotated[
         bool, typer.Option(help="Show photos and true masks; leave them out of a report that is passed on.")
     ] = True,
@@ -54,12 +58,15 @@ def reproduce(
     What was stopped goes on when started again with the same -o; steps with unchanged inputs are not done again.
     """
     with extra("train"):
-        import yaml as _  # noqa: F401  # recipes are read and compared even where nothing is trained
+        import_module("yaml")  # recipes are read and compared even where nothing is trained
 
         from deeplab.reproduce.benchmarks import FULL, QUICK, find_benchmark
         from deeplab.reproduce.pipeline import reproduce as run
         from deeplab.reproduce.plan import make_plan
 
+    if smart:
+        with extra("search"):
+            import_module("optuna")  # said before hours of training
     found = find_benchmark(benchmark)
     folder = output or Path(f"reproduce-{found.name}{'-quick' if quick else ''}")
     with extra("train"):
@@ -68,6 +75,7 @@ def reproduce(
             variants=[name.strip() for name in variants.split(",") if name.strip()],
             trained=dict(_named(entry) for entry in trained or ()),
             weights=weights, recipe_folder=recipes, seed=seed, threads=threads, device=device, photos=photos,
+            smart=smart,
         )  # fmt: skip
     make_folder(folder)
     with extra("train"), reporter() as out:

@@ -43,7 +43,7 @@ def settings(content: Mapping[str, Any]) -> Html:
         "made": content["made"].replace("T", " ").replace("+00:00", " UTC"),
         "seed": str(content["seed"]),
         "CRF": f"{crf['iterations']} mean field updates, messages normalised {crf['normalization']!r}",
-        "CRF search": f"{content['first_grid']} settings" + (", then finer around the best" * content["refined"]),
+        "CRF search": content["crf_search"],
         "processor": f"{machine['processor']}, {machine['cores']} cores",
         "memory": f"{machine['memory_gb']} GB" if "memory_gb" in machine else NOTHING,
         "system": machine["system"],

@@ -62,8 +62,7 @@ def collect(plan: Plan, photos: Photos, results: Sequence[NetworkResults]) -> di
             "trimap_around": benchmark.trimap,
         },
         "seed": plan.seed,
-        "first_grid": len(effort.grid),
-        "refined": effort.refine,
+        "crf_search": _search_method(plan),
         "resamples": effort.resamples,
         "deviations": run_deviations(plan, photos),
         "table1": [row for network in results for row in _table1(plan, network)],
@@ -73,6 +72,12 @@ def collect(plan: Plan, photos: Photos, results: Sequence[NetworkResults]) -> di
         "machine": describe_machine(),
         "versions": describe_versions(),
     }
+
+
+def _search_method(plan: Plan) -> str:
+    if plan.smart:
+        return "Optuna's proposals, then finer around the best"
+    return f"{len(plan.effort.grid)} settings" + ", then finer around the best" * plan.effort.refine
 
 
 def _table1(plan: Plan, network: NetworkResults) -> list[dict[str, Any]]:

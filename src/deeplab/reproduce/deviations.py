@@ -33,6 +33,8 @@ def run_deviations(plan: Plan, photos: Photos) -> list[str]:
             f"As in the paper, the CRF's parameters were searched on photos of {benchmark.search_split}, the split "
             "that figures are taken on."
         )
+    if plan.smart:
+        told.append("The CRF's parameters were proposed by Optuna (--smart) and not tried on the paper's grid.")
     return [*told, *benchmark.remarks]
 
 

@@ -80,7 +80,11 @@ def search_crf(work: Work) -> Done:
             progress=lambda stage, done, total: work.desk.progress(stage)(done, total), force=True,
         )  # fmt: skip
         search = Search(trials)
-        if effort.refine:
+        if work.plan.smart:
+            from deeplab.evaluation.smart_search import smart_search  # here, because it needs Optuna
+
+            smart_search(search, seed=work.plan.seed)
+        elif effort.refine:
             grid_search(search, effort.grid)
         else:
             search.measure("first grid", effort.grid)
@@ -90,7 +94,8 @@ def search_crf(work: Work) -> Done:
         return search_files.to_json(search, peer)
 
     grid = [params.to_dict() for params in effort.grid]
-    inputs = {**work.inputs(photos), "grid": grid, "refine": effort.refine}
+    how = {"smart": True} if work.plan.smart else {"grid": grid, "refine": effort.refine}
+    inputs = {**work.inputs(photos), **how}
     return work.desk.step("search", inputs, make, makes=[folder / HEAT_MAP])
 
 

@@ -41,6 +41,7 @@ class Plan:
         threads: at most this many; None: one a core.
         device: for training, as `deeplab.training.machine.Machine` has it.
         photos: whether photos and true masks are shown.
+        smart: whether Optuna proposes the CRF's settings, in place of the paper's grid.
     """
 
     benchmark: Benchmark
@@ -56,6 +57,7 @@ class Plan:
     threads: int | None = None
     device: str = "auto"
     photos: bool = True
+    smart: bool = False
 
 
 def make_plan(
@@ -72,10 +74,12 @@ def make_plan(
     threads: int | None = None,
     device: str = "auto",
     photos: bool = True,
+    smart: bool = False,
 ) -> Plan:
     """Decide what is trained and what is taken as it is, and check all of it.
 
-    What `benchmark`, `data`, `output`, `effort`, `seed`, `threads`, `device` and `photos` mean is said in `Plan`.
+    What `benchmark`, `data`, `output`, `effort`, `seed`, `threads`, `device`, `photos` and `smart` mean is said in
+    `Plan`.
 
     Where no `variants` are named they are, with `weights`, `DEFAULT_VARIANTS`, else those given or shipped. `trained`
     names networks that are ready, by variant: a ``.safetensors`` checkpoint, an ``.onnx`` model file, or the name of a
@@ -117,6 +121,7 @@ def make_plan(
         threads=threads,
         device=device,
         photos=photos,
+        smart=smart,
     )
 
 
