@@ -12,6 +12,7 @@ An enlarged photo gets tiles as large against it as the default's are against ph
 import argparse
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
@@ -30,12 +31,13 @@ Inputs: TypeAlias = tuple[npt.NDArray[np.uint8], Array]
 Rows: TypeAlias = dict[str, list[tuple[float, ...]]]
 
 WHOLE = Shortcuts(tile_side_px=0)
-BARE = Shortcuts(prune_below=0.0, tile_side_px=0)
+BARE = Shortcuts(narrow_bilateral=False, prune_below=0.0, tile_side_px=0)
+PRUNED = replace(BARE, prune_below=0.1)
 # name: the option, what it is compared with, and both normalisations
 OPTIONS = {
-    "prune_below=0.1": (WHOLE, BARE, "after", "after"),
-    "prune_below=0.1, symmetric": (WHOLE, BARE, "symmetric", "symmetric"),
-    "prune_below=0.01": (Shortcuts(prune_below=0.01, tile_side_px=0), BARE, "after", "after"),
+    "prune_below=0.1": (PRUNED, BARE, "after", "after"),
+    "prune_below=0.1, symmetric": (PRUNED, BARE, "symmetric", "symmetric"),
+    "prune_below=0.01": (replace(BARE, prune_below=0.01), BARE, "after", "after"),
     "exact_spatial": (BARE, PARITY, "after", "after"),
     "default against PARITY": (Shortcuts(), PARITY, "after", "after"),
     "symmetric, not after": (WHOLE, WHOLE, "symmetric", "after"),
@@ -164,7 +166,7 @@ def against_exact(crops: list[Inputs]) -> Rows:
     rows: Rows = defaultdict(list)
     for normalization, params, crop in product(("symmetric", "after"), PARAMS, crops):
         exact = exactly(crop, params, normalization)
-        ways = {"default": Shortcuts(), "lattices": PARITY}
+        ways = {"default": Shortcuts(), "not narrowed": Shortcuts(narrow_bilateral=False), "lattices": PARITY}
         for way, option in ways.items():
             found = deviation(refine(*crop, params, normalization=normalization, shortcuts=option), exact)
             rows[f"{way}, {normalization}"].append(found)

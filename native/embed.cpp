@@ -34,7 +34,7 @@ DEEPLAB_INLINE void add_where(Floats& sum, const Ints& condition, const Floats& 
 // `constant` is the dimension, or 0 where it is known at run time only.
 template <int constant>
 void embed_points(size_t dimension, const float* features, const float* scale, const uint64_t* step, uint64_t origin,
-                  size_t points, uint64_t* key, float* weight, float* scratch, size_t begin, size_t end) {
+                  uint64_t* key, size_t key_stride, float* weight, float* scratch, size_t points) {
   constexpr float round = 12582912.0f;  // adding and subtracting it rounds half to even
   const size_t d = constant ? size_t(constant) : dimension, corners = d + 1;
   const float down = 1.0f / float(corners), up = float(corners);
@@ -42,8 +42,8 @@ void embed_points(size_t dimension, const float* features, const float* scale, c
   PerCorner<constant, Floats> elevated(corners, free_scratch), cell(corners, free_scratch),
       offset(corners, free_scratch), sorted(corners, free_scratch);
   PerCorner<constant, Ints> rank(corners, free_scratch), coordinate(corners, free_scratch);
-  for (size_t i = begin; i < end; i += kEmbeddedLanes) {
-    const size_t lanes = end - i < kEmbeddedLanes ? end - i : kEmbeddedLanes;
+  for (size_t i = 0; i < points; i += kEmbeddedLanes) {
+    const size_t lanes = points - i < kEmbeddedLanes ? points - i : kEmbeddedLanes;
     Floats later{};
     for (size_t j = d; j > 0; --j) {
       Floats along{};
@@ -87,7 +87,7 @@ void embed_points(size_t dimension, const float* features, const float* scale, c
         here += __builtin_convertvector(coordinate[j] + (rank[j] > int(d - r)), Keys) * step[j];
       const Floats near = r ? sorted[d - r] - sorted[d - r + 1] : sorted[d] + (1.0f - sorted[0]);
       for (size_t l = 0; l < lanes; ++l) {
-        key[r * points + i + l] = here[l];
+        key[r * key_stride + i + l] = here[l];
         weight[(i + l) * corners + r] = near[l];
       }
     }

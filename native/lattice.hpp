@@ -50,7 +50,7 @@ class Lattice {
 
  private:
   size_t points_, corners_;
-  Buffer<int32_t> slice_vertex_;       // (points, corners)
+  Buffer<int32_t> slice_vertex_;       // (points, corners): the vertices around each point, one of every colour
   Buffer<float> slice_weight_;         // (points, corners), barycentric
   std::vector<uint32_t> first_entry_;  // (vertices + 1): the entries of each vertex in the next two
   Buffer<uint32_t> splat_point_;

@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "lattice.hpp"
+#include "vertex_set.hpp"
 
 namespace deeplab {
 
@@ -12,6 +13,12 @@ namespace {
 
 // Beyond this a float32 coordinate has fewer than four bits left for the position within its simplex.
 constexpr double kLargestCoordinate = 1 << 20;
+
+// Points whose keys are held at a time: those of one colour stay in the second-level cache.
+constexpr size_t kEmbeddedPoints = 1 << 15;
+
+// Neighbouring points whose vertices are numbered together.
+constexpr size_t kGroup = 8;
 
 // A vertex has d + 1 integer coordinates that sum to zero and are all r modulo d + 1: its colour r, with one vertex of
 // every colour in each simplex. Its first d coordinates divided by d + 1, rounded down, are its cell q.
@@ -90,121 +97,100 @@ Keys make_keys(const float* features, size_t points, size_t d, const std::vector
   return keys;
 }
 
-// The vertices of one colour, numbered from 0 in the order of the first point around each: a hash table from key to
-// number, with linear probing. A slot holds half the hash, so that most other keys are told apart without a look at them.
-class Colour {
- public:
-  void expect(size_t points) {
-    size_t slots = 2;
-    for (shift_ = 63; slots < points / 2; slots *= 2) --shift_;  // a guess; it grows as needed
-    slots_ = free_slots(slots);
-  }
+// The vertices of one colour. It shares no cache line with the next one, which another thread may be filling.
+struct alignas(128) Colour {
+  explicit Colour(size_t points) : set(points) {}
 
-  int32_t find(uint64_t key) const {
-    const uint64_t hash = hash_of(key);
-    for (size_t s = hash >> shift_;; s = (s + 1) & (slots_.size() - 1)) {
-      const Slot slot = slots_[s];
-      if (slot.vertex < 0 || (slot.tag == uint32_t(hash) && this->key[size_t(slot.vertex)] == key)) return slot.vertex;
+  // Finds the vertices of `count` more points, of which it has the keys.
+  void add(const uint64_t* key, size_t count, int32_t* vertex) {
+    constexpr size_t ahead = 12;
+    for (size_t i = 0; i < count; ++i) {
+      if (i % kGroup == 0) before_group.push_back(uint32_t(set.size()));
+      if (i + ahead < count) set.prefetch(key[i + ahead]);
+      vertex[i] = set.find_or_add(key[i]);
+      const auto v = size_t(vertex[i]);
+      if (v == entries.size()) entries.push_back(0);
+      ++entries[v];
     }
   }
 
-  // Adds a vertex where the key is new.
-  int32_t find_or_add(uint64_t key, uint32_t point) {
-    const uint64_t hash = hash_of(key);
-    size_t s = hash >> shift_;
-    for (; slots_[s].vertex >= 0; s = (s + 1) & (slots_.size() - 1))
-      if (slots_[s].tag == uint32_t(hash) && this->key[size_t(slots_[s].vertex)] == key) return slots_[s].vertex;
-    slots_[s] = {uint32_t(hash), int32_t(this->key.size())};
-    this->key.push_back(key);
-    first_point.push_back(point);
-    if (2 * this->key.size() > slots_.size()) grow();
-    return int32_t(this->key.size() - 1);
+  // Puts the vertices in the order of their keys; no more can be added.
+  void sort() {
+    sorted = set.sorted(number);
+    set = VertexSet(0);
   }
 
-  void prefetch(uint64_t key) const { __builtin_prefetch(&slots_[hash_of(key) >> shift_]); }
-
-  std::vector<uint64_t> key;          // of each vertex
-  std::vector<uint32_t> first_point;  // of each vertex, ascending
-  std::vector<uint32_t> entries;      // of each vertex: how many points lie around it
-  std::vector<int32_t> number;        // of each vertex, in the whole lattice
-
- private:
-  struct Slot {
-    uint32_t tag;
-    int32_t vertex;  // -1: free
-  };
-
-  static Buffer<Slot> free_slots(size_t count) {
-    Buffer<Slot> slots(count);
-    std::fill(slots.data(), slots.data() + count, Slot{0, -1});
-    return slots;
-  }
-
-  static uint64_t hash_of(uint64_t key) { return (key ^ (key >> 29)) * 0xbf58476d1ce4e5b9u; }
-
-  void grow() {
-    slots_ = free_slots(2 * slots_.size());
-    --shift_;
-    for (size_t v = 0; v < key.size(); ++v) {
-      const uint64_t hash = hash_of(key[v]);
-      size_t s = hash >> shift_;
-      while (slots_[s].vertex >= 0) s = (s + 1) & (slots_.size() - 1);
-      slots_[s] = {uint32_t(hash), int32_t(v)};
-    }
-  }
-
-  int shift_ = 64;
-  Buffer<Slot> slots_;
+  VertexSet set;
+  std::vector<uint32_t> before_group;  // of each group of points: how many vertices came before
+  std::vector<uint32_t> entries;       // of each vertex: how many points lie around it
+  std::vector<int32_t> number;         // of each vertex, in the whole lattice
+  std::vector<uint32_t> next_entry;    // of each vertex: where the next point around it is listed
+  std::vector<Vertex> sorted;
 };
 
-// Numbers the vertices of all colours by the first point around each, so that what lies together in the image lies
-// together in memory. Returns how many entries (pairs of a vertex and a point around it) come before each, and in all.
-std::vector<uint32_t> number_vertices(std::vector<Colour>& colours, size_t points) {
+// Numbers the vertices of all colours by the first group of points around each, so that what lies together in the image
+// lies together in memory. Returns how many entries (pairs of a vertex and a point around it) come before each, and how
+// many there are.
+std::vector<uint32_t> number_vertices(std::vector<Colour>& colours) {
   size_t vertices = 0;
-  for (const Colour& colour : colours) vertices += colour.key.size();
-  std::vector<uint32_t> first_entry(vertices + 1);
-  std::vector<size_t> next(colours.size());
-  for (Colour& colour : colours) colour.number.resize(colour.key.size());
-  uint32_t number = 0;
-  for (uint32_t i = 0; i < points; ++i)
-    for (size_t r = 0; r < colours.size(); ++r) {
-      Colour& colour = colours[r];
-      if (next[r] == colour.key.size() || colour.first_point[next[r]] != i) continue;
-      first_entry[number + 1] = first_entry[number] + colour.entries[next[r]];
-      colour.number[next[r]++] = int32_t(number++);
-    }
+  for (Colour& colour : colours) {
+    vertices += colour.set.size();
+    colour.number.resize(colour.set.size());
+    colour.next_entry.resize(colour.set.size());
+    colour.before_group.push_back(uint32_t(colour.set.size()));
+  }
+  std::vector<uint32_t> first_entry(1);
+  first_entry.reserve(vertices + 1);
+  for (size_t group = 0; group + 1 < colours[0].before_group.size(); ++group)
+    for (Colour& colour : colours)
+      for (size_t v = colour.before_group[group]; v < colour.before_group[group + 1]; ++v) {
+        colour.number[v] = int32_t(first_entry.size() - 1);
+        colour.next_entry[v] = first_entry.back();
+        first_entry.push_back(first_entry.back() + colour.entries[v]);
+      }
   return first_entry;
+}
+
+// next[number] = the number of the vertex that lies `delta` further, or -1; has_previous[number + 1] = 1 for that one.
+void link(const std::vector<Vertex>& from, const std::vector<Vertex>& to, uint64_t delta, int32_t* next,
+          uint8_t* has_previous) {
+  // Keys are modulo 2**64: those that wrap around come first.
+  const auto wraps = std::lower_bound(from.begin(), from.end(), 0 - delta,
+                                      [](const Vertex& vertex, uint64_t key) { return vertex.key < key; });
+  const Vertex *there = to.data(), *last_there = there + to.size();
+  const auto merge = [&](const Vertex* here, const Vertex* last_here) {
+    while (here < last_here && there < last_there) {  // which of the two is behind is hard to foretell: no branches
+      const uint64_t wanted = here->key + delta, found = there->key;
+      const int32_t number = wanted == found ? there->number : -1;
+      next[here->number] = number;
+      has_previous[number + 1] = 1;
+      here += wanted <= found;
+      there += found <= wanted;
+    }
+    for (; here < last_here; ++here) next[here->number] = -1;
+  };
+  merge(from.data() + (wraps - from.begin()), from.data() + from.size());
+  merge(from.data(), from.data() + (wraps - from.begin()));
 }
 
 // Lists the chains along `axis`, as Blur wants them; lone vertices are left out. One step takes 1 from every coordinate
 // and adds d + 1 to that of the axis, so colour r leads to r - 1, and 0 to d.
 Buffer<int32_t> chains_along(size_t axis, const std::vector<Colour>& colours, size_t vertices, const Keys& keys) {
-  constexpr size_t ahead = 12;
   const size_t d = keys.step.size();
   const uint64_t step = axis < d ? keys.step[axis] : 0;
   uint64_t all = 0;
   for (const uint64_t s : keys.step) all += s;
-  // One place more, for the vertices that nothing follows: which do and which do not is hard to foretell, so no branches.
+  // One place more, for the vertices that nothing follows.
   const Buffer<int32_t> next(vertices), starts(vertices);
   const Buffer<uint8_t> has_previous(vertices + 1);
   std::fill(has_previous.data(), has_previous.data() + vertices + 1, uint8_t(0));
+  for (size_t r = 0; r <= d; ++r)
+    link(colours[r].sorted, colours[r ? r - 1 : d].sorted, r ? step : step - all, next.data(), has_previous.data());
   size_t heads = 0, followers = 0;
-  for (size_t r = 0; r <= d; ++r) {
-    const Colour& from = colours[r];
-    const Colour& to = colours[r ? r - 1 : d];
-    const uint64_t delta = r ? step : step - all;
-    for (size_t v = 0; v < from.key.size(); ++v) {
-      if (v + ahead < from.key.size()) to.prefetch(from.key[v + ahead] + delta);
-      const int32_t found = to.find(from.key[v] + delta);
-      const int32_t there = to.number[size_t(std::max(found, 0))] | (found >> 31);  // -1: none
-      next[size_t(from.number[v])] = there;
-      has_previous[size_t(there + 1)] = 1;
-      followers += found >= 0;
-    }
-  }
   for (size_t v = 0; v < vertices; ++v) {
     starts[heads] = int32_t(v);
     heads += int(!has_previous[v + 1]) & int(next[v] >= 0);
+    followers += has_previous[v + 1];
   }
   Buffer<int32_t> order(heads + followers);
   size_t place = 0;
@@ -225,51 +211,49 @@ Lattice::Lattice(const float* features, size_t points, size_t dimension, Team& t
   const auto scale = axis_scales(dimension);
   const Keys keys = make_keys(features, points, dimension, scale, team);
 
-  Buffer<uint64_t> key(points * corners_);
+  // The corners of each point as numbers of vertices among those of their colour; of their keys only some at a time.
+  std::vector<Colour> colours;
+  for (size_t r = 0; r < corners_; ++r) colours.emplace_back(points);
+  Buffer<int32_t> found(points * corners_);  // colour after colour
   slice_weight_ = Buffer<float>(points * corners_);
-  team.each(points, kPointGrain, [&](size_t begin, size_t end) {
-    const Buffer<float> scratch(embed_scratch(dimension));
-    loops().embed[dimension < kEmbedCount ? dimension : 0](
-        dimension, features, scale.data(), keys.step.data(), keys.origin, points, key.data(), slice_weight_.data(),
-        scratch.data(), begin, end);
-  });
+  Buffer<uint64_t> key(std::min(points, kEmbeddedPoints) * corners_);
+  for (size_t first = 0; first < points; first += kEmbeddedPoints) {
+    const size_t count = std::min(points - first, kEmbeddedPoints);
+    team.each(count, kPointGrain, [&](size_t begin, size_t end) {
+      const Buffer<float> scratch(embed_scratch(dimension));
+      loops().embed[dimension < kEmbedCount ? dimension : 0](
+          dimension, features + (first + begin) * dimension, scale.data(), keys.step.data(), keys.origin,
+          key.data() + begin, count, slice_weight_.data() + (first + begin) * corners_, scratch.data(), end - begin);
+    });
+    team.each(corners_, 1, [&](size_t r, size_t) {
+      colours[r].add(key.data() + r * count, count, found.data() + r * points + first);
+    });
+  }
+  key = Buffer<uint64_t>();
 
-  // Each key gives way to its vertex's number among those of its colour.
-  std::vector<Colour> colours(corners_);
-  team.each(corners_, 1, [&](size_t r, size_t) {
-    constexpr size_t ahead = 12;
-    Colour& colour = colours[r];
-    colour.expect(points);
-    for (size_t i = 0; i < points; ++i) {
-      if (i + ahead < points) colour.prefetch(key[r * points + i + ahead]);
-      uint64_t& entry = key[r * points + i];
-      const size_t v = size_t(colour.find_or_add(entry, uint32_t(i)));
-      if (v == colour.entries.size()) colour.entries.push_back(0);
-      ++colour.entries[v];
-      entry = v;
-    }
-  });
-  first_entry_ = number_vertices(colours, points);
+  first_entry_ = number_vertices(colours);
+  chains_.resize(corners_);
+  team.each(corners_, 1, [&](size_t r, size_t) { colours[r].sort(); });
+  team.each(corners_, 1, [&](size_t axis, size_t) { chains_[axis] = chains_along(axis, colours, vertices(), keys); });
+  for (Colour& colour : colours) colour.sorted = {};
 
   slice_vertex_ = Buffer<int32_t>(points * corners_);
+  team.each(points, kPointGrain, [&](size_t begin, size_t end) {
+    for (size_t i = begin; i < end; ++i)
+      for (size_t r = 0; r < corners_; ++r)
+        slice_vertex_[i * corners_ + r] = colours[r].number[size_t(found[r * points + i])];
+  });
   splat_point_ = Buffer<uint32_t>(points * corners_);
   splat_weight_ = Buffer<float>(points * corners_);
   team.each(corners_, 1, [&](size_t r, size_t) {
-    const Colour& colour = colours[r];
-    const Buffer<uint32_t> place(colour.key.size());
-    for (size_t v = 0; v < place.size(); ++v) place[v] = first_entry_[size_t(colour.number[v])];
+    auto& next = colours[r].next_entry;
     for (size_t i = 0; i < points; ++i) {
-      const size_t v = size_t(key[r * points + i]), corner = i * corners_ + r;
-      const uint32_t e = place[v]++;
-      slice_vertex_[corner] = colour.number[v];
-      splat_point_[e] = uint32_t(i) | (e + 1 == first_entry_[size_t(colour.number[v]) + 1] ? kLastEntry : 0);
-      splat_weight_[e] = slice_weight_[corner];
+      const uint32_t e = next[size_t(found[r * points + i])]++;
+      splat_point_[e] = uint32_t(i);
+      splat_weight_[e] = slice_weight_[i * corners_ + r];
     }
   });
-  key = Buffer<uint64_t>();
-
-  chains_.resize(corners_);
-  team.each(corners_, 1, [&](size_t axis, size_t) { chains_[axis] = chains_along(axis, colours, vertices(), keys); });
+  for (size_t v = 0; v < vertices(); ++v) splat_point_[first_entry_[v + 1] - 1] |= kLastEntry;
 }
 
 }  // namespace deeplab

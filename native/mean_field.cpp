@@ -217,7 +217,7 @@ void MeanField::filter_block(size_t b, Team& team) {
     const size_t size = (term.kernel->lattice ? term.kernel->lattice->vertices() : unary_.points) * blocks_.width;
     if (!uses_up && term.table.size() != size) term.table = Buffer<float>(size);
     if (term.kernel->lattice) {
-      const float* before = term.kernel->before.empty() ? nullptr : term.kernel->before.data();
+      const float* before = term.kernel->before ? term.kernel->before->data() : nullptr;
       term.kernel->lattice->splat(rows, before, term.table.data(), blocks_.index, team);
       term.kernel->lattice->blur(term.table.data(), blocks_.index, false, team);
     } else if (!uses_up) {
@@ -235,8 +235,8 @@ void MeanField::filtered(const Term& term, const float* rows, float factor, floa
                          size_t end) const {
   const size_t width = blocks_.width;
   if (term.kernel->lattice) {
-    term.kernel->lattice->slice(term.table.data(), factor, term.kernel->after.empty() ? nullptr : term.kernel->after.data(), out - begin * width,
-                        add, blocks_.index, begin, end);
+    const float* after = term.kernel->after ? term.kernel->after->data() : nullptr;
+    term.kernel->lattice->slice(term.table.data(), factor, after, out - begin * width, add, blocks_.index, begin, end);
     return;
   }
   const float* summed = (term.table.size() ? term.table.data() : rows) + begin * width;

@@ -11,11 +11,11 @@
 
 namespace deeplab {
 
-// One kernel: a lattice, with a normalisation of each point before and after its filter (empty: one), or a grid.
+// One kernel: a lattice, with a normalisation of each point before and after its filter (null: one), or a grid.
 struct Pairwise {
   std::shared_ptr<const Lattice> lattice;
   std::shared_ptr<const Grid> grid;
-  std::vector<float> before, after;
+  std::shared_ptr<const std::vector<float>> before, after;  // may be the same
   float weight;
   std::vector<float> total;   // what the kernel makes of a belief of one everywhere, without the weight
   std::vector<float> matrix;  // (labels, labels), the cost of two labels side by side; empty: the Potts model

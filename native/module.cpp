@@ -73,9 +73,14 @@ void make_grid(Grid* self, Row taps, Row columns_before, Row columns_after, Row 
 Pairwise lattice_term(std::shared_ptr<Lattice> lattice, float weight, const std::optional<Row>& before,
                       const std::optional<Row>& after, const std::optional<Row>& total,
                       const std::optional<Table>& matrix) {
-  const size_t points = lattice->points();
-  Pairwise term{lattice, nullptr, copy(before, points), copy(after, points), weight, copy(total, points), {}};
   require(total.has_value(), "a normalisation or total must have one value per point");
+  const size_t points = lattice->points();
+  const auto shared = [&](const std::optional<Row>& values) {
+    return values ? std::make_shared<const std::vector<float>>(copy(values, points)) : nullptr;
+  };
+  const auto first = shared(before);
+  const bool same = before && after && before->data() == after->data();
+  Pairwise term{lattice, nullptr, first, same ? first : shared(after), weight, copy(total, points), {}};
   if (matrix) term.matrix = copy(*matrix);
   return term;
 }
@@ -83,7 +88,7 @@ Pairwise lattice_term(std::shared_ptr<Lattice> lattice, float weight, const std:
 Pairwise grid_term(std::shared_ptr<Grid> grid, float weight, const std::optional<Row>& total,
                    const std::optional<Table>& matrix) {
   require(total.has_value(), "a normalisation or total must have one value per point");
-  Pairwise term{nullptr, grid, {}, {}, weight, copy(total, grid->points()), {}};
+  Pairwise term{nullptr, grid, nullptr, nullptr, weight, copy(total, grid->points()), {}};
   if (matrix) term.matrix = copy(*matrix);
   return term;
 }

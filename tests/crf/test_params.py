@@ -89,6 +89,7 @@ def test_settings_take_params_alone():
     ("values", "message"),
     [
         ({"exact_spatial": 1}, "exact_spatial is 1; expected True or False"),
+        ({"narrow_bilateral": 1.05}, "narrow_bilateral is 1.05; expected True or False"),
         ({"prune_below": 1.5}, "prune_below is 1.5; .*at most 1"),
         ({"prune_below": None}, "prune_below is None"),
         ({"tile_side_px": -1}, "tile_side_px is -1"),

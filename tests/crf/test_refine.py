@@ -276,6 +276,16 @@ def test_exact_spatial_kernel_is_nearer_to_the_exact_mean_field(make_scene):
     assert np.abs(ours - exact).max() < np.abs(lattice - exact).max()
 
 
+@pytest.mark.parametrize(("rgb_std", "narrowing"), [(3, 1), (5, 1), (6.5, 1.025), (8, 1.05), (20, 1.05)])
+def test_the_bilateral_kernel_is_narrowed_where_its_levels_are_many(make_scene, rgb_std, narrowing):
+    """Narrowed or not, it is the plain lattice of other standard deviations."""
+    image, probabilities = make_scene(30, 40, 3)
+    narrowed = Shortcuts(exact_spatial=False, prune_below=0)
+    found = refine(image, probabilities, CRFParams(4, 20, rgb_std, 2, 3), shortcuts=narrowed)
+    plain = CRFParams(4, 20 / narrowing, rgb_std / narrowing, 2, 3)
+    np.testing.assert_allclose(found, refine(image, probabilities, plain, shortcuts=PARITY), atol=1e-6)
+
+
 @pytest.mark.parametrize("size", [(90, 130), (200, 20), (7, 300)])
 def test_tiles_are_close_to_the_whole(make_scene, size):
     image, probabilities = make_scene(*size, 4)
@@ -325,7 +335,7 @@ def test_masked_pixels_neither_speak_nor_hear(make_scene):
     # A mask that leaves out whole columns is the photo without them, but for the places of those that stay.
     left = np.broadcast_to(np.arange(40) < 25, (30, 40))
     alone = refine(image[:, :25], probabilities[..., :25], shortcuts=PARITY)
-    np.testing.assert_allclose(refine(image, probabilities, mask=left)[..., :25], alone, atol=1e-4)
+    np.testing.assert_allclose(refine(image, probabilities, mask=left, shortcuts=PARITY)[..., :25], alone, atol=1e-4)
     nothing = refine(image, probabilities, mask=np.zeros((30, 40), bool))
     np.testing.assert_allclose(nothing, probabilities, atol=1e-6)
 

@@ -10,12 +10,23 @@ from deeplab.crf.checks import check_choice, check_count, check_energies, check_
 from deeplab.crf.lattice import SharedLattice
 from deeplab.errors import InputError
 
-__all__ = ["NORMALIZATIONS", "GaussianKernel", "GridKernel", "bilateral_kernel", "smoothness_kernel", "spatial_kernel"]
+__all__ = [
+    "NORMALIZATIONS",
+    "GaussianKernel",
+    "GridKernel",
+    "bilateral_kernel",
+    "narrowed_stds",
+    "smoothness_kernel",
+    "spatial_kernel",
+]
 
 NORMALIZATIONS = ("symmetric", "before", "after", "none")
 
 # Up to here two sums of a Gaussian's width take less time than its lattice.
 _LARGEST_EXACT_STD_PX = 12.0
+
+# How much too wide the lattice's bilateral kernel is on photos: docs/crf.md has the measurements.
+_RGB_STDS, _NARROWINGS = (5.0, 8.0), (1.0, 1.05)
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,6 +181,15 @@ def bilateral_kernel(
     colours = array.reshape(-1, channels).astype(np.float32) / _deviation(rgb_std, "rgb_std")
     features = np.concatenate([_positions(height, width, xy_std_px), colours], axis=1)
     return GaussianKernel(features, weight=weight, normalization=normalization)
+
+
+def narrowed_stds(xy_std_px: float, rgb_std: float) -> tuple[float, float]:
+    """Return the standard deviations whose lattice is nearest to the bilateral kernel of these, as `refine` does.
+
+    Both divided by 1 up to an `rgb_std` of 5 levels, by 1.05 from 8 levels on, and by what lies between in between.
+    """
+    narrowing = float(np.interp(rgb_std, _RGB_STDS, _NARROWINGS))
+    return xy_std_px / narrowing, rgb_std / narrowing
 
 
 def _positions(height: int, width: int, std_px: float) -> npt.NDArray[np.float32]:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deeplab.crf.checks import check_image, check_like_image, check_mask, check_probabilities, thread_count
-from deeplab.crf.kernels import GaussianKernel, bilateral_kernel, smoothness_kernel, spatial_kernel
+from deeplab.crf.kernels import GaussianKernel, bilateral_kernel, narrowed_stds, smoothness_kernel, spatial_kernel
 from deeplab.crf.mean_field import infer_by_terms
 from deeplab.crf.memory import check_memory
 from deeplab.crf.params import CRFParams, CRFSettings, Shortcuts
@@ -140,7 +140,7 @@ def _refine_tile(
     """Return the marginals of what a tile sees, (L, h, w)."""
     photo, probabilities = image[tile.seen], given[(slice(None), *tile.seen)]
     source = check_probabilities(probabilities)
-    kernels = _kernels(photo, tile, settings, exact_spatial=shortcuts.exact_spatial and mask is None)
+    kernels = _kernels(photo, tile, settings, shortcuts, exact_spatial=shortcuts.exact_spatial and mask is None)
     if mask is not None:
         chosen = mask[tile.seen].ravel()
         outside: npt.NDArray[np.float32] = source / source.sum(axis=0)
@@ -162,21 +162,19 @@ def _refine_tile(
 
 
 def _kernels(
-    photo: npt.NDArray[np.uint8], tile: Tile, settings: CRFSettings, *, exact_spatial: bool
+    photo: npt.NDArray[np.uint8], tile: Tile, settings: CRFSettings, shortcuts: Shortcuts, *, exact_spatial: bool
 ) -> Iterator[Kernel]:
     """Yield the two kernels one by one, so that the features of the first can go before the second comes."""
     height, width, _ = photo.shape
     params, normalization = settings.params, settings.normalization
+    xy_std_px, rgb_std = params.bilateral_xy_std_px, params.bilateral_rgb_std
+    if shortcuts.narrow_bilateral:
+        xy_std_px, rgb_std = narrowed_stds(xy_std_px, rgb_std)
+    weight = params.bilateral_weight
     yield _placed(
-        bilateral_kernel(
-            photo,
-            xy_std_px=params.bilateral_xy_std_px,
-            rgb_std=params.bilateral_rgb_std,
-            weight=params.bilateral_weight,
-            normalization=normalization,
-        ),
+        bilateral_kernel(photo, xy_std_px=xy_std_px, rgb_std=rgb_std, weight=weight, normalization=normalization),
         tile,
-        params.bilateral_xy_std_px,
+        xy_std_px,
     )
     make_spatial = smoothness_kernel if exact_spatial else spatial_kernel
     std_px = params.spatial_xy_std_px
