@@ -1,0 +1,69 @@
+"""``deeplab serve``: a page in the browser, and an HTTP service."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import webbrowser
+from contextlib import suppress
+from typing import Annotated
+
+import typer
+
+from deeplab.cli.options import ModelOption, extra
+
+__all__ = ["serve"]
+
+
+def serve(
+    host: Annotated[
+        str, typer.Option(help="The address to listen on; 0.0.0.0 lets other machines in: give --token, too.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 takes a free one.")] = 8000,
+    model: ModelOption = None,
+    token: Annotated[
+        str | None, typer.Option(envvar="DEEPLAB_TOKEN", help="What clients must send as Authorization: Bearer ….")
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Also answer to this name, say a proxy's; may be repeated.")
+    ] = None,
+    max_upload_mb: Annotated[float, typer.Option(help="The largest request, in MiB.")] = 32,
+    max_megapixels: Annotated[float, typer.Option(help="The largest photo.")] = 25,
+    timeout_s: Annotated[float, typer.Option(help="How long a request may wait and compute.")] = 60,
+    upload_timeout_s: Annotated[float, typer.Option(help="How long headers, and a body, may take to arrive.")] = 30,
+    connections: Annotated[int, typer.Option(help="How many may be open; more are refused.")] = 256,
+    queue: Annotated[int, typer.Option(help="How many requests may wait; more are told to come back.")] = 16,
+    workers: Annotated[int, typer.Option(help="Processes that compute; they share the cores.")] = 1,
+    open_page: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")] = True,
+) -> None:
+    """Serve a page that segments photos and refines them by sliders, and an HTTP API that does the same.
+
+    Only this machine reaches it unless --host says otherwise. Ctrl-C ends it when what runs is finished. Logs go to
+    stderr, one JSON object a line. docs/http-api.md describes the API.
+    """
+    with extra("serve"):
+        from deeplab.server.serving import serve as serve_until_stopped
+        from deeplab.server.settings import Settings
+
+    settings = Settings(
+        host=host,
+        port=port,
+        model=model,
+        token=token or None,
+        allowed_hosts=tuple(allow_host or ()),
+        max_upload_bytes=round(max_upload_mb * (1 << 20)),
+        max_pixels=round(max_megapixels * 1e6),
+        timeout_s=timeout_s,
+        upload_timeout_s=upload_timeout_s,
+        connections=connections,
+        queue=queue,
+        workers=workers,
+    )
+
+    def opened(address: str) -> None:
+        print(f"deeplab answers at {address} (Ctrl-C ends it)", flush=True)
+        if open_page and sys.stdout.isatty():
+            webbrowser.open(address)
+
+    with suppress(KeyboardInterrupt):
+        asyncio.run(serve_until_stopped(settings, opened))

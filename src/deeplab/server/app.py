@@ -1,0 +1,61 @@
+"""The server as an ASGI application."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from deeplab.server import page_api, program_api, status
+from deeplab.server.compute import Compute
+from deeplab.server.errors import SafeJSON, add_handlers
+from deeplab.server.guard import Guard
+from deeplab.server.metrics import Metrics
+from deeplab.server.photos import Photos
+from deeplab.server.schemas import Failure
+from deeplab.server.service import Service
+from deeplab.server.settings import Settings, served_models
+
+__all__ = ["application", "make_app"]
+
+_API_VERSION = "1"  # as in the paths
+
+
+@asynccontextmanager
+async def application(settings: Settings) -> AsyncIterator[ASGIApp]:
+    """Start the workers and yield the application; at the end let running work finish, and end them.
+
+    Raises:
+        ModelError: the model does not exist or does not load.
+    """
+    default, files = served_models(settings.model)
+    compute = Compute(settings, files)
+    try:
+        models = await compute.start()
+        photos = Photos(settings.photos, settings.photo_bytes, settings.photo_s)
+        service = Service(settings, compute, photos, Metrics(), default, models)
+        service.watch()
+        yield Guard(make_app(service), service)
+    finally:
+        await compute.stop()
+
+
+def make_app(service: Service) -> FastAPI:
+    """Return the endpoints and their OpenAPI description, without the guard before them."""
+    app = FastAPI(
+        title="deeplab",
+        version=_API_VERSION,
+        summary="Semantic segmentation along a photo's edges: DeepLab's network and fully connected CRF.",
+        docs_url=None,  # these pages would load scripts from elsewhere
+        redoc_url=None,
+        default_response_class=SafeJSON,
+        responses={"4XX": {"model": Failure}, "5XX": {"model": Failure}},
+    )
+    app.state.service = service
+    add_handlers(app)
+    for part in (page_api, program_api, status):
+        app.include_router(part.router)
+    app.mount("/static", page_api.page_files())
+    return app

@@ -1,0 +1,220 @@
+/** The page: a photo comes in, its labels are shown, refined, played, and saved. */
+
+import { fetchNetwork, fetchPhoto, fetchResult, forget, refine, sendPhoto } from "./api.js";
+import { takePhotos } from "./intake.js";
+import { showLegend } from "./legend.js";
+import { newestOf } from "./newest.js";
+import { paletteOf } from "./paint.js";
+import { followParameters, parameterValues, setParameters } from "./parameters.js";
+import { percent, planesIn, shareChanged, sharesOf } from "./planes.js";
+import { followPlayer, setIterations, showIteration } from "./player.js";
+import { followSaving, noteCutout } from "./saving.js";
+import { describePhoto, followPointer, paintLabels, readAgain, setSize, showPhoto } from "./stage.js";
+
+const REFINE_PAUSE_MS = 120; // without a further move of a slider
+
+const find = (id) => document.getElementById(id);
+const view = { opacity: 0.55, faded: false, isolated: null };
+const refineNewest = newestOf(refine, REFINE_PAUSE_MS);
+
+/**
+ * What is open: what the server said of it, `blob`, `palette`, and planes: of the `network` alone, the CRF's `result`,
+ * its `steps` (a promise of all iterations, once asked for), and those `shown` on the right.
+ */
+let photo = null;
+let opening = new AbortController();
+let refining = Promise.resolve();
+
+takePhotos(open, showProblem);
+followPointer(readAt, (index, left) => isolate(isIsolatable(index, left) ? planesAt(left).labels[index] : null));
+followParameters(refineAgain);
+followPlayer(showStep);
+followSaving(makeFile);
+find("cancel").addEventListener("click", () => opening.abort());
+find("opacity").addEventListener("input", () => change({ opacity: find("opacity").value / 100 }));
+find("faded").addEventListener("change", () => change({ faded: find("faded").checked }));
+for (const choice of document.getElementsByName("left")) choice.addEventListener("change", () => change({}));
+find("problem").lastElementChild.addEventListener("click", () => showProblem(""));
+document.addEventListener("keydown", (event) => event.key === "Escape" && photo && isolate(null));
+addEventListener("pagehide", (event) => photo && !event.persisted && forget(photo.id));
+
+/** Send a photo to the server and show what comes back; where that fails, stay with the photo that was open before. */
+async function open(file) {
+  opening.abort();
+  const mine = (opening = new AbortController());
+  const { signal } = mine;
+  const before = photo && { ...photo, values: parameterValues() };
+  let sent = null;
+  photo = null;
+  setState("busy");
+  showProblem("");
+  showTitle(file.name, "");
+  showProgress("Uploading", 0);
+  showPhoto(file, "").catch(() => {}); // the server may read what this browser cannot
+  try {
+    const onProgress = (share) => (share < 1 ? showProgress("Uploading", share) : showProgress("Segmenting"));
+    sent = await sendPhoto(file, { onProgress, signal });
+    showProgress("Refining");
+    const [blob, network, result] = await Promise.all([
+      fetchPhoto(sent.id, signal),
+      fetchNetwork(sent.id, signal),
+      refine(sent.id, {}, signal),
+    ]);
+    const pixels = sent.width * sent.height;
+    const [labels, [refined]] = [planesIn(network, pixels)[0], planesIn(result, pixels)];
+    await show({ ...sent, blob, palette: paletteOf(sent.labels), network: labels, result: refined, shown: refined });
+    if (before) forget(before.id);
+  } catch (error) {
+    if (sent) forget(sent.id);
+    if (opening !== mine) return; // another photo is on its way
+    if (before) await show(before);
+    else setState("empty");
+    if (error.name !== "AbortError") showProblem(error.message);
+  }
+}
+
+async function show(next) {
+  const { name, width, height, scale, model, parameters, limits, values = parameters } = next;
+  photo = { ...next, shown: next.result, steps: null };
+  setSize(width, height);
+  await showPhoto(photo.blob, name);
+  const reduced = scale < 1 ? `, reduced to ${Math.round(100 * scale)} %` : "";
+  showTitle(name, `${width} × ${height} px${reduced} · ${model}`);
+  setParameters(parameters, limits, values);
+  setIterations(values.iterations);
+  isolate(null);
+  setState("open");
+  announce(`${name}: ${sharesInWords()}`);
+}
+
+async function refineAgain() {
+  const current = photo;
+  const mine = (refining = refineNewest(current.id, parameterValues()));
+  current.steps = null;
+  document.body.classList.add("refining");
+  try {
+    const [result] = planesIn(await mine, current.width * current.height);
+    if (photo !== current) return;
+    current.result = current.shown = result;
+    setIterations(parameterValues().iterations);
+    render();
+    announce(`Refined: ${sharesInWords()}`);
+  } catch (error) {
+    if (error.name !== "AbortError") showProblem(error.message);
+  } finally {
+    if (refining === mine) document.body.classList.remove("refining");
+  }
+}
+
+/** Show the labels after some iterations; return whether that went well. */
+async function showStep(iteration) {
+  const current = photo;
+  const pixels = current.width * current.height;
+  if (!current.steps) showIteration(iteration, "computing");
+  const asked = (current.steps ??= refine(current.id, { ...parameterValues(), every_iteration: true }).then((answer) =>
+    planesIn(answer, pixels),
+  ));
+  try {
+    const steps = await asked;
+    if (photo !== current || current.steps !== asked) return false;
+    current.shown = steps[iteration];
+    const changed = iteration > 0 && shareChanged(steps[iteration - 1].labels, steps[iteration].labels);
+    showIteration(iteration, iteration > 0 ? `${percent(changed)} changed` : "the network");
+    render();
+    return true;
+  } catch (error) {
+    current.steps = null;
+    showProblem(error.message);
+    return false;
+  }
+}
+
+async function makeFile(what) {
+  const { id } = photo;
+  const isolated = what === "cutout.png" && view.isolated !== null ? labelAt(view.isolated).name : undefined;
+  try {
+    await refining.catch(() => {}); // what is saved is the latest refinement
+    return await fetchResult(id, what, isolated);
+  } catch (error) {
+    showProblem(error.message);
+    return null;
+  }
+}
+
+function isolate(label) {
+  const background = photo.labels.find(({ name }) => name === "background") ?? photo.labels[0];
+  noteCutout(label === null ? `all but ${background.name}` : labelAt(label).name);
+  change({ isolated: label });
+}
+
+function change(part) {
+  Object.assign(view, part);
+  if (photo) render();
+}
+
+function render() {
+  const { labels, network, shown, palette } = photo;
+  const leftOnly = document.querySelector("input[name=left]:checked").value === "photo";
+  find("side-left").textContent = leftOnly ? "Photo" : "Network";
+  paintLabels(leftOnly ? null : network, shown, palette, view);
+  const [before, after] = [network, shown].map((planes) => sharesOf(planes.labels, 256));
+  const found = labels.filter(({ index }) => before[index] || after[index]);
+  found.sort((a, b) => before[b.index] - before[a.index]); // by the network's, so that rows keep their places
+  showLegend(found, before, after, view.isolated, (label) => isolate(label === view.isolated ? null : label));
+  describePhoto(`${photo.name}: ${sharesInWords()}`);
+  readAgain(readAt);
+}
+
+function sharesInWords() {
+  const shares = sharesOf(photo.shown.labels, 256);
+  const found = photo.labels.filter(({ index }) => shares[index]).sort((a, b) => shares[b.index] - shares[a.index]);
+  return found.map(({ index, name }) => `${name} ${percent(shares[index])}`).join(", ");
+}
+
+function readAt(index, left) {
+  if (!photo) return null;
+  const { labels, confidence } = planesAt(left);
+  const label = labelAt(labels[index]);
+  return label && { ...label, confidence: `${Math.round((100 * confidence[index]) / 255)} % sure` };
+}
+
+function planesAt(left) {
+  return left && find("side-left").textContent === "Network" ? photo.network : photo.shown;
+}
+
+/** Whether a click there isolates a class: not on background, nor on what is isolated already, which show all again. */
+function isIsolatable(index, left) {
+  const label = planesAt(left).labels[index];
+  return !photo.palette.plain[label] && label !== view.isolated;
+}
+
+function labelAt(index) {
+  return photo.labels.find((label) => label.index === index);
+}
+
+function setState(state) {
+  document.body.dataset.state = state;
+  for (const part of document.querySelectorAll("aside, .controls, #pointer, #split")) part.inert = state !== "open";
+}
+
+function showTitle(name, facts) {
+  find("photo-name").textContent = name;
+  find("photo-facts").textContent = facts;
+  document.title = name ? `${name} · deeplab` : "deeplab";
+}
+
+function showProgress(words, share) {
+  find("progress-label").textContent = words;
+  if (share === undefined) find("progress").removeAttribute("value");
+  else find("progress").value = share;
+  if (find("status").textContent !== words) announce(words);
+}
+
+function announce(words) {
+  find("status").textContent = words;
+}
+
+function showProblem(words) {
+  find("problem").firstElementChild.textContent = words;
+  document.body.classList.toggle("has-problem", words !== "");
+}

@@ -1,0 +1,143 @@
+"""The page, and the endpoints it works with: a photo is sent once, and refined as often as a slider moves."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from fastapi import APIRouter, Request, UploadFile
+from fastapi.responses import FileResponse, Response
+from fastapi.staticfiles import StaticFiles
+from numpy.typing import NDArray
+
+from deeplab.server import jobs, pictures, sliders
+from deeplab.server.photos import KeptPhoto
+from deeplab.server.schemas import OCTETS, PhotoInfo, RefineRequest, binary, described_labels
+from deeplab.server.service import Classes, ModelName, Service, TheService, compute, received, took_in
+
+__all__ = ["WORKING_SIDE_PX", "page_files", "router"]
+
+WORKING_SIDE_PX = 1024
+"""The longest side of the copy that the page works on: larger photos would not refine as fast as a slider moves."""
+
+_PAGE = Path(__file__).parent / "page"
+_NOT_STORED = {"Cache-Control": "no-store"}
+
+router = APIRouter()
+
+
+def page_files() -> StaticFiles:
+    """Return the app that serves the page's files."""
+    return StaticFiles(directory=_PAGE, check_dir=False)
+
+
+@router.get("/", include_in_schema=False)
+async def page() -> FileResponse:
+    """Return the page."""
+    return FileResponse(_PAGE / "index.html", headers={"Cache-Control": "no-cache"})
+
+
+@router.post("/api/v1/photos", status_code=201, tags=["photos"])
+async def add_photo(request: Request, service: TheService, photo: UploadFile, model: ModelName = None) -> PhotoInfo:
+    """Take a photo in, run the network on it, and keep its scores for `refine`."""
+    name, upload = service.model(model), await received(photo)
+    opened = await compute(request, jobs.open_photo, photo=upload, model=name, side_px=WORKING_SIDE_PX)
+    took_in(request, service, opened.full_size[0] * opened.full_size[1])
+    kept = KeptPhoto(upload.name, name, opened)
+    return _described(service, service.photos.keep(kept), kept)
+
+
+@router.get("/api/v1/photos/{photo_id}", tags=["photos"])
+async def photo_info(service: TheService, photo_id: str) -> PhotoInfo:
+    """Return what is known of a kept photo."""
+    return _described(service, photo_id, service.photos.find(photo_id))
+
+
+@router.delete("/api/v1/photos/{photo_id}", status_code=204, tags=["photos"])
+async def forget_photo(service: TheService, photo_id: str) -> None:
+    """Forget a photo."""
+    service.photos.forget(photo_id)
+
+
+@router.get(
+    "/api/v1/photos/{photo_id}/photo.jpg", tags=["photos"], response_class=Response, responses=binary("image/jpeg")
+)
+async def photo_jpeg(service: TheService, photo_id: str) -> Response:
+    """Return the upright working copy of a photo, JPEG."""
+    content = await asyncio.to_thread(pictures.jpeg, service.photos.find(photo_id).opened.image)
+    return Response(content, 200, _NOT_STORED, "image/jpeg")
+
+
+@router.get("/api/v1/photos/{photo_id}/network", tags=["photos"], response_class=Response, responses=binary(OCTETS))
+async def network(service: TheService, photo_id: str) -> Response:
+    """Return 2 H W bytes: the labels by the network alone, row by row, then their confidence, 255 for 1."""
+    return Response(service.photos.find(photo_id).opened.network, 200, _NOT_STORED, OCTETS)
+
+
+@router.post("/api/v1/photos/{photo_id}/refine", tags=["photos"], response_class=Response, responses=binary(OCTETS))
+async def refine(request: Request, service: TheService, photo_id: str, asked: RefineRequest) -> Response:
+    """Run the CRF, and return 2 H W bytes: labels, then confidence; or as many for each iteration from 0 on."""
+    kept = service.photos.find(photo_id)
+    beliefs, _ = await _refined(request, service, kept, asked)
+    return Response(b"".join(beliefs), 200, _NOT_STORED, OCTETS)
+
+
+async def _refined(
+    request: Request, service: Service, kept: KeptPhoto, asked: RefineRequest
+) -> tuple[list[bytes], NDArray[np.uint8]]:
+    """Return what `jobs.refine_photo` does, and its last labels (H, W), which become the photo's latest."""
+    height, width = kept.opened.image.shape[:2]
+    request.state.pixels = height * width
+    crf = sliders.chosen(kept, service.models[kept.model].crf, asked)
+    every = asked.every_iteration
+    beliefs = await compute(request, jobs.refine_photo, photo=kept.opened, crf=crf, every_iteration=every)
+    kept.labels = np.frombuffer(beliefs[-1], np.uint8, height * width).reshape(height, width).copy()
+    return beliefs, kept.labels
+
+
+@router.get(
+    "/api/v1/photos/{photo_id}/{result}",
+    tags=["photos"],
+    response_class=Response,
+    responses=binary("image/png", "image/jpeg"),
+)
+async def download(
+    request: Request,
+    service: TheService,
+    photo_id: str,
+    result: Literal["mask.png", "overlay.jpg", "cutout.png"],
+    classes: Classes = (),
+) -> Response:
+    """Return the latest refinement as a file: palette label map, photo tinted by class, or RGBA cutout.
+
+    All but the classes named, if any are, becomes background, or void where that is named. The cutout holds the classes
+    named, or all but the background, and is transparent elsewhere.
+    """
+    kept = service.photos.find(photo_id)
+    label_set = service.models[kept.model].label_set
+    wanted = pictures.named_labels(classes, label_set)
+    labels = kept.labels
+    if labels is None:
+        _, labels = await _refined(request, service, kept, RefineRequest())
+    picture = pictures.PICTURES[result.partition(".")[0]]
+    content = await asyncio.to_thread(picture.render, kept.opened.image, labels, label_set, wanted)
+    headers = {**_NOT_STORED, "Content-Disposition": pictures.attachment(kept.name, picture.ending)}
+    return Response(content, 200, headers, picture.media_type)
+
+
+def _described(service: Service, photo_id: str, kept: KeptPhoto) -> PhotoInfo:
+    (height, width), label_set = kept.opened.image.shape[:2], service.models[kept.model].label_set
+    return PhotoInfo(
+        id=photo_id,
+        name=kept.name,
+        width=width,
+        height=height,
+        scale=max(height, width) / max(kept.opened.full_size),
+        model=kept.model,
+        labels=described_labels(label_set),
+        parameters=sliders.defaults(kept, service.models[kept.model].crf),
+        limits=sliders.limits(kept, service.models[kept.model].crf),
+        expires_in_s=round(service.photos.keep_s),
+    )

@@ -1,0 +1,120 @@
+"""Results as files to download: PNG and JPEG in memory, and names that are safe to save them under."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
+from urllib.parse import quote
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from deeplab.errors import InputError
+from deeplab.images import overlay_image
+from deeplab.labels import LabelSet
+
+__all__ = ["PICTURES", "Picture", "attachment", "clean_name", "jpeg", "named_labels", "only"]
+
+_MOST_CHARACTERS = 80
+
+
+def _mask_png(_: NDArray[np.uint8], labels: NDArray[np.uint8], label_set: LabelSet, wanted: Sequence[int]) -> bytes:
+    """Return labels (H, W) as a mode-P PNG with the label set's palette."""
+    image = Image.fromarray(only(labels, wanted, label_set))
+    image.putpalette(label_set.colours().tobytes())
+    return _encoded(image, "PNG")
+
+
+def _overlay_jpeg(
+    photo: NDArray[np.uint8], labels: NDArray[np.uint8], label_set: LabelSet, wanted: Sequence[int]
+) -> bytes:
+    """Return the photo (H, W, 3) tinted by its labels (H, W) as JPEG."""
+    return jpeg(overlay_image(photo, only(labels, wanted, label_set), label_set))
+
+
+def _cutout_png(
+    photo: NDArray[np.uint8], labels: NDArray[np.uint8], label_set: LabelSet, wanted: Sequence[int]
+) -> bytes:
+    """Return the photo (H, W, 3) as an RGBA PNG, opaque where its labels (H, W) are wanted.
+
+    Without wishes that is all but background and void; where no class is called background, label 0 is taken for it.
+    """
+    opaque = np.isin(labels, wanted or [i for i in range(len(label_set)) if i != (label_set.background or 0)])
+    return _encoded(Image.fromarray(np.dstack([photo, opaque.astype(np.uint8) * np.uint8(255)])), "PNG")
+
+
+def jpeg(photo: NDArray[np.uint8]) -> bytes:
+    """Return an (H, W, 3) uint8 RGB image as JPEG, quality 92."""
+    return _encoded(Image.fromarray(photo), "JPEG", quality=92)
+
+
+def _encoded(image: Image.Image, encoding: str, **options: int) -> bytes:
+    file = io.BytesIO()
+    image.save(file, format=encoding, **options)
+    return file.getvalue()
+
+
+class Picture(NamedTuple):
+    """A kind of result.
+
+    Attributes:
+        render: a function of the photo (H, W, 3) uint8 RGB, the labels (H, W) uint8, their label set, and the labels
+            that are wanted; () wants all.
+        ending: what the file's name gets after the photo's.
+        media_type: of the file.
+    """
+
+    render: Callable[[NDArray[np.uint8], NDArray[np.uint8], LabelSet, Sequence[int]], bytes]
+    ending: str
+    media_type: str
+
+
+PICTURES: Mapping[str, Picture] = MappingProxyType(
+    {
+        "mask": Picture(_mask_png, ".png", "image/png"),
+        "overlay": Picture(_overlay_jpeg, "_overlay.jpg", "image/jpeg"),
+        "cutout": Picture(_cutout_png, "_cutout.png", "image/png"),
+    }
+)
+
+
+def named_labels(names: Sequence[str], label_set: LabelSet) -> tuple[int, ...]:
+    """Return the labels of classes by name.
+
+    Raises:
+        InputError: there is no such class.
+    """
+    for name in names:
+        if name not in label_set.names:
+            raise InputError(f"there is no class {name!r}; expected some of {', '.join(label_set.names)}")
+    return tuple(label_set.names.index(name) for name in names)
+
+
+def only(labels: NDArray[np.uint8], wanted: Sequence[int], label_set: LabelSet) -> NDArray[np.uint8]:
+    """Return labels (H, W) in which all that is not wanted is background; () wants all.
+
+    Where background itself is wanted, or the set has none, the rest is void.
+    """
+    if not wanted:
+        return labels
+    background = label_set.background
+    other = label_set.void if background is None or background in wanted else background
+    return np.where(np.isin(labels, wanted), labels, np.uint8(other))
+
+
+def clean_name(name: str | None) -> str:
+    """Return a client's file name without folders, control characters and other surprises, at most 80 characters."""
+    last = re.split(r"[/\\]", name or "")[-1]
+    clean = "".join(character for character in last if character.isprintable()).strip(" .")
+    return clean[-_MOST_CHARACTERS:] or "photo"
+
+
+def attachment(photo_name: str, ending: str) -> str:
+    """Return a ``Content-Disposition`` under which a photo's result is saved as NAME`ending` (RFC 6266)."""
+    stem = re.sub(r'[<>:"|?*]', "_", clean_name(photo_name).rpartition(".")[0] or clean_name(photo_name))
+    plain = re.sub(r"[^\w.-]", "_", stem, flags=re.ASCII)
+    return f"attachment; filename=\"{plain}{ending}\"; filename*=UTF-8''{quote(stem + ending, safe='')}"

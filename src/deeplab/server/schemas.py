@@ -1,0 +1,131 @@
+"""What goes over the wire as JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from deeplab.labels import LabelSet
+
+__all__ = [
+    "OCTETS", "Class", "Failure", "Label", "Model", "Models", "Parameters", "PhotoInfo", "RefineRequest", "Segmented",
+    "binary", "described_labels",
+]  # fmt: skip
+
+OCTETS = "application/octet-stream"
+
+
+def binary(*media_types: str) -> dict[int | str, dict[str, Any]]:
+    """Return what an endpoint's description says about answers that are files of these types."""
+    content = {"schema": {"type": "string", "format": "binary"}}
+    return {200: {"content": dict.fromkeys(media_types, content)}}
+
+
+class _Error(BaseModel):
+    code: str
+    message: str
+
+
+class Failure(BaseModel):
+    """The body of every answer from 400 on."""
+
+    error: _Error
+
+
+class Label(BaseModel):
+    """A class: its number in label maps, its name and its colour, ``#rrggbb``."""
+
+    index: int
+    name: str
+    colour: str
+
+
+class Parameters(BaseModel):
+    """The CRF's parameters, their distances in pixels of the working copy."""
+
+    bilateral_weight: float
+    bilateral_xy_std_px: float
+    bilateral_rgb_std: float
+    spatial_weight: float
+    spatial_xy_std_px: float
+    iterations: int
+
+
+class PhotoInfo(BaseModel):
+    """A photo that is kept: its working copy's size, its classes, and the parameters that suit it.
+
+    `scale` is the working copy's size by the photo's own, and `limits` holds the least and the largest value of each
+    parameter.
+    """
+
+    id: str
+    name: str
+    width: int
+    height: int
+    scale: float
+    model: str
+    labels: list[Label]
+    parameters: Parameters
+    limits: dict[str, tuple[float, float]]
+    expires_in_s: int
+
+
+class RefineRequest(BaseModel):
+    """Parameters of the CRF, those left out at their defaults, and whether every iteration is wanted."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    bilateral_weight: float | None = None
+    bilateral_xy_std_px: float | None = None
+    bilateral_rgb_std: float | None = None
+    spatial_weight: float | None = None
+    spatial_xy_std_px: float | None = None
+    iterations: int | None = None
+    every_iteration: bool = False
+
+
+class Model(BaseModel):
+    """A served model: its classes, its CRF's parameters, and its model card."""
+
+    name: str
+    default: bool
+    variant: str
+    labels: list[Label]
+    crf: dict[str, Any]
+    card: dict[str, Any]
+
+
+class Models(BaseModel):
+    """The served models."""
+
+    models: list[Model]
+
+
+class Class(BaseModel):
+    """A class found in a photo: its share of the pixels, and its mean confidence, both 0–1."""
+
+    index: int
+    name: str
+    share: float
+    confidence: float
+
+
+class Segmented(BaseModel):
+    """What was found in a photo; `void` is the share of pixels below the least confidence."""
+
+    name: str
+    width: int
+    height: int
+    model: str
+    classes: list[Class]
+    void: float
+
+
+def described_labels(label_set: LabelSet) -> list[Label]:
+    """Return the classes of a label set."""
+    colours = label_set.colours()
+    return [
+        Label(index=index, name=name, colour=f"#{colours[index].tobytes().hex()}")
+        for index, name in enumerate(label_set.names)
+    ]

@@ -1,0 +1,123 @@
+"""The page in a headless Chromium, on a server of its own with the shipped model."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from deeplab import Segmentation, Segmenter
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
+TIMEOUT_MS = 60_000  # far more than a busy machine needs
+
+
+@pytest.fixture(scope="session")
+def address() -> Iterator[str]:
+    """The address of `deeplab serve`, without the slash."""
+    command = [sys.executable, "-m", "deeplab", "serve", "--port", "0", "--no-open"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+        assert server.stdout is not None
+        found = re.search(r"http://[\w.:]+", server.stdout.readline())
+        assert found
+        yield found[0]
+        server.terminate()
+
+
+@pytest.fixture(scope="module")  # while it runs, no other asyncio loop can
+def browser() -> Iterator[Any]:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if chromium is None:
+        pytest.skip("needs Chromium")
+    sync_api.expect.set_options(timeout=TIMEOUT_MS)
+    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium, args=sandbox)
+        yield started
+        started.close()
+
+
+VisitPage = Callable[..., Any]
+
+
+@pytest.fixture
+def visit(browser: Any, address: str) -> Iterator[VisitPage]:
+    """Return a function that opens the page in a new context; no request may leave the server, no script may fail."""
+    problems: list[str] = []
+    contexts = []
+
+    def check(request: Any) -> None:
+        if not request.url.startswith((f"{address}/", f"blob:{address}/")):
+            problems.append(f"a request to {request.url}")
+
+    def visit(**options: Any) -> Any:
+        contexts.append(browser.new_context(**{"viewport": {"width": 1280, "height": 860}, **options}))
+        contexts[-1].set_default_timeout(TIMEOUT_MS)
+        page = contexts[-1].new_page()
+        page.on("request", check)
+        page.on("filechooser", lambda chooser: None)  # or Chromium may miss one that a key opens at once
+        page.on("pageerror", lambda error: problems.append(f"an error in a script: {error}"))
+        page.goto(address)
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    assert problems == []
+
+
+@pytest.fixture
+def page(visit: VisitPage) -> Any:
+    """The page before a photo was opened."""
+    return visit()
+
+
+@pytest.fixture(scope="session")
+def cat(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small photo of a cat."""
+    path = tmp_path_factory.mktemp("photos") / "cat.png"
+    Image.open(EXAMPLES / "cat.jpg").resize((226, 150)).save(path)
+    return path
+
+
+@pytest.fixture
+def opened(page: Any, cat: Path) -> Any:
+    """The page with the photo of the cat open."""
+    return open_photo(page, cat)
+
+
+@pytest.fixture(scope="session")
+def open_a_photo() -> Callable[[Any, Path], Any]:
+    return open_photo
+
+
+def open_photo(page: Any, path: Path) -> Any:
+    page.set_input_files("#file", path)
+    page.locator("body[data-state=open]").wait_for()
+    return page
+
+
+@pytest.fixture(scope="session")
+def segmenter() -> Segmenter:
+    return Segmenter.from_pretrained()
+
+
+@pytest.fixture(scope="session")
+def by_network(segmenter: Segmenter, cat: Path) -> Segmentation:
+    """What the package says of the cat without the CRF."""
+    return segmenter.segment(cat, crf=False)
+
+
+@pytest.fixture(scope="session")
+def by_crf(segmenter: Segmenter, cat: Path) -> Segmentation:
+    """The same with the CRF."""
+    return segmenter.segment(cat)

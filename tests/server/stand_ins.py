@@ -1,0 +1,51 @@
+"""Jobs that misbehave, for the worker to do in place of real ones."""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from deeplab.server.jobs import Done, Upload
+from deeplab.server.worker import Workshop
+
+
+def sleep(_: Workshop, *, seconds: float = 60.0, **__: Any) -> Done:
+    """Work without a step between."""
+    time.sleep(seconds)
+    return Done(b"done", 1)
+
+
+def step_until_abandoned(workshop: Workshop, *, file: str, **__: Any) -> Done:
+    """Work in steps of 10 ms, for at most 10 s, and note in a file how it ended."""
+    path = Path(file)
+    path.write_text("started")
+    try:
+        for _ in range(1000):
+            time.sleep(0.01)
+            workshop.step()
+    except BaseException as error:
+        path.write_text(type(error).__name__)
+        raise
+    return Done(b"done", 1)
+
+
+def crash(_: Workshop, *, file: str, photo: Upload, **__: Any) -> Done:
+    """Die as by a segmentation fault, with a photo in a temporary file, whose name is noted in `file`."""
+    handle, name = tempfile.mkstemp()
+    os.write(handle, photo.data)
+    Path(file).write_text(name)
+    os.kill(os.getpid(), signal.SIGSEGV)
+    raise AssertionError
+
+
+def stumble(_: Workshop, **__: Any) -> Done:
+    """Fail in a way nobody foresaw."""
+    raise KeyError("a secret of the server")
+
+
+def run_out(_: Workshop, **__: Any) -> Done:
+    raise MemoryError

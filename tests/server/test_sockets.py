@@ -1,0 +1,166 @@
+"""A real server on a real socket: slow clients, crowds, clients that hang up, and the end."""
+
+from __future__ import annotations
+
+import io
+import socket
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from select import select
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+HEAD = (
+    b"POST /api/v1/segment?format=mask HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=x\r\n"
+)
+PART = b'--x\r\nContent-Disposition: form-data; name="photo"; filename="a"\r\n\r\n'
+
+
+@pytest.fixture(scope="module")
+def server(start_server: Callable[..., Any]) -> Any:
+    limits = {"timeout-s": 300, "queue": 2, "max-upload-mb": 1, "upload-timeout-s": 1, "connections": 40}
+    return start_server(*(word for name, value in limits.items() for word in (f"--{name}", str(value))))
+
+
+@pytest.fixture(autouse=True)
+def _still_there(server: Any) -> Any:
+    """After every test, the server answers."""
+    yield
+    wait_for(lambda: healthy(server))
+
+
+def healthy(server: Any) -> bool:
+    with suppress(httpx.TransportError):
+        return bool(httpx.get(f"{server.url}/health", timeout=60).status_code == 200)
+    return False
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 300) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "this did not happen in time"
+        time.sleep(0.02)
+
+
+def metric(server: Any, name: str) -> float:
+    lines = httpx.get(f"{server.url}/metrics", timeout=60).text.splitlines()
+    return float(next(line.split()[-1] for line in lines if line.startswith(f"{name} ")))
+
+
+def connect(server: Any) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", server.port), timeout=300)
+
+
+def answer_to(server: Any, *parts: bytes, pause_s: float = 0.0) -> bytes:
+    """Send parts, with pauses, and return all that comes back until the server closes the connection."""
+    received = b""
+    with connect(server) as stream, suppress(ConnectionError):
+        for part in parts:
+            if select([stream], [], [], pause_s)[0] and pause_s:
+                break  # it has answered, and would not take more
+            stream.sendall(part)
+        while piece := stream.recv(65536):
+            received += piece
+    return received
+
+
+def test_a_body_that_trickles_in_is_given_up(server: Any) -> None:
+    received = answer_to(server, HEAD + b"Content-Length: 100000\r\n\r\n" + PART, *[b"-"] * 30, pause_s=0.1)
+    assert received.startswith(b"HTTP/1.1 408 ")
+    assert b'"too_slow"' in received
+
+
+@pytest.mark.parametrize("first", [b"", b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"])
+def test_headers_that_trickle_in_are_given_up(server: Any, first: bytes) -> None:
+    """Also those of a second request on the same connection."""
+    received = b""
+    with connect(server) as stream, suppress(ConnectionError):
+        stream.sendall(first)
+        for letter in b"GET /" + b"y" * 60:
+            if select([stream], [], [], 0.1)[0]:
+                received += (piece := stream.recv(65536))
+                if not piece:
+                    break
+            stream.sendall(bytes([letter]))
+        else:
+            pytest.fail("the server still listens after six seconds")
+    assert received.count(b"HTTP/1.1") == bool(first)
+
+
+def test_connections_that_say_nothing_are_closed_and_too_many_at_once(server: Any) -> None:
+    with ExitStack() as crowd:
+        for _ in range(400):
+            with suppress(ConnectionError):
+                crowd.enter_context(connect(server))
+        wait_for(lambda: healthy(server))  # while all of them are still held open here
+
+
+def test_a_body_without_a_length_is_cut_off_at_the_limit(server: Any) -> None:
+    chunk = b"20000\r\n" + bytes(0x20000) + b"\r\n"
+    head = HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"%x\r\n%s\r\n" % (len(PART), PART)
+    received = answer_to(server, head, *[chunk] * 9)
+    assert received.startswith(b"HTTP/1.1 413 ")
+    assert b'"too_large"' in received
+    assert b"connection: close" in received.lower()
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"nonsense\r\n\r\n",
+        b"GET /health HTTP/1.1\r\n\r\n",
+        b"GET /health HTTP/1.1\r\nHost: localhost\r\nX: " + b"y" * 200_000 + b"\r\n\r\n",
+        b"GET /" + b"y" * 200_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        HEAD + b"Content-Length: -5\r\n\r\n",
+        HEAD + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n",
+    ],
+)
+def test_damaged_requests(server: Any, request_: bytes) -> None:
+    assert answer_to(server, request_)[:12] in (b"HTTP/1.1 400", b"")
+
+
+def test_a_crowd_is_served_or_told_to_come_back(server: Any, photo_png: bytes) -> None:
+    def ask(_: int) -> tuple[int, bool]:
+        answer = httpx.post(f"{server.url}/api/v1/segment", files={"photo": ("a.png", photo_png)}, timeout=300)
+        return answer.status_code, "retry-after" in answer.headers
+
+    with ThreadPoolExecutor(8) as clients:
+        answers = set(clients.map(ask, range(24)))
+    assert answers <= {(200, False), (503, True)}
+    assert (200, False) in answers
+
+
+def work(server: Any, encode: Any, **options: Any) -> httpx.Response:
+    """Ask for what takes a second or more."""
+    scores = io.BytesIO()
+    np.save(scores, np.random.default_rng(1).normal(size=(12, 50, 50)).astype(np.float16))
+    photo = encode(np.random.default_rng(2).integers(0, 256, (50, 50, 3), np.uint8).repeat(10, 0).repeat(10, 1))
+    files = {"photo": ("p.png", photo), "scores": ("s.npy", scores.getvalue())}
+    return httpx.post(f"{server.url}/api/v1/refine", params={"iterations": 25}, files=files, **options)
+
+
+def test_work_for_a_client_that_hangs_up_is_cancelled(server: Any, encode: Any) -> None:
+    cancelled = metric(server, "deeplab_cancelled_requests_total")
+    with pytest.raises(httpx.ReadTimeout):
+        work(server, encode, timeout=httpx.Timeout(300, read=0.2))
+    wait_for(lambda: metric(server, "deeplab_cancelled_requests_total") == cancelled + 1)
+
+
+def test_at_the_end_what_runs_is_finished_and_new_work_refused(start_server: Any, encode: Any) -> None:
+    server = start_server()
+    with ThreadPoolExecutor(1) as client:
+        running = client.submit(work, server, encode, timeout=300)
+        wait_for(lambda: metric(server, "deeplab_workers_busy") == 1)
+        server.terminate()
+        wait_for(lambda: not healthy(server))
+        assert running.result().status_code == 200
+    log = server.end()
+    assert log[0]["event"] == "started"
+    assert log[-1]["event"] == "stopped"
+    finished = next(line for line in log if line.get("path") == "/api/v1/refine")
+    assert (finished["status"], finished["method"]) == (200, "POST")
