@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from deeplab.errors import DeepLabError, InputError, OutputError
+from deeplab.errors import DeepLabError, InputError
+from deeplab.files import make_folder
 from deeplab.progress import Reporter, reporter
 
-__all__ = ["ModelOption", "NamesOption", "ReaderOption", "ThreadsOption", "extra", "make_folder", "percent", "run_jobs"]
+if TYPE_CHECKING:
+    from deeplab.labels import LabelSet
+
+__all__ = [
+    "ModelOption",
+    "NamesOption",
+    "ReaderOption",
+    "ThreadsOption",
+    "extra",
+    "make_folder",
+    "percent",
+    "read_label_set",
+    "run_jobs",
+]
 
 ModelOption = Annotated[
     str | None, typer.Option(metavar="NAME|PATH", help="A shipped model (see `deeplab models`) or an .onnx file.")
@@ -26,6 +41,10 @@ NamesOption = Annotated[
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Threads to use; all cores if not given.")]
 
 Job = TypeVar("Job")
+Ready = TypeVar("Ready")
+
+INTERRUPTED = 130
+"""The exit status after Ctrl-C."""
 
 
 @contextmanager
@@ -37,31 +56,62 @@ def extra(name: str) -> Iterator[None]:
         raise InputError(f"this command needs {error.name}: run pip install '.[{name}]' in deeplab's folder") from None
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder for results, and those above it, unless it is there."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make folder {folder}: {error.strerror}; choose another with -o") from error
-
-
 def percent(share: float) -> str:
     """Return a share of 0–1 in words."""
     return f"{100 * share:.1f} %" if share >= 0.0005 or share == 0 else "<0.1 %"
 
 
-def run_jobs(stage: str, plan: Sequence[Job | DeepLabError], run: Callable[[Job, Reporter], None]) -> None:
-    """Run every job of a plan; what fails is reported and the others go on. The exit status is then 1."""
+def read_label_set(name: str) -> LabelSet:
+    """Return a built-in label set by its name, or the one in a file: names one a line, JSON, or CVAT's."""
+    from deeplab.data.cvat import LABEL_MAP, cvat_label_set
+    from deeplab.data.names import read_names
+    from deeplab.labels import LABEL_SETS, LabelSet
+
+    if name in LABEL_SETS:
+        return LABEL_SETS[name]
+    path = Path(name)
+    if path.name == LABEL_MAP:
+        return cvat_label_set(path)
+    if path.suffix.lower() != ".json":
+        return read_names(path, {}, by_name=False)[0]
+    try:
+        return LabelSet.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:  # ValueError: no JSON, no UTF-8, or no label set
+        raise InputError(f"{path}: {error}; expected JSON with name, names, palette and void") from None
+
+
+def run_jobs(
+    stage: str,
+    plan: Sequence[Job | DeepLabError],
+    run: Callable[[Ready, Reporter], None],
+    work: Callable[[Sequence[Job]], Iterable[Ready]],
+) -> bool:
+    """Run every job of a plan; what fails is reported and the others go on. Return whether all went well.
+
+    Args:
+        stage: what is done, for the progress.
+        plan: the jobs; an error in the place of one is reported.
+        run: takes what `work` made of a job and finishes it; raises DeepLabError where it fails.
+        work: takes all jobs and yields what is ready for `run`, one for each, in any order.
+    """
     failed = False
-    with reporter() as out:
-        for done, job in enumerate(plan, start=1):
-            try:
-                if isinstance(job, DeepLabError):
-                    raise job
-                run(job, out)
-            except DeepLabError as error:
-                failed = True
-                out.say(f"error: {error}")
-            out.show(stage, done, len(plan), "")
-    if failed:
-        raise typer.Exit(1)
+    try:
+        with reporter() as out:
+            jobs = [job for job in plan if not isinstance(job, DeepLabError)]
+            for error in plan:
+                if isinstance(error, DeepLabError):
+                    failed = True
+                    out.say(f"error: {error}")
+            for done, ready in enumerate(work(jobs), start=len(plan) - len(jobs) + 1):
+                try:
+                    run(ready, out)
+                except DeepLabError as error:
+                    failed = True
+                    out.say(f"error: {error}")
+                out.show(stage, done, len(plan), "")
+    except KeyboardInterrupt:
+        from deeplab.batch.workers import end_if_busy
+
+        end_if_busy(INTERRUPTED)
+        raise
+    return not failed

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deeplab.cli.options import ThreadsOption, make_folder, percent, run_jobs
+from deeplab.cli.options import ThreadsOption, make_folder, percent, read_label_set, run_jobs
 from deeplab.crf.params import CRFParams
 from deeplab.errors import InputError
 from deeplab.progress import Reporter
 
 if TYPE_CHECKING:
-    from deeplab.labels import LabelSet
     from deeplab.refinement import Refinement
 
 __all__ = ["refine"]
@@ -48,7 +46,10 @@ def refine(
     void: Annotated[int | None, typer.Option(help="The value in a label map that means no opinion: 255.")] = None,
     confidence: Annotated[float, typer.Option(help="How likely a label map is right at a pixel.")] = 0.7,
     labels: Annotated[
-        str | None, typer.Option(metavar="voc|camvid|FILE", help="Names and colours: names one a line, or JSON.")
+        str | None,
+        typer.Option(
+            metavar="voc|camvid|FILE", help="Names and colours: names one a line, JSON, or CVAT's labelmap.txt."
+        ),
     ] = None,
     overlay: Annotated[bool, typer.Option("--overlay", help="Also write the photo tinted by label.")] = False,
     save_probabilities: Annotated[
@@ -87,7 +88,7 @@ def refine(
 
     params = CRFParams(bilateral_weight, bilateral_xy_std_px, bilateral_rgb_std, spatial_weight, spatial_xy_std_px)
     crf = CRFSettings(params, iterations, normalization)
-    label_set = None if labels is None else _label_set(labels)
+    label_set = None if labels is None else read_label_set(labels)
     if void is None and label_set is not None and label_set.void != 255:  # masks of 0 and 255 keep their meaning
         void = label_set.void
     for folder in (output, save_probabilities) if scores.is_dir() else ():
@@ -101,29 +102,15 @@ def refine(
             result = refine_scores(
                 job.photo, load_scores(job.scores, key=key, label_set=label_set), crf, label_set=label_set,
                 kind=kind, axes=axes, align=align, stretch=stretch, void=void, confidence=confidence, threads=threads,
+                tell=lambda understanding: out.say(f"{job.scores}: {understanding}"),
             )  # fmt: skip
         except MemoryError:
             raise InputError(f"{job.photo} with {job.scores} does not fit in memory; shrink both") from None
         job.write(result, overwrite=force)
-        out.say(f"{job.scores}: {result.understanding}")
         out.result(f"{job.photo} → {', '.join(map(str, job.outputs))}: {_report(result)}")
 
-    run_jobs("refining", plan, run)
-
-
-def _label_set(name: str) -> LabelSet:
-    from deeplab.data.names import read_names
-    from deeplab.labels import LABEL_SETS, LabelSet
-
-    if name in LABEL_SETS:
-        return LABEL_SETS[name]
-    path = Path(name)
-    if path.suffix.lower() != ".json":
-        return read_names(path, {}, by_name=False)[0]
-    try:
-        return LabelSet.from_dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:  # ValueError: no JSON, no UTF-8, or no label set
-        raise InputError(f"{path}: {error}; expected JSON with name, names, palette and void") from None
+    if not run_jobs("refining", plan, run, iter):
+        raise typer.Exit(1)
 
 
 def _report(result: Refinement) -> str:

@@ -1,44 +1,193 @@
-"""``deeplab segment``: photos in, label maps out."""
+"""``deeplab segment``: photos in, label maps out; videos in, videos or label maps out."""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deeplab.cli.options import ModelOption, ThreadsOption, make_folder, percent, run_jobs
-from deeplab.progress import Reporter
+from deeplab.cli.options import ModelOption, ThreadsOption, extra, make_folder, percent, run_jobs
+from deeplab.errors import DeepLabError, ImageError, OutputError
+from deeplab.progress import Reporter, reporter
+
+if TYPE_CHECKING:
+    from deeplab.batch import Job, Result, Settings
 
 __all__ = ["segment"]
 
+NO_MANIFEST = "none"
+
 
 def segment(
-    photos: Annotated[list[str], typer.Argument(metavar="PHOTO…", help="Photos, folders of photos, or globs.")],
+    photos: Annotated[
+        list[str],
+        typer.Argument(metavar="PHOTO…", help="Photos, folders of photos, globs, addresses (s3://…), or videos."),
+    ],
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for the results, made if missing.")
     ] = Path(),
     model: ModelOption = None,
     crf: Annotated[bool, typer.Option(help="Refine by the fully connected CRF.")] = True,
     overlay: Annotated[bool, typer.Option(help="Also write the photo tinted by class.")] = True,
-    force: Annotated[bool, typer.Option("--force", help="Replace existing results.")] = False,
+    min_confidence: Annotated[
+        float | None, typer.Option(metavar="0–1", help="Leave a photo's pixels void whose class is less probable.")
+    ] = None,
+    manifest: Annotated[
+        str | None,
+        typer.Option(metavar="FILE|none", help="One line of JSON a photo; manifest.jsonl in DIR if not given."),
+    ] = None,
+    video: Annotated[
+        str, typer.Option(metavar="KIND", help="What a video becomes: overlay (a video) or labels (label maps).")
+    ] = "overlay",
+    span: Annotated[int | None, typer.Option(min=1, help="Frames of a video that the CRF spans.")] = None,
+    every: Annotated[int, typer.Option(min=1, help="Run the network on every Nth frame of a video.")] = 1,
+    side: Annotated[
+        int | None, typer.Option(min=1, metavar="PX", help="The longest side at which a video's frames are segmented.")
+    ] = None,
+    ray: Annotated[bool, typer.Option("--ray", help="Work on Ray: RAY_ADDRESS, or this machine's cores.")] = False,
+    ray_address: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Work on the Ray cluster at this address.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Do everything again, replacing existing results.")] = False,
     threads: ThreadsOption = None,
 ) -> None:
     """Segment photos: write NAME.png (labels) and NAME_overlay.jpg, and print the classes found.
 
-    Results go to the current folder, or to the one that -o names. An earlier result is replaced with --force only, a
-    photo never. A photo that fails is reported and the others go on; the exit status is then 1.
+    Results go to the current folder, or to the one that -o names. What a manifest there says is done already is
+    skipped; a file that is not in it is replaced with --force only, a photo never. A photo that fails is reported and
+    the others go on; the exit status is then 1. A video becomes NAME_overlay.mp4 or a folder of label maps.
     """
-    from deeplab.batch import Job, find_photos, plan_jobs
+    from deeplab.batch import Settings
+    from deeplab.video import VIDEO_SUFFIXES
+
+    settings = Settings(crf=crf, min_confidence=min_confidence)
+    make_folder(output)
+    videos = [photo for photo in photos if Path(photo).suffix.lower() in VIDEO_SUFFIXES]
+    stills = [photo for photo in photos if photo not in videos]
+    well = True
+    if stills:
+        cluster = ray_address or ray
+        well = _segment_photos(
+            stills, output, model, settings, manifest, cluster, overlay=overlay, force=force, threads=threads
+        )
+    if videos:
+        well &= _segment_videos(
+            videos, output, model, crf=crf, kind=video, span=span, every=every, side=side, force=force, threads=threads
+        )
+    if not well:
+        raise typer.Exit(1)
+
+
+def _segment_photos(
+    photos: Sequence[str],
+    output: Path,
+    model: str | None,
+    settings: Settings,
+    manifest: str | None,
+    cluster: str | bool,
+    *,
+    overlay: bool,
+    force: bool,
+    threads: int | None,
+) -> bool:
+    """Segment photos, several at a time, here or on a cluster; return whether all went well."""
+    from deeplab import batch
+    from deeplab.crf.checks import thread_count
+    from deeplab.models import read_model
     from deeplab.segment import Segmenter
 
-    make_folder(output)
-    plan = plan_jobs(find_photos(photos), output, overlay=overlay, overwrite=force)
+    with extra("ray"):
+        found = [
+            *batch.find_photos(photo for photo in photos if not batch.is_address(photo)),
+            *batch.find_remote_photos(photo for photo in photos if batch.is_address(photo)),
+        ]
+    cores = thread_count(threads)
+    workers = max(1, min(cores, len(found)))
+    segmenter = Segmenter.from_pretrained(model, threads=threads if workers == 1 else cores // workers)
+    model_file = segmenter.network.path
+    origin = batch.Origin(segmenter.info.name, hashlib.sha256(read_model(model_file)).hexdigest(), settings)
+
+    def one(job: Job) -> Result:
+        return batch.segment_photo(segmenter, job.photo, settings, overlay=job.overlay is not None)
+
+    def work(jobs: Sequence[Job]) -> Iterator[tuple[Job, Result | DeepLabError]]:
+        if not cluster:
+            return batch.in_order(one, jobs, workers)
+        with extra("ray"):
+            from deeplab.batch.cluster import on_cluster
+        address = cluster if isinstance(cluster, str) else None
+        return on_cluster(jobs, model_file, settings, address=address, workers=threads)
+
+    def run(ready: tuple[Job, Result | DeepLabError], out: Reporter) -> None:
+        job, outcome = ready
+        result = batch.finish(job, outcome, done)
+        out.result(f"{job.photo} → {', '.join(map(str, job.outputs))}: {_in_words(result.classes)}")
+
+    alone = found == [Path(photos[0])]
+    with batch.Manifest(_manifest_path(manifest, output, alone=alone), output, origin) as done:
+        with reporter() as out:
+            plan = batch.plan_jobs(found, output, done, overlay=overlay, overwrite=force, show=out.show)
+            if plan.done:
+                out.say(f"{plan.done} of {len(found)} photos are done already; --force does them again")
+        return run_jobs("segmenting", plan.jobs, run, work)
+
+
+def _segment_videos(
+    videos: Sequence[str],
+    output: Path,
+    model: str | None,
+    *,
+    crf: bool,
+    kind: str,
+    span: int | None,
+    every: int,
+    side: int | None,
+    force: bool,
+    threads: int | None,
+) -> bool:
+    """Segment videos one after the other; return whether all went well."""
+    from deeplab.segment import MAX_NETWORK_SIDE_PX, Segmenter
+    from deeplab.video import SPAN_FRAMES, segment_video
+
+    first: dict[str, str] = {}
+    plan = [
+        video
+        if first.setdefault(Path(video).stem, video) == video
+        else OutputError(
+            f"{video}: its result is that of {first[Path(video).stem]} too; give them a folder each with -o"
+        )
+        for video in videos
+    ]
     segmenter = Segmenter.from_pretrained(model, threads=threads)
 
-    def run(job: Job, out: Reporter) -> None:
-        shares = job.run(segmenter, crf=crf, overwrite=force).shares()
-        classes = ", ".join(f"{name} {percent(share)}" for name, share in shares.items())
-        out.result(f"{job.photo} → {', '.join(map(str, job.outputs))}: {classes}")
+    def run(video: str, out: Reporter) -> None:
+        try:
+            result = segment_video(
+                video, output, segmenter,
+                kind=kind, span=span or SPAN_FRAMES, every=every, side_px=side or MAX_NETWORK_SIDE_PX, crf=crf,
+                overwrite=force, show=out.show,
+            )  # fmt: skip
+        except MemoryError:
+            raise ImageError(f"{video}: a window of frames does not fit in memory; give a smaller --span") from None
+        for note in result.notes:
+            out.say(f"{video}: {note}")
+        out.result(f"{video} → {result.output}: {_in_words(result.shares)}")
 
-    run_jobs("segmenting", plan, run)
+    return run_jobs("segmenting", plan, run, iter)
+
+
+def _in_words(shares: dict[str, float]) -> str:
+    return ", ".join(f"{name} {percent(share)}" for name, share in shares.items())
+
+
+def _manifest_path(asked: str | None, folder: Path, *, alone: bool) -> Path | None:
+    """Return where the manifest is; None for none. A single photo adds to one that is there, but begins none."""
+    from deeplab.batch import MANIFEST_NAME
+
+    if asked is not None:
+        return None if asked == NO_MANIFEST else Path(asked)
+    path = folder / MANIFEST_NAME
+    return path if path.exists() or not alone else None

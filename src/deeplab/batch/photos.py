@@ -1,0 +1,72 @@
+"""Which photos are meant: files, folders and globs."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+
+from deeplab.errors import DeepLabError, ImageError
+from deeplab.images import PHOTO_SUFFIXES, is_label_map
+
+__all__ = ["find_photos", "is_photo_name", "result_names"]
+
+
+def find_photos(arguments: Iterable[str]) -> Iterator[Path | DeepLabError]:
+    """Yield the photos that files, folders and globs stand for, in order, each once.
+
+    A folder gives the photos in it by name, not those in its subfolders, and not the results of an earlier run beside
+    ``cat.jpg``: ``cat_overlay.jpg``, and ``cat.png`` if it is a palette PNG. Another ``cat.png`` is a photo, and
+    `plan_jobs` reports the clash. An empty argument, and a folder or glob without photos, yields an ImageError in its
+    place; a missing file is left for the reader to report.
+    """
+    seen: set[str] = set()
+    for argument in arguments:
+        try:
+            photos = _expand(argument)
+        except OSError as error:
+            yield ImageError(f"{argument}: {error.strerror}; give a photo, a folder or a glob")
+            continue
+        except ImageError as error:
+            yield error
+            continue
+        for photo in photos:
+            place = os.path.realpath(photo)
+            if place not in seen:
+                seen.add(place)
+                yield photo
+
+
+def _expand(argument: str) -> list[Path]:
+    if not argument:
+        raise ImageError("an empty argument ('') names no photo; give a photo, a folder or a glob (. is this folder)")
+    path = Path(argument)
+    if path.is_dir():
+        photos = _photos_in(path)
+        if not photos:
+            raise ImageError(f"{argument}: no photos in this folder; expected {', '.join(sorted(PHOTO_SUFFIXES))}")
+        return photos
+    if glob.has_magic(argument) and not path.exists():
+        matches = glob.glob(argument, recursive=True)  # noqa: PTH207 (Path.glob takes no absolute pattern)
+        photos = [Path(match) for match in sorted(matches) if Path(match).is_file()]
+        if not photos:
+            raise ImageError(f"{argument}: no file matches; check the pattern")
+        return photos
+    return [path]
+
+
+def _photos_in(folder: Path) -> list[Path]:
+    files = [path for path in sorted(folder.iterdir()) if is_photo_name(path.name) and path.is_file()]
+    results = {folder / name for photo in files for name in result_names(photo.stem) if name != photo.name}
+    return [path for path in files if path not in results or (path.suffix == ".png" and not is_label_map(path))]
+
+
+def is_photo_name(name: str) -> bool:
+    """Tell whether a file in a folder is taken for a photo: by its ending, and unless it is hidden."""
+    return PurePosixPath(name).suffix.lower() in PHOTO_SUFFIXES and not name.startswith(".")
+
+
+def result_names(stem: str) -> tuple[str, str]:
+    """Return what the results of a photo called ``stem.*`` are called: the label map and the overlay."""
+    return f"{stem}.png", f"{stem}_overlay.jpg"

@@ -1,0 +1,131 @@
+"""Photos on file systems that have an address, such as ``s3://bucket/photos``: through PyArrow, or else fsspec."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from deeplab.batch.photos import is_photo_name
+from deeplab.errors import ImageError
+from deeplab.images import PHOTO_SUFFIXES
+
+__all__ = ["RemotePhoto", "find_remote_photos", "is_address"]
+
+
+@dataclass(frozen=True)
+class RemotePhoto:
+    """A photo on a file system that has an address, such as ``s3://bucket/photos``.
+
+    Attributes:
+        folder: the address of its folder.
+        name: its name there.
+        size_bytes: its size; None if unknown.
+        modified_ns: when it was last changed, in ns since 1970; None if unknown.
+    """
+
+    folder: str
+    name: str
+    size_bytes: int | None = None
+    modified_ns: int | None = None
+
+    def __str__(self) -> str:
+        """Return the photo's address."""
+        return f"{self.folder}/{self.name}"
+
+    @property
+    def stem(self) -> str:
+        """The name without its ending."""
+        return PurePosixPath(self.name).stem
+
+    def read(self) -> bytes:
+        """Return the file's bytes.
+
+        Raises:
+            ImageError: it cannot be read.
+        """
+        try:
+            files, folder = _file_system(self.folder)
+            with files.open_input_stream(f"{folder}/{self.name}", compression=None) as stream:
+                content: bytes = stream.read()
+        except OSError as error:
+            raise ImageError(f"{self} cannot be read ({_brief(error)}); check the address and the rights") from None
+        return content
+
+
+def is_address(argument: str) -> bool:
+    """Tell whether an argument is an address, ``scheme://…``, and no path."""
+    scheme, colon, _ = argument.partition("://")
+    return bool(colon) and scheme.replace("+", "").isalnum()
+
+
+def find_remote_photos(addresses: Iterable[str]) -> Iterator[RemotePhoto | ImageError]:
+    """Yield the photos that addresses of folders or photos stand for, by name, each once.
+
+    Subfolders are left out. An address that leads nowhere, or to no photo, yields an ImageError in its place.
+
+    Raises:
+        ModuleNotFoundError: PyArrow is not installed.
+    """
+    seen: set[str] = set()
+    for address in addresses:
+        try:
+            photos = _photos_at(address)
+        except OSError as error:
+            yield ImageError(f"{address}: {_brief(error)}; check the address and the rights")
+            continue
+        except ImageError as error:
+            yield error
+            continue
+        for photo in photos:
+            if str(photo) not in seen:
+                seen.add(str(photo))
+                yield photo
+
+
+def _photos_at(address: str) -> list[RemotePhoto]:
+    from pyarrow.fs import FileSelector, FileType  # here, because it is large and optional
+
+    address = address.rstrip("/")
+    files, path = _file_system(address)
+    found = files.get_file_info(path)
+    if found.type == FileType.NotFound:
+        raise ImageError(f"{address}: no such folder or photo; check the address and the rights")
+    if found.type == FileType.File:
+        return [_remote_photo(address.rpartition("/")[0], found)]
+    entries = sorted(files.get_file_info(FileSelector(path)), key=lambda entry: str(entry.base_name))
+    photos = [
+        _remote_photo(address, entry)
+        for entry in entries
+        if entry.type == FileType.File and is_photo_name(entry.base_name)
+    ]
+    if not photos:
+        raise ImageError(f"{address}: no photos in this folder; expected {', '.join(sorted(PHOTO_SUFFIXES))}")
+    return photos
+
+
+def _remote_photo(folder: str, entry: Any) -> RemotePhoto:
+    return RemotePhoto(folder, entry.base_name, entry.size, entry.mtime_ns)
+
+
+def _file_system(address: str) -> tuple[Any, str]:
+    """Return PyArrow's file system of an address, and the path of the address there."""
+    import pyarrow
+    from pyarrow import fs
+
+    try:
+        files, path = fs.FileSystem.from_uri(address)
+    except (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError) as unknown:
+        import fsspec
+
+        try:
+            other, path = fsspec.core.url_to_fs(address)
+        except (ValueError, ImportError) as error:
+            raise ImageError(f"{address}: no file system is known for this address ({error}; {unknown})") from None
+        files = fs.PyFileSystem(fs.FSSpecHandler(other))
+    return files, path.rstrip("/")
+
+
+def _brief(error: OSError) -> str:
+    return error.strerror or " ".join(str(error).split())

@@ -1,0 +1,115 @@
+"""What becomes of one photo: its label map and overlay as bytes, and what is worth saying of it."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deeplab.batch.remote import RemotePhoto
+from deeplab.errors import DeepLabError, ImageError, InputError
+from deeplab.images import encode_jpeg, encode_label_map
+from deeplab.segment import Segmentation, Segmenter
+
+__all__ = ["Result", "Settings", "renamed", "segment_photo"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How photos are segmented.
+
+    Attributes:
+        crf: refine by the fully connected CRF.
+        min_confidence: pixels whose label is less probable (0–1) become void; None: none do.
+
+    Raises:
+        InputError: the confidence is outside 0–1.
+    """
+
+    crf: bool = True
+    min_confidence: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.min_confidence is not None and not 0 <= self.min_confidence <= 1:
+            raise InputError(f"the least confidence must lie in 0–1, got {self.min_confidence}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as plain JSON values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Result:
+    """A segmented photo, small enough to wait in line or to travel.
+
+    Attributes:
+        width: of the photo, pixels.
+        height: of the photo, pixels.
+        classes: the share of pixels (0–1) of every class found, largest first; what they lack of 1 is void.
+        confidence: the mean over all pixels of the probability of the most probable label, 0–1.
+        seconds: the time it took, from reading the photo to the encoded results.
+        label_map: a PNG.
+        overlay: a JPEG; None where none was asked for.
+    """
+
+    width: int
+    height: int
+    classes: dict[str, float]
+    confidence: float
+    seconds: float
+    label_map: bytes
+    overlay: bytes | None
+
+    def facts(self) -> dict[str, Any]:
+        """Return all but the results themselves as plain JSON values."""
+        facts = asdict(self)
+        del facts["label_map"], facts["overlay"]
+        return facts
+
+
+def segment_photo(
+    segmenter: Segmenter, photo: Path | RemotePhoto, settings: Settings, *, overlay: bool = True
+) -> Result:
+    """Read and segment a photo, and encode the results.
+
+    Raises:
+        DeepLabError: the photo cannot be read, or does not fit in memory.
+    """
+    begun = time.perf_counter()
+    try:
+        found = _segment(segmenter, photo, settings.crf)
+        if settings.min_confidence is not None:
+            found = found.with_min_confidence(settings.min_confidence)
+        height, width = found.labels.shape
+        return Result(
+            width,
+            height,
+            found.shares(),
+            float(found.confidence().mean()),
+            label_map=encode_label_map(found.labels, found.label_set),
+            overlay=encode_jpeg(np.asarray(found.overlay())) if overlay else None,
+            seconds=time.perf_counter() - begun,
+        )
+    except MemoryError:
+        raise ImageError(f"{photo} does not fit in memory; shrink it, or close other programs") from None
+
+
+def _segment(segmenter: Segmenter, photo: Path | RemotePhoto, crf: bool) -> Segmentation:
+    if isinstance(photo, Path):
+        return segmenter.segment(photo, crf=crf)
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "photo"
+        copy.write_bytes(photo.read())
+        try:
+            return segmenter.segment(copy, crf=crf)
+        except DeepLabError as error:
+            raise renamed(error, copy, photo) from None
+
+
+def renamed(error: DeepLabError, found: Path, photo: Path | RemotePhoto) -> DeepLabError:
+    """Return an error about the file that was found for a photo as one about the photo as it was given."""
+    return type(error)(str(error).replace(str(found), str(photo)))
