@@ -58,7 +58,7 @@ def test_folder_glob_output_folder_and_options(run: Run, tiny_model: Path) -> No
     status, out, err = run("segment", "../photos", "../photos/*.jpg", *options)
     assert (status, err) == (0, "")
     assert len(out.splitlines()) == 3
-    assert files() == ["a/b/one.png", "a/b/three.png", "a/b/two.png"]
+    assert files() == ["a/b/manifest.jsonl", "a/b/one.png", "a/b/three.png", "a/b/two.png"]
 
 
 def test_bad_photos_do_not_stop_the_others(run: Run, album: Path) -> None:
@@ -68,12 +68,11 @@ def test_bad_photos_do_not_stop_the_others(run: Run, album: Path) -> None:
     status, out, err = run("segment", "../photos", "missing.jpg", "*.gif")
     assert status == 1
     assert len(out.splitlines()) == 3
-    errors = err.splitlines()
+    errors = [line for line in err.splitlines() if line.startswith("error: ")]
     assert len(errors) == 5
-    assert all(line.startswith("error: ") for line in errors)
     for name in ("half.jpg", "empty.png", "text.jpg", "missing.jpg", "*.gif"):
         assert sum(name in line for line in errors) == 1
-    assert len(files()) == 6
+    assert len(files()) == 7
 
 
 @pytest.mark.usefixtures("album")
@@ -210,5 +209,6 @@ def test_killed_by_ctrl_c_leaves_whole_files_only(album: Path, tiny_model: Path)
     assert process.returncode == 130
     assert b"Traceback" not in err
     for name in files():
-        with Image.open(name) as image:
-            image.load()
+        if name != "manifest.jsonl":
+            with Image.open(name) as image:
+                image.load()

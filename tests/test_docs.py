@@ -3,6 +3,7 @@
 A block that needs what the tests lack opens with three backquotes and `python notest`.
 """
 
+import importlib
 import re
 from pathlib import Path
 
@@ -30,3 +31,20 @@ def test_links_between_pages_lead_somewhere() -> None:
         if not ((ROOT / page).parent / link).exists()
     ]
     assert not broken
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_names_on_a_page_exist(page: str) -> None:
+    text = (ROOT / page).read_text()
+    for name in set(re.findall(r"`(deeplab(?:\.\w+)+)`", text)):
+        module, *attributes = name.split(".")
+        found = importlib.import_module(module)
+        for attribute in attributes:
+            module += f".{attribute}"
+            found = getattr(found, attribute, None) or importlib.import_module(module)
+    missing = [
+        path
+        for path in set(re.findall(r"`((?:src|native|recipes|benchmarks)/[\w./-]+)`", text))
+        if not (ROOT / path).exists()
+    ]
+    assert not missing

@@ -34,7 +34,7 @@ def test_names_and_paths(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("shelf")
-def test_unknown_names_and_paths(tmp_path: Path) -> None:
+def test_unknown_names_and_paths() -> None:
     with pytest.raises(ModelError, match=r"'voc-largefo': did you mean 'voc-largefov'.*camvid-largefov, voc-"):
         find_model("voc-largefo")
     with pytest.raises(ModelError, match="unknown model 'x': shipped are"):
@@ -43,8 +43,19 @@ def test_unknown_names_and_paths(tmp_path: Path) -> None:
         find_model("missing.onnx")
     with pytest.raises(ModelError, match="no such model file"):
         find_model("some/where")
-    with pytest.raises(ModelError, match="is a folder"):
+
+
+def test_folders(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"expected model\.onnx or one \.onnx file in it, found none"):
         find_model(tmp_path)
+    (tmp_path / "pets.onnx").touch()
+    (tmp_path / "pets.md").touch()
+    assert find_model(str(tmp_path)) == tmp_path / "pets.onnx"
+    (tmp_path / "cars.onnx").touch()
+    with pytest.raises(ModelError, match=r"found cars\.onnx, pets\.onnx; give a file"):
+        find_model(tmp_path)
+    (tmp_path / "model.onnx").touch()
+    assert find_model(tmp_path) == tmp_path / "model.onnx"
 
 
 def test_info_round_trip() -> None:

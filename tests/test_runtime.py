@@ -35,6 +35,46 @@ def test_info_comes_from_the_file(make_model: MakeModel) -> None:
     assert info.card["data"] == "none"
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda model: setattr(model.opset_import[0], "version", 99), "Opset 99 is under development"),
+        (lambda model: setattr(model.opset_import[0], "version", 0), "is not an ONNX model"),
+        (lambda model: setattr(model, "ir_version", 99), "Unsupported model IR version: 99"),
+        (lambda model: setattr(model.graph.node[0], "domain", "own.ops"), r"invalid model\. In Node.*own\.ops"),
+        (lambda model: setattr(model.graph.node[0], "op_type", "Run"), "is not an ONNX model"),
+    ],
+)
+def test_unknown_versions_and_operators(
+    tiny_model: Path, tmp_path: Path, change: Callable[[Any], None], message: str
+) -> None:
+    import onnx
+
+    model = onnx.load(tiny_model)
+    change(model)
+    (tmp_path / "other.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match=message) as caught:
+        ScoreNetwork(tmp_path / "other.onnx")
+    assert "\n" not in str(caught.value)
+
+
+def test_operators_of_a_library_are_not_known(tiny_model: Path, tmp_path: Path) -> None:
+    """A domain that the file declares still needs its code, which no model file brings."""
+    import onnx
+
+    model = onnx.load(tiny_model)
+    model.graph.node[0].domain = "own.ops"
+    model.opset_import.append(onnx.helper.make_opsetid("own.ops", 1))
+    (tmp_path / "own.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match=r"own\.ops:Conv.* is not a registered function/op"):
+        ScoreNetwork(tmp_path / "own.onnx")
+
+
+def test_a_model_that_may_not_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="cannot be read"):
+        ScoreNetwork(tmp_path)
+
+
 def test_missing_empty_foreign_and_truncated_files(tmp_path: Path, tiny_model: Path) -> None:
     whole = tiny_model.read_bytes()
     contents = {"empty": b"", "text": b"no network\n" * 50, "half": whole[: len(whole) // 2], "tail": whole[7:]}
@@ -67,6 +107,8 @@ def info_json(**changes: Any) -> str:
         ({"metadata": info_json(crf={})}, "lacks 'params'"),
         ({"metadata": info_json(preprocessing={})}, "'mean' is missing"),
         ({"metadata": info_json(label_set=VOC.to_dict() | {"void": 3})}, "void must lie after the 21 classes"),
+        ({"metadata": info_json(label_set={})}, "'name' is missing"),
+        ({"metadata": info_json(label_set=VOC.to_dict() | {"names": []})}, "expected 1 to 255 non-empty class names"),
         ({"metadata": info_json(output_stride="wide")}, "metadata is damaged"),
         ({"channels": 11}, "11 score maps, but 21 labels in its label set 'voc'"),
         ({"size": 33}, r"fixed shape \[1, 3, 33, 'W'\]; export it with free height and width"),

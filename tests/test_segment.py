@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,10 +13,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from deeplab import Segmentation, Segmenter, scores
+from deeplab import Segmentation, Segmenter, scores, segment
 from deeplab.errors import DeepLabError, ImageError, InputError, ModelError, OutputError
 from deeplab.images import read_label_map
-from deeplab.labels import VOC
+from deeplab.labels import CAMVID, VOC
 from deeplab.runtime import ScoreNetwork
 
 
@@ -71,6 +75,53 @@ def test_large_photos_are_shrunk_for_the_network_only(segmenter: Segmenter, monk
     assert calls["refine"][2] == segmenter.info.crf.params.scaled(2)
 
 
+def test_the_crf_works_on_a_copy_of_a_very_large_photo(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segment, "MAX_CRF_PIXELS", 100 * 171)
+    calls = watch(monkeypatch)
+    image = np.random.default_rng(2).integers(0, 256, (600, 1026, 3), dtype=np.uint8)
+    result = segmenter(image)
+    assert calls["seen"].shape == (300, 513, 3)
+    assert calls["refine"][0].shape == (100, 171, 3)
+    assert calls["refine"][2] == segmenter.info.crf.params.scaled(171 / 513)
+    assert result.labels.shape == result.confidence().shape == (600, 1026)
+    np.testing.assert_array_equal(result.image, image)
+    np.testing.assert_allclose(result.probabilities.sum(axis=0), 1, atol=1e-4)
+    np.testing.assert_array_equal(result.labels, result.probabilities.argmax(axis=0))
+    np.testing.assert_array_equal(result.confidence(), result.probabilities.max(axis=0))
+    assert result.probabilities is result.probabilities
+
+
+def test_an_edge_stays_where_it_is_when_the_crf_sees_a_copy(
+    segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unsure scores cross over 30 px left of the photo's edge; the CRF moves the outline to it, on a copy too."""
+    image = np.full((400, 600, 3), (40, 80, 200), np.uint8)
+    image[:, 330:] = (230, 140, 30)
+
+    def halves(self: ScoreNetwork, photo: NDArray[np.uint8]) -> NDArray[np.float32]:
+        scores = np.full((21, *((side + 6) // 8 + 1 for side in photo.shape[:2])), -9, np.float32)
+        scores[0], scores[8] = 0, np.where(np.arange(scores.shape[2]) < scores.shape[2] // 2, -0.5, 0.5)
+        return scores
+
+    monkeypatch.setattr(ScoreNetwork, "scores", halves)
+    whole = segmenter(image)
+    monkeypatch.setattr(segment, "MAX_CRF_PIXELS", 200 * 300)
+    edges = [int(np.argmax(result.labels[200] == 8)) for result in (whole, segmenter(image))]
+    assert edges[0] == 330
+    assert abs(edges[1] - 330) <= 2
+
+
+def test_memory_is_a_few_bytes_for_each_pixel_of_a_large_photo(segmenter: Segmenter) -> None:
+    image = np.zeros((2000, 3000, 3), np.uint8)
+    segmenter(image[:64, :64])
+    tracemalloc.start()
+    result = segmenter.segment(image, crf=False)
+    peak = tracemalloc.get_traced_memory()[1] / (2000 * 3000)
+    tracemalloc.stop()
+    assert result.confidence().shape == (2000, 3000)
+    assert peak < 21  # bytes; the probabilities alone would be 84
+
+
 def watch(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Record what reaches the network and the CRF."""
     calls: dict[str, Any] = {}
@@ -120,6 +171,54 @@ def test_result_is_saved_tinted_and_counted(tmp_path: Path, photo: NDArray[np.ui
     np.testing.assert_array_equal(np.asarray(overlay)[30:], photo[30:])
 
 
+def unsure(photo: NDArray[np.uint8]) -> Segmentation:
+    """Cat in the upper half with probability 0.9, dog in the lower with 0.4."""
+    probabilities = np.full((21, 60, 90), 0.1 / 20, np.float32)
+    probabilities[8, :30], probabilities[:, 30:], probabilities[12, 30:] = 0.9, 0.6 / 20, 0.4
+    return Segmentation(probabilities.argmax(axis=0).astype(np.uint8), probabilities, VOC, photo)
+
+
+def test_confidence_is_the_probability_of_the_chosen_label(segmenter: Segmenter, photo: NDArray[np.uint8]) -> None:
+    result = segmenter(photo)
+    assert result.confidence().dtype == np.float32
+    chosen = np.take_along_axis(result.probabilities, result.labels[None].astype(int), axis=0)[0]
+    np.testing.assert_array_equal(result.confidence(), chosen)
+
+
+def test_below_the_least_confidence_a_label_is_void(tmp_path: Path, photo: NDArray[np.uint8]) -> None:
+    whole = unsure(photo)
+    result = whole.with_min_confidence(0.5)
+    np.testing.assert_array_equal(np.unique(result.labels[:30]), [8])
+    np.testing.assert_array_equal(np.unique(result.labels[30:]), [VOC.void])
+    np.testing.assert_array_equal(np.unique(whole.labels), [8, 12])
+    np.testing.assert_array_equal(result.confidence(), whole.confidence())
+    assert result.probabilities is whole.probabilities
+    assert result.shares() == {"cat": 0.5}
+    np.testing.assert_array_equal(np.asarray(result.overlay())[31:], photo[31:])
+    result.save(tmp_path / "cat.png")
+    with Image.open(tmp_path / "cat.png") as written:
+        assert set(np.unique(np.asarray(written))) == {8, 255}
+        assert written.convert("RGB").getpixel((0, 59)) == (224, 224, 192)  # VOC's colour of void
+
+
+@pytest.mark.parametrize(("threshold", "left"), [(0, {8, 12}), (0.4, {8, 12}), (0.41, {8, 255}), (1, {255})])
+def test_the_least_confidence_itself_is_enough(photo: NDArray[np.uint8], threshold: float, left: set[int]) -> None:
+    assert set(np.unique(unsure(photo).with_min_confidence(threshold).labels)) == left
+
+
+def test_void_is_the_label_sets_own(photo: NDArray[np.uint8]) -> None:
+    even = np.full((11, 60, 90), 1 / 11, np.float32)
+    result = Segmentation(np.zeros((60, 90), np.uint8), even, CAMVID, photo).with_min_confidence(0.2)
+    assert set(np.unique(result.labels)) == {CAMVID.void}
+    assert result.shares() == {}
+
+
+@pytest.mark.parametrize("threshold", [-0.1, 1.01, 50, float("nan"), float("inf")])
+def test_bad_least_confidences(photo: NDArray[np.uint8], threshold: float) -> None:
+    with pytest.raises(InputError, match="must lie in 0–1, got"):
+        unsure(photo).with_min_confidence(threshold)
+
+
 @pytest.mark.parametrize(
     ("source", "kind"),
     [
@@ -134,6 +233,69 @@ def test_result_is_saved_tinted_and_counted(tmp_path: Path, photo: NDArray[np.ui
 def test_bad_photos(segmenter: Segmenter, source: Any, kind: type[DeepLabError]) -> None:
     with pytest.raises(kind):
         segmenter(source)
+
+
+def test_a_saved_model_is_the_same_model(tiny_model: Path, photo: NDArray[np.uint8], tmp_path: Path) -> None:
+    segmenter = Segmenter.from_pretrained(tiny_model, threads=1)
+    segmenter.save_pretrained(tmp_path / "models" / "tiny")
+    assert sorted(path.name for path in (tmp_path / "models" / "tiny").iterdir()) == ["README.md", "model.onnx"]
+    again = Segmenter.from_pretrained(tmp_path / "models" / "tiny", threads=1)
+    assert again.info == segmenter.info
+    np.testing.assert_array_equal(again(photo).labels, segmenter(photo).labels)
+    card = (tmp_path / "models" / "tiny" / "README.md").read_text()
+    assert card.startswith("# tiny\n")
+    assert '| scores | `{"mean IoU": 0.0}` |' in card
+    again.save_pretrained(tmp_path / "copy")
+    assert (tmp_path / "copy" / "README.md").read_text() == card
+
+
+def test_a_written_card_is_copied(tiny_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "pets.onnx").write_bytes(tiny_model.read_bytes())
+    (tmp_path / "pets.md").write_text("# Pets: cats – and dogs\n", encoding="utf-8")
+    Segmenter.from_pretrained(tmp_path).save_pretrained(tmp_path / "saved")
+    assert (tmp_path / "saved" / "README.md").read_text(encoding="utf-8") == "# Pets: cats – and dogs\n"
+
+
+def test_saving_a_model_replaces_nothing_unasked(segmenter: Segmenter, tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("mine")
+    with pytest.raises(OutputError, match=r"README\.md exists"):
+        segmenter.save_pretrained(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
+    segmenter.save_pretrained(tmp_path, overwrite=True)
+    assert (tmp_path / "README.md").read_text().startswith("# tiny")
+    with pytest.raises(OutputError, match="cannot make folder"):
+        segmenter.save_pretrained(tmp_path / "README.md" / "below")
+
+
+def run_elsewhere(model: Path, photo: Path, target: Path, **environment: str) -> subprocess.Popen[str]:
+    """Segment a photo in a process of its own, and print what the CRF's loops are compiled for."""
+    script = (
+        "import sys; from deeplab import Segmenter; from deeplab.crf import _native; "
+        "Segmenter.from_pretrained(sys.argv[1], threads=1)(sys.argv[2]).save(sys.argv[3]); "
+        "print(_native.instruction_set())"
+    )
+    variables = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)} | environment
+    command = [sys.executable, "-c", script, *map(str, (model, photo, target))]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=variables)
+
+
+def test_processes_share_a_model_and_old_processors_give_the_same(
+    segmenter: Segmenter, tiny_model: Path, photo: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    Image.fromarray(photo).save(tmp_path / "photo.png")
+    before = {path: path.read_bytes() for path in tiny_model.parent.iterdir()}
+    targets = {"as_it_is": {}, "baseline": {"DEEPLAB_CRF_ISA": "baseline"}}
+    running = {
+        name: run_elsewhere(tiny_model, tmp_path / "photo.png", tmp_path / f"{name}.png", **environment)
+        for name, environment in targets.items()
+    }
+    said = {name: process.communicate()[0].strip() for name, process in running.items()}
+    assert [process.returncode for process in running.values()] == [0, 0]
+    assert said["baseline"] == "baseline"
+    expected = segmenter(photo).labels
+    for name in targets:
+        assert (read_label_map(tmp_path / f"{name}.png") != expected).mean() <= 0.001  # rounding at near ties
+    assert {path: path.read_bytes() for path in tiny_model.parent.iterdir()} == before
 
 
 def test_bad_models_and_threads(tmp_path: Path, tiny_model: Path) -> None:

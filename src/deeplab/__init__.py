@@ -3,6 +3,7 @@
 from deeplab.crf import CRFParams, refine
 from deeplab.errors import DataError, DeepLabError, ImageError, InputError, ModelError, OutputError
 from deeplab.labels import CAMVID, VOC, LabelSet
+from deeplab.pipelines import pipeline
 from deeplab.segment import Segmentation, Segmenter
 
 __version__ = "0.1.0"
@@ -21,5 +22,6 @@ __all__ = [
     "Segmentation",
     "Segmenter",
     "__version__",
+    "pipeline",
     "refine",
 ]

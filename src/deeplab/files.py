@@ -11,7 +11,7 @@ from typing import IO
 
 from deeplab.errors import OutputError
 
-__all__ = ["atomic_file", "check_output"]
+__all__ = ["atomic_file", "check_output", "make_folder"]
 
 
 def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
@@ -53,3 +53,15 @@ def atomic_file(path: str | os.PathLike[str], *, overwrite: bool = False) -> Ite
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def make_folder(folder: str | os.PathLike[str]) -> None:
+    """Make a folder for results, and those above it, unless it is there.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make folder {folder}: {error.strerror}; choose another with -o") from error

@@ -6,17 +6,20 @@ or not at all.
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
 
 from deeplab.errors import DeepLabError, ImageError, InputError, OutputError
 from deeplab.files import atomic_file
@@ -25,11 +28,14 @@ from deeplab.labels import LabelSet
 __all__ = [
     "PHOTO_SUFFIXES",
     "Photo",
+    "encode_jpeg",
+    "encode_label_map",
     "is_label_map",
     "open_image",
     "overlay_image",
     "read_image",
     "read_label_map",
+    "read_label_set",
     "write_jpeg",
     "write_label_map",
 ]
@@ -42,6 +48,8 @@ _PHOTO_FORMATS = {
     "GIF": (".gif",), "BMP": (".bmp",), "PPM": (".ppm", ".pgm", ".pbm"), "JPEG2000": (".jp2",),
 }  # fmt: skip
 _LABEL_MAP_FORMATS = ("PNG", "TIFF", "BMP")  # lossless ones
+_BAND_ROWS = 256  # of a large photo, so that temporaries stay small
+_LABELS_KEY = "deeplab labels"  # of a PNG's text
 
 PHOTO_SUFFIXES = frozenset(suffix for suffixes in _PHOTO_FORMATS.values() for suffix in suffixes)
 """Lower-case file name endings of the formats `read_image` reads."""
@@ -101,6 +109,23 @@ def read_label_map(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
         return np.array(image)
 
 
+def read_label_set(path: str | os.PathLike[str]) -> LabelSet | None:
+    """Return the label set that `encode_label_map` wrote into a PNG; None where a file says none.
+
+    Raises:
+        ImageError: the file cannot be read, or what it says is damaged.
+    """
+    with open_image(Path(path), _LABEL_MAP_FORMATS) as image:
+        said, palette = image.info.get(_LABELS_KEY), image.getpalette()
+    if said is None or palette is None:
+        return None
+    colours = [palette[start : start + 3] for start in range(0, len(palette), 3)]
+    try:
+        return LabelSet.from_dict(json.loads(said) | {"palette": colours})
+    except (InputError, TypeError, ValueError) as error:
+        raise ImageError(f"{path}: what it says of its labels is damaged ({error}); write it again") from None
+
+
 def is_label_map(path: Path) -> bool:
     """Tell whether a file begins as those of `write_label_map` do: as a PNG with a palette and 8 bits per pixel."""
     try:
@@ -111,20 +136,15 @@ def is_label_map(path: Path) -> bool:
     return header.startswith(b"\x89PNG") and header[24:] == b"\x08\x03"
 
 
-def write_label_map(
-    path: str | os.PathLike[str], labels: NDArray[Any], label_set: LabelSet, *, overwrite: bool = False
-) -> None:
-    """Write labels as a mode-P PNG: pixel values are labels, the palette is the label set's.
+def encode_label_map(labels: NDArray[Any], label_set: LabelSet) -> bytes:
+    """Return labels as a mode-P PNG whose pixel values are labels; its palette and a text in it are the label set's.
 
     Args:
-        path: where to write, ending in ``.png``.
         labels: (H, W) of any integer dtype, values 0 … L−1 or void.
         label_set: the L classes, their colours, and void.
-        overwrite: replace an existing file.
 
     Raises:
         InputError: the labels have another shape or dtype, or values that the label set does not know.
-        OutputError: the file exists, or cannot be written; nothing is left behind.
     """
     labels = np.asarray(labels)
     if labels.ndim != 2 or labels.size == 0 or labels.dtype.kind not in "ui":
@@ -135,22 +155,53 @@ def write_label_map(
             f"label {labels[~known][0]} is not in label set {label_set.name!r}: "
             f"expected 0–{len(label_set) - 1} or void {label_set.void}"
         )
-    if Path(path).suffix.lower() != ".png":
-        raise OutputError(f"{path}: label maps are written as PNG; let the name end in .png")
     image = Image.fromarray(labels.astype(np.uint8))
     image.putpalette(label_set.colours().tobytes())
+    about = PngInfo()
+    said = {"name": label_set.name, "names": label_set.names, "void": label_set.void}
+    about.add_itxt(_LABELS_KEY, json.dumps(said, ensure_ascii=False))
+    buffer = BytesIO()
+    image.save(buffer, format="PNG", pnginfo=about)
+    return buffer.getvalue()
+
+
+def write_label_map(
+    path: str | os.PathLike[str], labels: NDArray[Any], label_set: LabelSet, *, overwrite: bool = False
+) -> None:
+    """Write labels as a mode-P PNG, as `encode_label_map` gives it.
+
+    Args:
+        path: where to write, ending in ``.png``.
+        labels: see `encode_label_map`.
+        label_set: see `encode_label_map`.
+        overwrite: replace an existing file.
+
+    Raises:
+        InputError: see `encode_label_map`.
+        OutputError: the file exists, or cannot be written; nothing is left behind.
+    """
+    content = encode_label_map(labels, label_set)
+    if Path(path).suffix.lower() != ".png":
+        raise OutputError(f"{path}: label maps are written as PNG; let the name end in .png")
     with atomic_file(path, overwrite=overwrite) as file:
-        image.save(file, format="PNG")
+        file.write(content)
+
+
+def encode_jpeg(image: NDArray[np.uint8]) -> bytes:
+    """Return an (H, W, 3) uint8 RGB image as JPEG, quality 92."""
+    buffer = BytesIO()
+    Image.fromarray(image).save(buffer, format="JPEG", quality=92)
+    return buffer.getvalue()
 
 
 def write_jpeg(path: str | os.PathLike[str], image: NDArray[np.uint8], *, overwrite: bool = False) -> None:
-    """Write an (H, W, 3) uint8 RGB image as JPEG, quality 92.
+    """Write an (H, W, 3) uint8 RGB image as `encode_jpeg` gives it.
 
     Raises:
         OutputError: the file exists, or cannot be written; nothing is left behind.
     """
     with atomic_file(path, overwrite=overwrite) as file:
-        Image.fromarray(image).save(file, format="JPEG", quality=92)
+        file.write(encode_jpeg(image))
 
 
 def overlay_image(
@@ -179,9 +230,12 @@ def overlay_image(
     tinted = labels != label_set.void
     if label_set.background is not None:
         tinted &= labels != label_set.background
-    colours = Image.fromarray(label_set.colours()[labels])
-    overlay = np.array(Image.blend(Image.fromarray(image), colours, opacity))
-    overlay[~tinted] = image[~tinted]
+    colours, overlay = label_set.colours(), image.copy()
+    for start in range(0, len(labels), _BAND_ROWS):
+        rows = slice(start, start + _BAND_ROWS)
+        flat = Image.fromarray(colours[labels[rows]])
+        blended = np.array(Image.blend(Image.fromarray(image[rows]), flat, opacity))
+        np.copyto(overlay[rows], blended, where=tinted[rows, :, None])
     overlay[tinted & _contours(labels)] = 255
     return overlay
 

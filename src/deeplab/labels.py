@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from deeplab.errors import InputError
 
-__all__ = ["CAMVID", "LABEL_SETS", "VOC", "Colour", "LabelSet", "voc_colour_map"]
+__all__ = ["CAMVID", "LABEL_SETS", "VOC", "Colour", "LabelSet", "colours_to_values", "voc_colour_map"]
 
 Colour = tuple[int, int, int]
 
@@ -28,6 +28,27 @@ def voc_colour_map() -> tuple[Colour, ...]:
         return sum((label >> (3 * place + offset) & 1) << (7 - place) for place in range(3))
 
     return tuple((channel(label, 0), channel(label, 1), channel(label, 2)) for label in range(256))
+
+
+def colours_to_values(
+    colours: NDArray[np.uint8], values: Mapping[Colour, int]
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Read a mask of colours.
+
+    Args:
+        colours: (H, W, 3) uint8 RGB.
+        values: what each (R, G, B) colour stands for, 0–255.
+
+    Returns:
+        The values (H, W) uint8, and where there is a colour without one, (H, W) bool; the value is 0 there.
+    """
+    channels = colours.astype(np.uint32)
+    codes = channels[..., 0] << 16 | channels[..., 1] << 8 | channels[..., 2]
+    found, index = np.unique(codes, return_inverse=True)
+    meant = [values.get((code >> 16, code >> 8 & 255, code & 255)) for code in found.tolist()]
+    labels = np.array([0 if value is None else value for value in meant], dtype=np.uint8)
+    strange = np.array([value is None for value in meant], dtype=np.bool_)
+    return labels[index].reshape(codes.shape), strange[index].reshape(codes.shape)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab.errors import InputError, ModelError
-from deeplab.models import METADATA_KEY, ModelInfo
+from deeplab.models import METADATA_KEY, ModelInfo, read_model
+from deeplab.models.external_data import external_files
 from deeplab.preprocessing import pad_to_grid
 
 __all__ = ["ScoreNetwork"]
@@ -24,6 +25,7 @@ class ScoreNetwork:
     with h = (H − 1) / 8 + 1 for H = 8n + 1, and w likewise.
 
     Attributes:
+        path: the model file.
         info: what the file says about itself: labels, preprocessing, CRF parameters, card.
     """
 
@@ -36,24 +38,32 @@ class ScoreNetwork:
 
         Raises:
             InputError: `threads` is below 1.
-            ModelError: the file is missing, is no ONNX file or a truncated one, lacks the metadata, or its tensors are
-                not as above.
+            ModelError: the file is missing, is no ONNX file or a truncated one, keeps weights in other files, lacks the
+                metadata, or its tensors are not as above.
         """
         import onnxruntime  # type: ignore[import-untyped]  # here, because it takes 0.2 s
 
         if threads is not None and threads < 1:
             raise InputError(f"threads must be at least 1, got {threads}")
-        if not Path(path).is_file():
-            raise ModelError(f"{path}: no such model file; check the path")
+        self.path = Path(path)
+        content = read_model(self.path)  # the runtime gets bytes, so that it opens no file itself
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
         options.log_severity_level = 4  # errors arrive as exceptions
+        options.add_session_config_entry("session.load_model_format", "ONNX")
         try:
-            self._session = onnxruntime.InferenceSession(os.fspath(path), options, providers=["CPUExecutionProvider"])
+            outside = external_files(content)
+            if not outside:
+                self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's own exceptions share no narrower base
             raise ModelError(
                 f"{path} is not an ONNX model that ONNX Runtime can load; export or copy it again ({_brief(error)})"
             ) from error
+        if outside:
+            raise ModelError(
+                f"{path} keeps weights in other files ({outside[0]!r}), which are not read; "
+                "save it as one file (onnx.save with save_as_external_data=False), or export it again"
+            )
         metadata = self._session.get_modelmeta().custom_metadata_map
         if METADATA_KEY not in metadata:
             raise ModelError(f"{path} is an ONNX file without deeplab's metadata; make it with `deeplab export`")

@@ -27,6 +27,7 @@ def upsample_scores(
     *,
     network_size: tuple[int, int] | None = None,
     stride: int = 8,
+    rows: slice = slice(None),
 ) -> NDArray[np.float32]:
     """Interpolate scores bilinearly, corners aligned, at every pixel of a photo (section 3.1 of the paper).
 
@@ -39,9 +40,10 @@ def upsample_scores(
         size: (H, W) of the photo in pixels.
         network_size: (H, W) of the copy the network saw; None: the photo itself.
         stride: pixels of that copy from one score to the next.
+        rows: which of the photo's rows to return.
 
     Returns:
-        (L, H, W) float32.
+        (L, H, W) float32, or of these rows (L, rows, W).
 
     Raises:
         InputError: the scores are not (L, h, w), or too few for what the network saw.
@@ -55,11 +57,15 @@ def upsample_scores(
     (top, bottom, down), (left, right, across) = (
         _neighbours(*lengths, stride) for lengths in zip(size, seen, scores.shape[1:], strict=True)
     )
-    rows = scores[:, :, left].astype(np.float32, copy=False)
-    rows += (scores[:, :, right] - rows) * across
-    result = np.empty((len(scores), *size), dtype=np.float32)
-    step = np.empty(size, dtype=np.float32)
-    for plane, target in zip(rows, result, strict=True):  # plane by plane: temporaries stay small, and are used again
+    top, bottom, down = top[rows], bottom[rows], down[rows]
+    if len(top):
+        used = slice(top[0], bottom[-1] + 1)
+        scores, top, bottom = scores[:, used], top - used.start, bottom - used.start
+    wide = scores[:, :, left].astype(np.float32, copy=False)
+    wide += (scores[:, :, right] - wide) * across
+    result = np.empty((len(scores), len(top), size[1]), dtype=np.float32)
+    step = np.empty(result.shape[1:], dtype=np.float32)
+    for plane, target in zip(wide, result, strict=True):  # plane by plane: temporaries stay small, and are used again
         np.take(plane, top, axis=0, out=target, mode="clip")  # "clip" writes straight into out
         np.take(plane, bottom, axis=0, out=step, mode="clip")
         step -= target

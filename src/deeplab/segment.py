@@ -3,46 +3,103 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from deeplab.errors import InputError
+from deeplab.files import atomic_file, check_output, make_folder
 from deeplab.images import Photo, overlay_image, read_image, write_label_map
 from deeplab.labels import LabelSet
-from deeplab.models import ModelInfo, find_model
+from deeplab.models import MODEL_FILE, ModelInfo, find_model, read_model
+from deeplab.models.cards import card_of
+from deeplab.planes import Planes
 from deeplab.runtime import ScoreNetwork
-from deeplab.scores import label_probabilities, refine_in_place
+from deeplab.scores import refine_in_place
 
-__all__ = ["MAX_NETWORK_SIDE_PX", "Segmentation", "Segmenter", "shrink_for_network"]
+__all__ = ["MAX_CRF_PIXELS", "MAX_NETWORK_SIDE_PX", "Segmentation", "Segmenter", "shrink_for_network", "shrunk"]
 
 MAX_NETWORK_SIDE_PX = 513
 """The longest side that the network is shown, in pixels.
 
 The networks are trained on photos of up to 500 px and judge a pixel by the 224 px around it (their field of view). In
-larger photos objects outgrow that, so the network gets a smaller copy; the CRF works on the photo itself.
+larger photos objects outgrow that, so the network gets a smaller copy; the CRF works on the photo itself, or on a copy
+of `MAX_CRF_PIXELS`.
+"""
+
+MAX_CRF_PIXELS = 2_100_000
+"""The most pixels that the CRF works on.
+
+Its distances grow with the photo, so that a larger one takes more time and memory for outlines that are hardly finer.
+Beyond, it refines a smaller copy, and its beliefs are interpolated; docs/models.md has what that changes. Cityscapes'
+photos, 2048x1024, still go whole, as `deeplab evaluate` takes all photos.
 """
 
 
-@dataclass(frozen=True, eq=False)
 class Segmentation:
     """A segmented photo.
 
     Attributes:
-        labels: (H, W) uint8, the most probable label of each pixel, 0 … L−1.
-        probabilities: (L, H, W) float32, 0–1, summing to 1 at each pixel.
+        labels: (H, W) uint8, the most probable label of each pixel, 0 … L−1, or the label set's void.
         label_set: names and colours of the L labels.
         image: (H, W, 3) uint8, the upright RGB photo.
     """
 
-    labels: NDArray[np.uint8]
-    probabilities: NDArray[np.float32]
-    label_set: LabelSet
-    image: NDArray[np.uint8]
+    def __init__(
+        self,
+        labels: NDArray[np.uint8],
+        probabilities: NDArray[np.float32] | Planes,
+        label_set: LabelSet,
+        image: NDArray[np.uint8],
+        confidence: NDArray[np.float32] | None = None,
+    ) -> None:
+        """Hold what the attributes say, and the `probabilities`, at the photo's size or as few as they were computed.
+
+        Where `confidence`, (H, W) float32, is left out, it is computed when it is asked for.
+        """
+        self.labels = labels
+        self.label_set = label_set
+        self.image = image
+        self._probabilities = probabilities
+        self._confidence = confidence
+
+    @property
+    def probabilities(self) -> NDArray[np.float32]:
+        """(L, H, W) float32, 0–1, summing to 1 at each pixel.
+
+        Of a large photo they are interpolated when first asked for, and take 4 bytes for each label and pixel: labels
+        and confidence alone do with far less memory.
+        """
+        if isinstance(self._probabilities, Planes):
+            self._probabilities = self._probabilities.probabilities()
+        return self._probabilities
+
+    def confidence(self) -> NDArray[np.float32]:
+        """Return the probability of each pixel's most probable label, (H, W) float32, 0–1.
+
+        That is the CRF's belief, or without the CRF the network's softmax; docs/models.md has how often it is right.
+        """
+        if self._confidence is None:
+            self._confidence = self.probabilities.max(axis=0)
+        return self._confidence
+
+    def with_min_confidence(self, threshold: float) -> Segmentation:
+        """Return the same segmentation with the label void wherever `confidence` is below `threshold`.
+
+        Raises:
+            InputError: the threshold is outside 0–1.
+        """
+        if not 0 <= threshold <= 1:
+            raise InputError(f"the least confidence must lie in 0–1, got {threshold}")
+        sure = self.confidence() >= threshold
+        labels = np.where(sure, self.labels, np.uint8(self.label_set.void))
+        return Segmentation(labels, self._probabilities, self.label_set, self.image, self._confidence)
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-        """Write the labels as a mode-P PNG of the photo's size with the label set's palette.
+        """Write the labels as a mode-P PNG of the photo's size with the label set's palette; void has its colour.
 
         Raises:
             OutputError: the name does not end in ``.png``, the file exists, or it cannot be written.
@@ -52,14 +109,16 @@ class Segmentation:
     def overlay(self, opacity: float = 0.5) -> Image.Image:
         """Return the photo tinted by class, with contours, as an RGB PIL image; `opacity` is the tint's, 0–1.
 
+        Background and void stay as they are in the photo.
+
         Raises:
             InputError: the opacity is outside 0–1.
         """
         return Image.fromarray(overlay_image(self.image, self.labels, self.label_set, opacity))
 
     def shares(self) -> dict[str, float]:
-        """Return the share of pixels (0–1) of every class found, largest first."""
-        counts = np.bincount(self.labels.ravel(), minlength=len(self.label_set))
+        """Return the share of pixels (0–1) of every class found, largest first; what they lack of 1 is void."""
+        counts = np.bincount(self.labels.ravel(), minlength=256)[: len(self.label_set)]
         order = np.argsort(-counts, kind="stable")
         return {self.label_set.names[i]: float(counts[i]) / self.labels.size for i in order if counts[i]}
 
@@ -79,7 +138,8 @@ class Segmenter:
         """Load a model.
 
         Args:
-            name_or_path: a shipped model's name or the path of an ONNX file; None: ``"voc-largefov"``.
+            name_or_path: a shipped model's name, or the path of an ONNX file or of a folder with one, as
+                `save_pretrained` makes it; None: ``"voc-largefov"``.
             threads: at most this many threads; None: one per core.
 
         Raises:
@@ -87,6 +147,37 @@ class Segmenter:
             ModelError: there is no such model, or the file does not fit; see `deeplab.runtime.ScoreNetwork`.
         """
         return cls(ScoreNetwork(find_model(name_or_path), threads=threads), threads=threads)
+
+    def save_pretrained(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Write the model file into a folder as ``model.onnx``, and its card as ``README.md``.
+
+        Args:
+            folder: made if it is missing; `from_pretrained` takes it.
+            overwrite: replace existing files.
+
+        Raises:
+            ModelError: the model's own file is gone.
+            OutputError: a file exists, or cannot be written; each is written whole or not at all.
+        """
+        source, target = self._network.path, Path(folder)
+        card = card_of(source, self.info)
+        make_folder(target)
+        for name in (MODEL_FILE, "README.md"):
+            check_output(target / name, overwrite=overwrite)
+        with atomic_file(target / MODEL_FILE, overwrite=overwrite) as file:
+            file.write(read_model(source))
+        with atomic_file(target / "README.md", overwrite=overwrite) as file:
+            file.write(card.encode())
+
+    @property
+    def network(self) -> ScoreNetwork:
+        """The network alone, which gives a photo's scores."""
+        return self._network
+
+    @property
+    def threads(self) -> int | None:
+        """At most how many threads the CRF may use; None: one per core."""
+        return self._threads
 
     @property
     def info(self) -> ModelInfo:
@@ -102,30 +193,33 @@ class Segmenter:
 
         The network sees the photo, or a copy of at most `MAX_NETWORK_SIDE_PX`; its scores are interpolated to the
         photo's size and become probabilities by softmax (section 3 of the paper). The CRF (section 4) then works on the
-        full photo as the model asks, its distances in pixels enlarged as much as the network's copy was shrunk.
+        photo, or a copy of at most `MAX_CRF_PIXELS`, as the model asks; its distances in pixels are enlarged as much as
+        the network's copy is smaller.
 
         Args:
             image: a path, a PIL image or an array, as `deeplab.images.read_image` takes it.
             crf: whether to refine the probabilities by the fully connected CRF.
 
         Returns:
-            labels and probabilities of the photo's size.
+            labels, confidence and probabilities of the photo's size.
 
         Raises:
             ImageError: the file is missing, damaged, too large or no image.
             InputError: the array has another shape, dtype or range.
             ModelError: the network fails.
+            MemoryError: the photo does not fit in memory.
         """
         photo = read_image(image)
         seen = shrink_for_network(photo)
-        photo_size, network_size = photo.shape[:2], seen.shape[:2]
-        probabilities = label_probabilities(
-            self._network.scores(seen), photo_size, network_size, self.info.output_stride
-        )
+        size, network_size = photo.shape[:2], seen.shape[:2]
+        planes = Planes(self._network.scores(seen), size, network_size, self.info.output_stride, are_scores=True)
         if crf:
-            refine_in_place(photo, probabilities, self.info.crf, network_size=network_size, threads=self._threads)
-        labels = probabilities.argmax(axis=0).astype(np.uint8)
-        return Segmentation(labels, probabilities, self.info.label_set, photo)
+            copy = shrunk(photo, (MAX_CRF_PIXELS / (size[0] * size[1])) ** 0.5)
+            beliefs = replace(planes, size=copy.shape[:2]).probabilities()
+            refine_in_place(copy, beliefs, self.info.crf, network_size=network_size, threads=self._threads)
+            planes = Planes(beliefs, size, copy.shape[:2])
+        labels, confidence = planes.likeliest()
+        return Segmentation(labels, planes, self.info.label_set, photo, confidence)
 
 
 def shrink_for_network(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -133,9 +227,13 @@ def shrink_for_network(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
     That is the photo itself, or where its longer side exceeds `MAX_NETWORK_SIDE_PX` a filtered copy with that side.
     """
-    height, width = photo.shape[:2]
-    factor = MAX_NETWORK_SIDE_PX / max(height, width)
+    return shrunk(photo, MAX_NETWORK_SIDE_PX / max(photo.shape[:2]))
+
+
+def shrunk(photo: NDArray[np.uint8], factor: float) -> NDArray[np.uint8]:
+    """Return a filtered copy with sides this many times as long; the photo itself where that is not smaller."""
     if factor >= 1:
         return photo
+    height, width = photo.shape[:2]
     size = max(1, round(width * factor)), max(1, round(height * factor))
     return np.array(Image.fromarray(photo).resize(size, Image.Resampling.LANCZOS))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from deeplab.data.cvat import cvat_label_set
 from deeplab.data.readers import READERS, read_samples
 from deeplab.data.samples import load_mask
 from deeplab.errors import DataError
@@ -46,6 +47,12 @@ def test_palette_masks_are_read_by_their_colours(export: Path) -> None:
     image.putpalette(np.array(COLOURS, np.uint8).tobytes())
     image.save(export / "SegmentationClass" / "x.png")
     assert load_mask(read_samples("cvat", export, "default")[0]).tolist() == [[255, 1], [2, 0]]
+
+
+def test_the_label_map_alone(export: Path) -> None:
+    label_set = cvat_label_set(export / "labelmap.txt")
+    values = {tuple(label_set.colours()[label].tolist()): label for label in (0, 1, 2, 255)}
+    assert [values[colour] for colour in COLOURS] == [0, 2, 1, 255]
 
 
 def test_a_names_file_chooses_labels(write: Any, export: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from deeplab.errors import InputError
 from deeplab.images import read_label_map
 from deeplab.labels import VOC
 
@@ -167,3 +169,29 @@ def test_many_labels_make_a_16_bit_map_and_no_overlay(run: Run) -> None:
     arguments = ["refine", "photo.png", "--scores", "many.npy", "-o", "o.png", "--iterations", "1", "--overlay"]
     assert "no colours for an overlay" in run(*arguments).err
     assert not Path("o_overlay.jpg").exists()
+
+
+@pytest.mark.usefixtures("here")
+def test_masks_of_cvat_are_understood_by_its_label_map(run: Run) -> None:
+    labels = np.repeat([[0], [1]], 30, axis=0).repeat(90, axis=1)
+    labels[28:33] = 2
+    colours = np.array([[0, 0, 0], [250, 50, 83], [1, 2, 3]], np.uint8)
+    Image.fromarray(colours[labels]).save("mask.png")
+    Path("labelmap.txt").write_text(
+        "# label:color_rgb:parts:actions\nbackground:0,0,0::\nrust:250,50,83::\nvoid:1,2,3::\n"
+    )
+    status, out, err = run("refine", "photo.png", "--scores", "mask.png", "--labels", "labelmap.txt", "-o", "out.png")
+    assert status == 0
+    assert "label map of 2 labels (0, 1, 255 void)" in err
+    assert "rust 5" in out
+
+
+@pytest.mark.usefixtures("here")
+def test_what_was_understood_is_said_before_the_crf(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise InputError("the CRF")
+
+    monkeypatch.setattr(sys.modules["deeplab.refinement.refine_scores"], "refine", stop)
+    err = run("refine", "photo.png", "--scores", "scores.npy", "-o", "out.png").err
+    assert err.splitlines()[0].startswith("scores.npy: (21, 10, 15) float32 → logits")
+    assert err.splitlines()[1] == "error: the CRF"

@@ -9,14 +9,17 @@ from typing import Annotated
 import typer
 
 from deeplab.cli.check_data import check_data
+from deeplab.cli.convert import convert
 from deeplab.cli.crf_search import crf_search
 from deeplab.cli.evaluate import evaluate
 from deeplab.cli.listings import models, variants
 from deeplab.cli.refine import refine
 from deeplab.cli.reproduce import reproduce
 from deeplab.cli.segment import segment
+from deeplab.cli.serve import serve
 from deeplab.cli.submit import submit
 from deeplab.cli.train import export, train
+from deeplab.cli.verify import verify
 from deeplab.errors import DeepLabError
 
 __all__ = ["app", "main"]
@@ -28,7 +31,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for command in (segment, refine, variants, models, check_data, evaluate, crf_search, submit, train, export, reproduce):
+for command in (
+    segment,
+    refine,
+    convert,
+    variants,
+    models,
+    verify,
+    check_data,
+    evaluate,
+    crf_search,
+    submit,
+    train,
+    export,
+    reproduce,
+    serve,
+):
     app.command()(command)
 
 

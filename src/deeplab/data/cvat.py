@@ -13,11 +13,12 @@ from deeplab.data.lists import read_lines, read_text, splits_of_lists
 from deeplab.data.samples import Listing, Sample
 from deeplab.errors import DataError, ImageError, InputError
 from deeplab.images import read_image
-from deeplab.labels import Colour, LabelSet
+from deeplab.labels import Colour, LabelSet, colours_to_values, voc_colour_map
 
-__all__ = ["cvat_splits", "read_colours", "read_cvat"]
+__all__ = ["LABEL_MAP", "cvat_label_set", "cvat_splits", "read_colours", "read_cvat"]
 
 VOID = "void"
+LABEL_MAP = "labelmap.txt"
 PHOTO_FOLDERS = ("JPEGImages", "images")
 
 
@@ -27,13 +28,9 @@ def read_cvat(root: Path, split: str) -> Listing:
     Photos are in ``JPEGImages/`` (exported with "save images") or ``images/``. The classes are those of the label
     map in its order; a label called ``void`` is void.
     """
-    colours = _label_map(root / "labelmap.txt")
-    names = [name for name in colours if name != VOID]
-    try:
-        label_set = LabelSet("cvat", tuple(names), tuple(colours[name] for name in names))
-    except InputError as error:
-        raise DataError(f"{root / 'labelmap.txt'}: {error}") from None
-    values = {name: label_set.void if name == VOID else names.index(name) for name in colours}
+    colours = _label_map(root / LABEL_MAP)
+    label_set = cvat_label_set(root / LABEL_MAP)
+    values = {name: label_set.void if name == VOID else label_set.names.index(name) for name in colours}
     read = partial(read_colours, values={colour: values[name] for name, colour in colours.items()})
     listing = root / "ImageSets" / "Segmentation" / f"{split}.txt"
     samples = [
@@ -45,9 +42,26 @@ def read_cvat(root: Path, split: str) -> Listing:
     return Listing(listing, tuple(samples), values=values, by_name=True)
 
 
+def cvat_label_set(path: Path) -> LabelSet:
+    """Return the classes and colours of CVAT's ``labelmap.txt``; a label called ``void`` is void.
+
+    Raises:
+        DataError: the file cannot be read, or its lines make no label set.
+    """
+    colours = _label_map(path)
+    names = tuple(name for name in colours if name != VOID)
+    palette = tuple(colours[name] for name in names)
+    if VOID in colours:  # which is 255, the last of all
+        palette += (*voc_colour_map()[len(palette) : -1], colours[VOID])
+    try:
+        return LabelSet("cvat", names, palette)
+    except InputError as error:
+        raise DataError(f"{path}: {error}") from None
+
+
 def cvat_splits(root: Path) -> list[str]:
     """Return the splits of a folder in the layout of CVAT's export."""
-    return splits_of_lists(root / "ImageSets" / "Segmentation") if (root / "labelmap.txt").is_file() else []
+    return splits_of_lists(root / "ImageSets" / "Segmentation") if (root / LABEL_MAP).is_file() else []
 
 
 def read_colours(path: Path, values: dict[Colour, int]) -> NDArray[np.uint8]:
@@ -56,14 +70,13 @@ def read_colours(path: Path, values: dict[Colour, int]) -> NDArray[np.uint8]:
     Raises:
         ImageError: the file cannot be read, or holds a colour without a value.
     """
-    pixels = read_image(path).astype(np.int32)
-    code = pixels[..., 0] << 16 | pixels[..., 1] << 8 | pixels[..., 2]
-    found, index = np.unique(code, return_inverse=True)
-    colours = [(int(c) >> 16, int(c) >> 8 & 255, int(c) & 255) for c in found]
-    if strange := [colour for colour in colours if colour not in values]:
-        more = f" (and {len(strange) - 1} more)" if len(strange) > 1 else ""
-        raise ImageError(f"{path} holds the colour {strange[0]}{more}, which labelmap.txt does not name; add it there")
-    return np.array([values[colour] for colour in colours], dtype=np.uint8)[index].reshape(code.shape)
+    colours = read_image(path)
+    labels, strange = colours_to_values(colours, values)
+    if strange.any():
+        unnamed = sorted({(int(r), int(g), int(b)) for r, g, b in colours[strange]})
+        more = f" (and {len(unnamed) - 1} more)" if len(unnamed) > 1 else ""
+        raise ImageError(f"{path} holds the colour {unnamed[0]}{more}, which labelmap.txt does not name; add it there")
+    return labels
 
 
 def _label_map(path: Path) -> dict[str, Colour]:

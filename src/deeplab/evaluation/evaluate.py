@@ -15,6 +15,7 @@ from deeplab.crf import CRFSettings
 from deeplab.data.samples import Sample, load_mask, load_sample
 from deeplab.errors import DataError, InputError
 from deeplab.evaluation.boundary_f1 import boundary_f1
+from deeplab.evaluation.calibration import calibration_sums
 from deeplab.evaluation.confusion import Confusion
 from deeplab.evaluation.stored_scores import StoredScores, file_sha256
 from deeplab.evaluation.trimap import band_tallies, boundary_distance
@@ -52,12 +53,14 @@ class Outcome:
         bands: (photos, 40, 3, L) int32, the tallies in bands 1 … 40 px wide, or None.
         boundary_f1: (photos, 2) float64: the mean boundary F1 over a photo's classes, and 1; 0 and 0 for a photo
             without any contour. The set's figure is the ratio of the sums. Or None.
+        calibration: (photos, 3, 15) float64, see `deeplab.evaluation.calibration`; None where no confidence is known.
     """
 
     confusion: Confusion
     tallies: NDArray[np.int64]
     bands: NDArray[np.int32] | None = None
     boundary_f1: NDArray[np.float64] | None = None
+    calibration: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -112,13 +115,13 @@ def evaluate_scores(
         InputError: `threads` is below 1, or a CRF setting is out of range.
     """
 
-    def label(sample: Sample) -> tuple[Labels, list[Labels]]:
+    def label(sample: Sample) -> tuple[Labels, list[_Labelled]]:
         image, truth, probabilities, network_size = load_scored(sample, scores)
-        found = [probabilities.argmax(axis=0).astype(np.uint8)]
+        found = [_likeliest(probabilities)]
         if crf is not None:
             # each photo has a thread of its own
             refine_in_place(image, probabilities, crf, network_size=network_size, threads=1)
-            found.append(probabilities.argmax(axis=0).astype(np.uint8))
+            found.append(_likeliest(probabilities))
         return truth, found
 
     ways = ["network"] if crf is None else ["network", "network + CRF"]
@@ -157,7 +160,7 @@ def evaluate_predictions(
         InputError: `threads` is below 1.
     """
 
-    def label(sample: Sample) -> tuple[Labels, list[Labels]]:
+    def label(sample: Sample) -> tuple[Labels, list[_Labelled]]:
         path = folder / f"{sample.name}.png"
         if not path.is_file():
             raise DataError(f"{path} is missing; every photo of the set needs a prediction of its name")
@@ -166,7 +169,7 @@ def evaluate_predictions(
             Confusion.of(truth, found, sample.label_set)
         except InputError as error:
             raise DataError(f"{path}: {error}") from None
-        return truth, [found]
+        return truth, [_Labelled(found, None)]
 
     check_samples(samples)
     outcomes = _count_all(samples, label, ["predictions"], extras, threads, progress)
@@ -221,12 +224,24 @@ def check_samples(samples: Sequence[Sample], expected: LabelSet | None = None) -
         )
 
 
+class _Labelled(NamedTuple):
+    """One photo, labelled one way: (H, W) uint8 labels and, where it is known, (H, W) float32 confidence."""
+
+    labels: Labels
+    confidence: NDArray[np.float32] | None
+
+
+def _likeliest(probabilities: NDArray[np.float32]) -> _Labelled:
+    return _Labelled(probabilities.argmax(axis=0).astype(np.uint8), probabilities.max(axis=0))
+
+
 class _Parts(NamedTuple):
     """What one photo adds to an `Outcome`, by the names there."""
 
     tallies: NDArray[np.int64]
     bands: NDArray[np.int32] | None
     boundary_f1: NDArray[np.float64] | None
+    calibration: NDArray[np.float64] | None
 
 
 def _said(extras: Extras) -> dict[str, Any]:
@@ -235,7 +250,7 @@ def _said(extras: Extras) -> dict[str, Any]:
 
 def _count_all(
     samples: Sequence[Sample],
-    label: Callable[[Sample], tuple[Labels, list[Labels]]],
+    label: Callable[[Sample], tuple[Labels, list[_Labelled]]],
     ways: Sequence[str],
     extras: Extras,
     threads: int,
@@ -264,23 +279,21 @@ def _count_all(
 
 
 def _outcome(total: Confusion, photos: Sequence[_Parts]) -> Outcome:
-    tallies, bands, contours = zip(*photos, strict=True)
-    return Outcome(
-        total,
-        np.stack(tallies),
-        None if bands[0] is None else np.stack(bands),
-        None if contours[0] is None else np.stack(contours),
-    )
+    tallies, *others = zip(*photos, strict=True)
+    return Outcome(total, np.stack(tallies), *(None if parts[0] is None else np.stack(parts) for parts in others))
 
 
-def _count(truth: Labels, found: Labels, label_set: LabelSet, extras: Extras) -> tuple[Confusion, _Parts]:
+def _count(truth: Labels, found: _Labelled, label_set: LabelSet, extras: Extras) -> tuple[Confusion, _Parts]:
     """Count one photo, labelled one way."""
-    confusion = Confusion.of(truth, found, label_set)
-    bands = contours = None
+    labels, confidence = found
+    confusion = Confusion.of(truth, labels, label_set)
+    bands = contours = calibration = None
     if extras.trimap is not None:
-        bands = band_tallies(truth, found, boundary_distance(truth, label_set, extras.trimap), label_set)
+        bands = band_tallies(truth, labels, boundary_distance(truth, label_set, extras.trimap), label_set)
     if extras.boundary_f1:
-        by_class = boundary_f1(truth, found, label_set)
+        by_class = boundary_f1(truth, labels, label_set)
         by_class = by_class[~np.isnan(by_class)]
         contours = np.array([by_class.mean(), 1.0] if by_class.size else [0.0, 0.0])
-    return confusion, _Parts(confusion.tally, bands, contours)
+    if confidence is not None:
+        calibration = calibration_sums(truth, labels, confidence, label_set.void)
+    return confusion, _Parts(confusion.tally, bands, contours, calibration)

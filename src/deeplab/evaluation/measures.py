@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from deeplab.evaluation import figures
 from deeplab.evaluation.bootstrap import Estimate, Figure, estimate
+from deeplab.evaluation.calibration import expected_calibration_error
 from deeplab.evaluation.confusion import class_labels
 from deeplab.evaluation.evaluate import Evaluation, Outcome
 
@@ -21,7 +22,7 @@ CURVES: dict[str, Figure] = {"mean_iou": figures.mean_iou, "pixel_accuracy": fig
 """What is drawn over the width of the band around object boundaries, by name."""
 
 
-_TALLIES, _CONTOURS = attrgetter("tallies"), attrgetter("boundary_f1")
+_TALLIES, _CONTOURS, _CALIBRATION = attrgetter("tallies"), attrgetter("boundary_f1"), attrgetter("calibration")
 
 
 class Measure(NamedTuple):
@@ -68,6 +69,8 @@ def headline_measures(evaluation: Evaluation, classes: Sequence[str] = ()) -> li
     ]
     if all(outcome.boundary_f1 is not None for outcome in evaluation.outcomes.values()):
         measures.append(Measure("boundary F1", "boundary_f1", _mean_of_photos, _CONTOURS))
+    if all(outcome.calibration is not None for outcome in evaluation.outcomes.values()):
+        measures.append(Measure("calibration error", "calibration_error", expected_calibration_error, _CALIBRATION))
     return measures
 
 

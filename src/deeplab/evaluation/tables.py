@@ -78,9 +78,10 @@ def to_json(
 ) -> dict[str, Any]:
     """Return an evaluation as JSON values: figures in 0–1, None where a class never occurs.
 
-    ``results`` holds the figures of every way of labelling, with the ends of their 95 % intervals in ``intervals`` and
-    the curves over bands of 1 … 40 px, as [value, low, high], in ``trimap``; ``gain`` holds what the second of two ways
-    adds, as [value, low, high].
+    ``results`` holds the figures of every way of labelling, with the ends of their 95 % intervals in ``intervals``, the
+    curves over bands of 1 … 40 px, as [value, low, high], in ``trimap``, and in ``calibration``, where confidence is
+    known, by bin the pixels, those labelled right, and the sum of their confidences; ``gain`` holds what the second of
+    two ways adds, as [value, low, high].
 
     Args:
         evaluation: what `evaluate_scores` or `evaluate_predictions` returned.
@@ -105,6 +106,7 @@ def to_json(
                 measure.key: _or_none(value) for measure, value in zip(by_class, class_accuracy, strict=True)
             },
             "confusion": outcome.confusion.counts.tolist(),
+            "calibration": None if outcome.calibration is None else outcome.calibration.sum(0).tolist(),
             "trimap": {key: [_json(point) for point in curve(key, outcome, draws)] for key in CURVES},
         }
 

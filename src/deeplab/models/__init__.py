@@ -20,13 +20,29 @@ from deeplab.errors import InputError, ModelError
 from deeplab.labels import LabelSet
 from deeplab.preprocessing import Preprocessing
 
-__all__ = ["DEFAULT_MODEL", "METADATA_KEY", "ModelInfo", "find_model", "shipped_models"]
+__all__ = [
+    "CHECK_PHOTOS",
+    "DEFAULT_MODEL",
+    "METADATA_KEY",
+    "MODEL_FILE",
+    "ModelInfo",
+    "find_model",
+    "read_model",
+    "shipped_models",
+    "shipped_record",
+]
 
 DEFAULT_MODEL = "voc-largefov"
 METADATA_KEY = "deeplab"
+MODEL_FILE = "model.onnx"
+"""What a model file is called in a folder of its own."""
+
 _FORMAT = 1
 _COARSEST_STRIDE = 1024  # photos are padded to as much at least
 _FOLDER = Path(__file__).parent
+
+CHECK_PHOTOS = tuple(sorted((_FOLDER / "photos").glob("*.jpg")))
+"""Small copies of the example photos, for `deeplab.verify`."""
 
 
 @dataclass(frozen=True)
@@ -111,20 +127,28 @@ def shipped_models() -> dict[str, Path]:
     return {path.stem: path for path in sorted(_FOLDER.glob("*.onnx"))}
 
 
+def shipped_record() -> dict[str, Any]:
+    """Return the SHA-256 of each shipped model's file and the scores it gives, by name, for `deeplab.verify`."""
+    record: dict[str, Any] = json.loads((_FOLDER / "shipped.json").read_text(encoding="utf-8"))
+    return record
+
+
 def find_model(name_or_path: str | os.PathLike[str] | None = None) -> Path:
     """Return the model file that a name or path stands for.
 
     Args:
-        name_or_path: a shipped model's name, or the path of an ONNX file; None is `DEFAULT_MODEL`. What ends in
-            ``.onnx``, holds a slash or is a file here is a path.
+        name_or_path: a shipped model's name, the path of an ONNX file, or of a folder with one ONNX file in it or with
+            one named ``model.onnx``; None is `DEFAULT_MODEL`. What ends in ``.onnx``, holds a slash or is a file or
+            folder here is a path.
 
     Raises:
-        ModelError: no such file, or no such name; the message lists the names and the nearest one.
+        ModelError: no such file, or no such name (the message lists the names and the nearest one), or the folder holds
+            no model, or several.
     """
     asked = os.fspath(DEFAULT_MODEL if name_or_path is None else name_or_path)
     path, models = Path(asked), shipped_models()
     if path.is_dir():
-        raise ModelError(f"{asked} is a folder; give the .onnx file in it")
+        return _model_in(path)
     if path.is_file():
         return path
     if path.suffix == ".onnx" or len(path.parts) > 1:
@@ -136,3 +160,28 @@ def find_model(name_or_path: str | os.PathLike[str] | None = None) -> Path:
     raise ModelError(
         f"unknown model {asked!r}: {hint}shipped are {', '.join(models) or 'none'}; a path to an .onnx file works too"
     )
+
+
+def read_model(path: Path) -> bytes:
+    """Return a model file's bytes.
+
+    Raises:
+        ModelError: there is no such file, or it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise ModelError(f"{path}: no such model file; check the path") from None
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read ({error.strerror}); check the path and its permissions") from None
+
+
+def _model_in(folder: Path) -> Path:
+    """Return the one model file of a folder."""
+    if (folder / MODEL_FILE).is_file():
+        return folder / MODEL_FILE
+    files = [path for path in sorted(folder.glob("*.onnx")) if path.is_file()]
+    if len(files) != 1:
+        found = ", ".join(path.name for path in files[:5]) or "none"
+        raise ModelError(f"{folder}: expected {MODEL_FILE} or one .onnx file in it, found {found}; give a file")
+    return files[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -74,6 +75,7 @@ def refine_scores(
     void: int | None = None,
     confidence: float = 0.7,
     threads: int | None = None,
+    tell: Callable[[Understanding], None] | None = None,
 ) -> Refinement:
     """Refine any model's scores, or its label map, by the fully connected CRF of the photo.
 
@@ -89,6 +91,7 @@ def refine_scores(
         void: see `understand`.
         confidence: how far a label map is trusted; see `to_probabilities`.
         threads: None for every core this process may use.
+        tell: takes what the scores are taken for, before the CRF runs.
 
     Raises:
         ImageError: the photo cannot be read.
@@ -102,6 +105,8 @@ def refine_scores(
     if label_set is not None:
         _check_labels(understanding, label_set)
     given = to_probabilities(scores, understanding, confidence=confidence)
+    if tell is not None:
+        tell(understanding)
     refined = refine(
         photo, given, crf.params, iterations=crf.iterations, normalization=crf.normalization, threads=threads
     )

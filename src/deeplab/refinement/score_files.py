@@ -15,7 +15,7 @@ from PIL import Image
 from deeplab.errors import ImageError, InputError, OutputError
 from deeplab.files import atomic_file
 from deeplab.images import open_image, write_label_map
-from deeplab.labels import LabelSet
+from deeplab.labels import LabelSet, colours_to_values
 
 __all__ = [
     "LABEL_SUFFIXES",
@@ -117,18 +117,13 @@ def _load_map(path: Path, label_set: LabelSet | None) -> NDArray[Any]:
 
 def _labels_of(colours: NDArray[np.uint8], label_set: LabelSet, path: Path) -> NDArray[np.uint8]:
     """Return the labels (H, W) that colours (H, W, 3) stand for in a label set, void included."""
-    codes = colours.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], dtype=np.uint32)
-    palette = label_set.colours()
-    labels = np.full(codes.shape, label_set.void, dtype=np.uint8)
-    known = np.zeros(codes.shape, dtype=np.bool_)
-    for label in (*range(len(label_set)), label_set.void):
-        here = codes == int.from_bytes(palette[label].tobytes(), "big")
-        labels[here] = label
-        known |= here
-    if not known.all():
-        stranger = tuple(int(level) for level in colours[~known][0])
+    palette = [tuple(colour) for colour in label_set.colours().tolist()]
+    values = {palette[label]: label for label in (*range(len(label_set)), label_set.void)}
+    labels, strange = colours_to_values(colours, values)
+    if strange.any():
+        stranger = tuple(int(level) for level in colours[strange][0])
         raise ImageError(
-            f"{path} has the colour {stranger} at {np.count_nonzero(~known)} pixels, which stands for no label of "
+            f"{path} has the colour {stranger} at {np.count_nonzero(strange)} pixels, which stands for no label of "
             f"{label_set.name!r}; give --labels another palette, or save labels instead of colours"
         )
     return labels

@@ -1,0 +1,40 @@
+"""A model's card as a Markdown page: the one beside its file, or else what the file says about itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from deeplab.models import MODEL_FILE, ModelInfo
+
+__all__ = ["card_of"]
+
+
+def card_of(path: Path, info: ModelInfo) -> str:
+    """Return the card of a model file as Markdown.
+
+    That is ``NAME.md`` beside ``NAME.onnx``, or ``README.md`` beside ``model.onnx``; where there is none, a page made
+    of the file's metadata.
+    """
+    beside = path.with_name("README.md") if path.name == MODEL_FILE else path.with_suffix(".md")
+    if beside.is_file():
+        return beside.read_text(encoding="utf-8")
+    preprocessing, crf = info.preprocessing, info.crf
+    rows = {
+        "variant": info.variant,
+        "labels": ", ".join(info.label_set.names),
+        "input": f"{preprocessing.channels}, 0–255, minus {preprocessing.mean}, divided by {preprocessing.std}",
+        "output stride": f"{info.output_stride} px",
+        "CRF": f"{crf.params}, {crf.iterations} iterations, normalization {crf.normalization!r}",
+        **{key: value if isinstance(value, str) else _code(value) for key, value in info.card.items()},
+    }
+    table = "\n".join(f"| {_cell(key)} | {_cell(value)} |" for key, value in rows.items())
+    return f"# {info.name}\n\n| | |\n| --- | --- |\n{table}\n"
+
+
+def _code(value: object) -> str:
+    return f"`{json.dumps(value, ensure_ascii=False)}`"
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
