@@ -160,3 +160,8 @@ def test_metrics_count(guarded: Any, photo_png: bytes) -> None:
     assert value("deeplab_photos_kept") == before[2]
     guarded.get("/nothing/of/the/kind")
     assert "of/the/kind" not in guarded.get("/metrics", headers=headers).text  # strangers make no new series
+
+
+@pytest.mark.parametrize("path", ["/", "/static/style.css"])
+def test_browsers_ask_again_for_the_page_after_an_upgrade(client: Any, path: str) -> None:
+    assert client.get(path).headers["Cache-Control"] == "no-cache"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
-import webbrowser
 from contextlib import suppress
 from typing import Annotated
 
@@ -41,6 +39,8 @@ def serve(
     Only this machine reaches it unless --host says otherwise. Ctrl-C ends it when what runs is finished. Logs go to
     stderr, one JSON object a line. docs/http-api.md describes the API.
     """
+    import asyncio
+
     with extra("serve"):
         from deeplab.server.serving import serve as serve_until_stopped
         from deeplab.server.settings import Settings
@@ -63,6 +63,8 @@ def serve(
     def opened(address: str) -> None:
         print(f"deeplab answers at {address} (Ctrl-C ends it)", flush=True)
         if open_page and sys.stdout.isatty():
+            import webbrowser
+
             webbrowser.open(address)
 
     with suppress(KeyboardInterrupt):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from fastapi import APIRouter, Request, UploadFile
@@ -24,19 +24,27 @@ WORKING_SIDE_PX = 1024
 
 _PAGE = Path(__file__).parent / "page"
 _NOT_STORED = {"Cache-Control": "no-store"}
+_ASKED_AGAIN = {"Cache-Control": "no-cache"}  # or an upgrade would meet old modules in the browser
 
 router = APIRouter()
 
 
+class _PageFiles(StaticFiles):
+    def file_response(self, *given: Any, **named: Any) -> Response:
+        response = super().file_response(*given, **named)
+        response.headers.update(_ASKED_AGAIN)
+        return response
+
+
 def page_files() -> StaticFiles:
     """Return the app that serves the page's files."""
-    return StaticFiles(directory=_PAGE, check_dir=False)
+    return _PageFiles(directory=_PAGE, check_dir=False)
 
 
 @router.get("/", include_in_schema=False)
 async def page() -> FileResponse:
     """Return the page."""
-    return FileResponse(_PAGE / "index.html", headers={"Cache-Control": "no-cache"})
+    return FileResponse(_PAGE / "index.html", headers=_ASKED_AGAIN)
 
 
 @router.post("/api/v1/photos", status_code=201, tags=["photos"])

@@ -83,7 +83,7 @@ def work(
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")  # where memory ends, this process ends before others
     warnings.filterwarnings("ignore", module=r"PIL\.")  # about a photo's metadata; what matters raises
-    Image.MAX_IMAGE_PIXELS = max_pixels
+    Image.MAX_IMAGE_PIXELS = max_pixels // 2  # Pillow refuses what has over twice as many
     tempfile.tempdir = folder
     current = -1
 
