@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from itertools import pairwise
@@ -17,6 +18,10 @@ from deeplab import cli
 
 # For PyTorch: threads that wait for one another are slow on tiny networks, and slower on a busy machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A shell without job control starts what it puts in the background with Ctrl-C ignored, and processes pass that on.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 MakeModel = Callable[..., Path]
 

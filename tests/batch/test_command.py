@@ -148,7 +148,10 @@ cli.main()
         assert process.stdout is not None
         assert process.stdout.readline() == "begun\n"
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=600)
+        try:
+            _, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert "Traceback" not in err
     assert [path.name for path in Path("out").iterdir()] in ([], ["manifest.jsonl"])
