@@ -50,7 +50,6 @@ def make_clip(tmp_path: Path) -> MakeClip:
             video: Any = container.add_stream(codec, rate=RATE)
             video.height, video.width = images.shape[1:3] if len(images) else size[::-1]
             video.pix_fmt = pixels
-            video.codec_context.thread_count = 1  # with more, x264 may code the same frames otherwise the next time
             if times_ms is not None:
                 video.codec_context.time_base = Fraction(1, 1000)
             if matrix is not None:

@@ -73,7 +73,8 @@ def test_turned_as_pyav_says(make_clip: MakeClip, degrees: int) -> None:
 )
 def test_mirrored(make_clip: MakeClip, matrix: list[int], mirrored: Callable[[Any], Any]) -> None:
     plain, turned = (frames_of(path)[0].image for path in (make_clip("plain.mp4"), make_clip(matrix=matrix)))
-    np.testing.assert_array_equal(turned, mirrored(plain))
+    # Two encodings of the same frames may differ a little: FFmpeg rounds colours as the memory happens to be aligned.
+    np.testing.assert_allclose(turned.astype(int), mirrored(plain).astype(int), atol=16)
 
 
 def test_a_quarter_turn_swaps_the_sides_of_pixels_too(make_clip: MakeClip) -> None:
