@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from deeplab import Segmenter
+from deeplab import Segmenter, refine
 from deeplab.labels import VOC
 
 Planes = tuple[NDArray[np.uint8], NDArray[np.uint8]]
@@ -67,6 +68,17 @@ def test_refining_without_parameters_is_what_segmenting_does(
     expected = segmenter.segment(photo)
     np.testing.assert_array_equal(labels, expected.labels)
     np.testing.assert_allclose(confidence / 255, expected.confidence(), atol=0.5 / 255 + 1e-6)
+
+
+def test_refining_at_the_sliders_is_what_refine_does(
+    client: Any, info: dict[str, Any], segmenter: Segmenter, photo: NDArray[np.uint8]
+) -> None:
+    asked = {"bilateral_weight": 9.0, "bilateral_xy_std_px": 20.0, "bilateral_rgb_std": 12.5}
+    ((labels, confidence),) = planes(client.post(f"/api/v1/photos/{info['id']}/refine", json=asked).content, info)
+    params = replace(segmenter.info.crf.params, **asked)
+    expected = refine(photo, segmenter.segment(photo, crf=False).probabilities, params)
+    np.testing.assert_array_equal(labels, expected.argmax(axis=0))
+    np.testing.assert_allclose(confidence / 255, expected.max(axis=0), atol=0.5 / 255 + 1e-6)
 
 
 def test_every_iteration_goes_from_the_network_to_the_refinement(client: Any, info: dict[str, Any]) -> None:

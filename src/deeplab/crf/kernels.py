@@ -14,6 +14,7 @@ __all__ = [
     "NORMALIZATIONS",
     "GaussianKernel",
     "GridKernel",
+    "appearance_kernel",
     "bilateral_kernel",
     "narrowed_stds",
     "smoothness_kernel",
@@ -181,6 +182,18 @@ def bilateral_kernel(
     colours = array.reshape(-1, channels).astype(np.float32) / _deviation(rgb_std, "rgb_std")
     features = np.concatenate([_positions(height, width, xy_std_px), colours], axis=1)
     return GaussianKernel(features, weight=weight, normalization=normalization)
+
+
+def appearance_kernel(
+    image: npt.NDArray[np.uint8], *, xy_std_px: float, rgb_std: float, weight: float, normalization: str = "after"
+) -> GaussianKernel:
+    """Return `bilateral_kernel` with `narrowed_stds`, as `refine` has it.
+
+    Raises:
+        InputError: as `bilateral_kernel` raises it.
+    """
+    xy_std_px, rgb_std = narrowed_stds(xy_std_px, rgb_std)
+    return bilateral_kernel(image, xy_std_px=xy_std_px, rgb_std=rgb_std, weight=weight, normalization=normalization)
 
 
 def narrowed_stds(xy_std_px: float, rgb_std: float) -> tuple[float, float]:

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab.crf import CRFParams, CRFSettings, DenseCRF, Shortcuts, bilateral_kernel
-from deeplab.crf.kernels import narrowed_stds, smoothness_kernel
+from deeplab.crf import CRFParams, CRFSettings, DenseCRF, Shortcuts
+from deeplab.crf.kernels import appearance_kernel, smoothness_kernel
 from deeplab.data.samples import Sample, load_mask
 from deeplab.errors import InputError
 from deeplab.evaluation.confusion import Confusion
@@ -193,13 +193,8 @@ def _beliefs(
     height, width, _ = image.shape
     factor = max(height, width) / max(network_size)
     for (xy_std_px, rgb_std, spatial_xy_std_px), alike in groupby(tried, key=_lattice):
-        bilateral_xy_std_px, bilateral_rgb_std = narrowed_stds(factor * xy_std_px, rgb_std)
-        bilateral = bilateral_kernel(
-            image,
-            xy_std_px=bilateral_xy_std_px,
-            rgb_std=bilateral_rgb_std,
-            weight=1,
-            normalization=crf.normalization,
+        bilateral = appearance_kernel(
+            image, xy_std_px=factor * xy_std_px, rgb_std=rgb_std, weight=1, normalization=crf.normalization
         )
         spatial = smoothness_kernel(
             height, width, xy_std_px=factor * spatial_xy_std_px, weight=1, normalization=crf.normalization

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from deeplab.crf import CRFSettings, DenseCRF, Shortcuts, bilateral_kernel
-from deeplab.crf.kernels import smoothness_kernel
+from deeplab.crf import CRFSettings, DenseCRF, Shortcuts
+from deeplab.crf.kernels import appearance_kernel, smoothness_kernel
 from deeplab.crf.memory import check_memory
 from deeplab.errors import DeepLabError, ImageError, InputError
 from deeplab.images import read_image
@@ -118,18 +118,18 @@ def refine_photo(workshop: Workshop, *, photo: Opened, crf: CRFSettings, every_i
         InputError: as `deeplab.crf.refine` raises it.
     """
     params, (height, width) = crf.params, photo.image.shape[:2]
-    bilateral = bilateral_kernel(
+    appearance = appearance_kernel(
         photo.image,
         xy_std_px=params.bilateral_xy_std_px,
         rgb_std=params.bilateral_rgb_std,
         weight=params.bilateral_weight,
         normalization=crf.normalization,
     )
-    spatial = smoothness_kernel(
+    smoothness = smoothness_kernel(
         height, width, xy_std_px=params.spatial_xy_std_px, weight=params.spatial_weight, normalization=crf.normalization
     )
     field = DenseCRF.from_probabilities(
-        photo.probabilities(), [bilateral, spatial], prune_below=Shortcuts().prune_below, threads=workshop.threads
+        photo.probabilities(), [appearance, smoothness], prune_below=Shortcuts().prune_below, threads=workshop.threads
     )
     workshop.step()
     if not every_iteration:
