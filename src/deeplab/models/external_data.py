@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from deeplab.protobuf import fields
+
 __all__ = ["external_files"]
 
 # Message → the fields of it that hold messages with tensors somewhere below them (onnx.proto of ONNX 1.23).
@@ -24,7 +26,6 @@ _BELOW = {
 _DATA_LOCATION = 14  # of Tensor: not 0 where its values lie in another file
 _KEY, _VALUE = 1, 2  # of External
 _DEEPEST = 64  # of graphs in nodes in graphs
-_FIXED_BYTES = {1: 8, 5: 4}  # by wire type
 
 
 def external_files(content: bytes) -> list[str]:
@@ -38,18 +39,18 @@ def external_files(content: bytes) -> list[str]:
     """
     try:
         return list(_files(memoryview(content), "Model", 0))
-    except IndexError:
-        raise ValueError("Protobuf parsing failed: its bytes end too early") from None
+    except ValueError as error:
+        raise ValueError(f"Protobuf parsing failed: {error}") from None
 
 
 def _files(content: memoryview, message: str, depth: int) -> Iterator[str]:
     """Yield the files that a message and those below it name."""
     if depth > _DEEPEST:
-        raise ValueError("Protobuf parsing failed: its graphs are nested too deeply")
+        raise ValueError("its graphs are nested too deeply")
     files: list[str] = []
     elsewhere = False
     entry = {_KEY: "", _VALUE: ""}
-    for number, value in _fields(content):
+    for number, value in fields(content):
         if isinstance(value, int):
             elsewhere |= message == "Tensor" and number == _DATA_LOCATION and value != 0
         elif number in _BELOW[message]:
@@ -59,39 +60,3 @@ def _files(content: memoryview, message: str, depth: int) -> Iterator[str]:
     if entry[_KEY] == "location":
         files.append(entry[_VALUE])
     yield from files or ["?"] * elsewhere
-
-
-def _fields(content: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Yield a message's fields: numbers as they are, all that has a length as its bytes."""
-    place = 0
-    while place < len(content):
-        tag, place = _varint(content, place)
-        number, wire_type = tag >> 3, tag & 7
-        if tag >> 32:
-            raise ValueError(f"Protobuf parsing failed: a field has the number {number}")
-        if wire_type == 0:
-            value, place = _varint(content, place)
-            yield number, value
-            continue
-        if wire_type == 2:
-            length, place = _varint(content, place)
-        elif wire_type in _FIXED_BYTES:
-            length = _FIXED_BYTES[wire_type]
-        else:
-            raise ValueError(f"Protobuf parsing failed: a field has the unknown wire type {wire_type}")
-        if place + length > len(content):
-            raise IndexError
-        yield number, content[place : place + length]
-        place += length
-
-
-def _varint(content: memoryview, place: int) -> tuple[int, int]:
-    """Return the number that begins at a place, and where it ends."""
-    number = 0
-    for shift in range(0, 70, 7):
-        byte = content[place]
-        place += 1
-        number |= (byte & 127) << shift
-        if byte < 128:
-            return number, place
-    raise ValueError("Protobuf parsing failed: a number in it is too long")

@@ -7,7 +7,6 @@ Field numbers are those of Caffe's ``caffe.proto``. Both generations of layers a
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab.errors import ModelError
+from deeplab.protobuf import fields, varint
 
 __all__ = ["read_caffemodel"]
-
-VARINT, EIGHT_BYTES, DELIMITED, FOUR_BYTES = 0, 1, 2, 5
 
 # Field of the network that holds layers of one generation: (field of the name, field of the arrays) within a layer.
 LAYER_FIELDS = {2: (4, 6), 100: (1, 7)}
@@ -39,7 +37,7 @@ def read_caffemodel(path: Path) -> dict[str, list[NDArray[np.float32]]]:
     try:
         content = memoryview(np.memmap(path, np.uint8, "r"))  # type: ignore[arg-type]
         layers = {}
-        for number, value in _fields(content):
+        for number, value in fields(content):
             if number in LAYER_FIELDS and isinstance(value, memoryview):
                 name, arrays = _layer(value, *LAYER_FIELDS[number])
                 if arrays:
@@ -55,7 +53,7 @@ def read_caffemodel(path: Path) -> dict[str, list[NDArray[np.float32]]]:
 
 def _layer(content: memoryview, name_field: int, array_field: int) -> tuple[str, list[NDArray[np.float32]]]:
     name, arrays = "", []
-    for number, value in _fields(content):
+    for number, value in fields(content):
         if number == name_field and isinstance(value, memoryview):
             name = str(value, "utf-8")
         elif number == array_field and isinstance(value, memoryview):
@@ -67,7 +65,7 @@ def _array(content: memoryview) -> NDArray[np.float32]:
     """One array; its numbers come packed into one field or as many fields of one number each."""
     legacy, shape = dict.fromkeys(LEGACY_SHAPE, 1), None
     parts: dict[int, list[memoryview]] = {DATA: [], DOUBLE_DATA: []}
-    for number, value in _fields(content):
+    for number, value in fields(content):
         if number in legacy and isinstance(value, int):
             legacy[number] = value
         elif number == SHAPE and isinstance(value, memoryview):
@@ -84,48 +82,12 @@ def _array(content: memoryview) -> NDArray[np.float32]:
 
 def _dimensions(content: memoryview) -> tuple[int, ...]:
     dimensions: list[int] = []
-    for number, value in _fields(content):
+    for number, value in fields(content):
         if number == 1 and isinstance(value, int):
             dimensions.append(value)
         elif number == 1 and isinstance(value, memoryview):
             position = 0
             while position < len(value):
-                dimension, position = _varint(value, position)
+                dimension, position = varint(value, position)
                 dimensions.append(dimension)
     return tuple(dimensions)
-
-
-def _fields(content: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Field numbers and values of one message: an int for a varint, bytes for everything else."""
-    position = 0
-    while position < len(content):
-        key, position = _varint(content, position)
-        number, kind = key >> 3, key & 7
-        if kind == VARINT:
-            value, position = _varint(content, position)
-            yield number, value
-            continue
-        if kind == DELIMITED:
-            length, position = _varint(content, position)
-        elif kind in (FOUR_BYTES, EIGHT_BYTES):
-            length = 4 if kind == FOUR_BYTES else 8
-        else:
-            raise ValueError(f"unknown wire type {kind}")
-        if number == 0 or position + length > len(content):
-            raise ValueError("truncated or foreign content")
-        yield number, content[position : position + length]
-        position += length
-
-
-def _varint(content: memoryview, position: int) -> tuple[int, int]:
-    """An unsigned integer of 7 bits a byte, lowest first, and the position behind it."""
-    value = 0
-    for shift in range(0, 64, 7):
-        if position >= len(content):
-            raise ValueError("truncated")
-        byte = content[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, position
-    raise ValueError("a number of more than 64 bits")
