@@ -76,6 +76,17 @@ def test_onnx_of_finer_and_papers_networks(name: str, build: Build, export: Call
         check_same(model, export(model, overwrite=True), (33, 41), (30, 39))
 
 
+@pytest.mark.parametrize("name", ["deeplab", "largefov", "msc-largefov"])
+def test_onnx_of_zoomed_networks(name: str, build: Build, export: Callable[..., Path]) -> None:
+    model = build(replace(VARIANTS[name], fc_channels=8, input_zoom=2))
+    path = export(model)
+    check_same(model, path, (33, 41), (30, 39))
+    network = ScoreNetwork(path, threads=1)
+    stride = 1 if model.variant.msc else 4
+    assert network.info.output_stride == stride
+    assert network.scores(photos(1)[0]).shape == ((3, 56, 72) if model.variant.msc else (3, 15, 19))
+
+
 @pytest.mark.parametrize("precision", ["float32", "int8"])
 def test_fcn8s(precision: Any, export: Any, thin_trunk: None) -> None:
     torch.manual_seed(0)

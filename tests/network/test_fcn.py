@@ -34,6 +34,15 @@ def images(height: int, width: int) -> Tensor:
     return torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(1)) * 60
 
 
+def test_an_input_zoom_scores_every_pixel_of_the_photo(model: FCN8s) -> None:
+    zoomed = FCN8s(replace(SMALL, input_zoom=2), 3).eval()
+    zoomed.load_state_dict(model.state_dict())
+    x = images(20, 25)
+    large = F.interpolate(x, (39, 49), mode="bilinear", align_corners=True)
+    with torch.no_grad():
+        assert torch.equal(zoomed.aligned(x), model.aligned(large)[..., ::2, ::2])
+
+
 def test_parameters_are_those_of_the_network() -> None:
     with torch.device("meta"):
         model: nn.Module = FCN8s(FCN8S, 21)

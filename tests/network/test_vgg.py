@@ -61,6 +61,29 @@ def test_the_papers_msc_is_strided_at_test_too(name: str, build: Build) -> None:
         assert model(images(33, 41)).shape == (2, 3, 5, 6)
 
 
+@pytest.mark.parametrize("name", ["deeplab", "largefov", "msc-largefov"])
+def test_an_input_zoom_is_the_network_on_the_enlarged_photo(name: str, build: Build) -> None:
+    variant, x = replace(VARIANTS[name], fc_channels=8), images(33, 41)
+    usual, zoomed = build(variant), build(replace(variant, input_zoom=2))
+    large = np.stack([_enlarged(plane) for plane in x.numpy().reshape(-1, 33, 41)]).reshape(2, 3, 65, 81)
+    with torch.no_grad():
+        expected, found = usual.aligned(torch.from_numpy(large)), zoomed.aligned(x)
+        trained = [model.train()(image) for model, image in ((usual, torch.from_numpy(large)), (zoomed, x))]
+    assert (zoomed.score_stride, zoomed.variant.label_stride) == (1 if variant.msc else 4, 4)
+    assert same(found, expected[..., ::2, ::2] if variant.msc else expected)
+    assert trained[0].shape == trained[1].shape == (2, 3, 9, 11)
+    assert zoomed.variant.score_map_size(33, training=True) == 9
+
+
+def _enlarged(plane: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Twice as large with aligned corners: means of neighbours go in between."""
+    for _ in range(2):
+        larger = np.empty((2 * len(plane) - 1, plane.shape[1]), np.float32)
+        larger[::2], larger[1::2] = plane, (plane[1:] + plane[:-1]) / 2
+        plane = larger.T
+    return plane
+
+
 def test_msc_scores_line_up_at_any_size(build: Build) -> None:
     """A photo that ends between grid points scores as the same photo padded, but for what its border hides."""
     model = build(replace(VARIANTS["msc-largefov"], fc_channels=8))

@@ -61,18 +61,16 @@ def test_pooling_is_part_of_the_header(tmp_path: Path, build: Build, header: Hea
     assert load_checkpoint(tmp_path / "a.safetensors")[1].variant == paper
 
 
-def test_strided_msc_is_part_of_the_header_and_older_files_lack_it(
-    tmp_path: Path, build: Build, header: Header
-) -> None:
-    variant = replace(VARIANTS["msc-largefov"], fc_channels=8, strided_msc=True)
+def test_options_are_part_of_the_header_and_older_files_lack_them(tmp_path: Path, build: Build, header: Header) -> None:
+    variant = replace(VARIANTS["msc-largefov"], fc_channels=8, strided_msc=True, input_zoom=2)
     path = tmp_path / "a.safetensors"
     save_checkpoint(path, build(variant), replace(header, variant=variant))
     assert load_checkpoint(path)[1].variant == variant
     tensors, metadata = read_safetensors(path)
     content = json.loads(metadata[HEADER_KEY])
-    del content["strided_msc"]
+    del content["strided_msc"], content["input_zoom"]
     save_file(tensors, path, metadata={HEADER_KEY: json.dumps(content)})
-    assert load_checkpoint(path)[1].variant == replace(variant, strided_msc=False)
+    assert load_checkpoint(path)[1].variant == replace(variant, strided_msc=False, input_zoom=1)
 
 
 def test_half_precision_halves_the_file(checkpoint: Path, model: DeepLab, header: Header) -> None:

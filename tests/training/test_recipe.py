@@ -102,6 +102,8 @@ def test_the_papers_networks_are_trained_as_by_their_authors(name: str) -> None:
         ("adamw", "adam", "must be one of caffe_sgd, adamw, got 'adam'"),
         ("photos: 7", "photos: -7", r"photos must be 0 \(all\) or more, got -7"),
         ("largefov", "largefow", "largefov"),
+        ("name: mine", "name: mine\ninput_zoom: 3", "input_zoom must be one of 1, 2, 4, got 3"),
+        ("name: mine", "name: mine\ninput_zoom: 2\ncrop_px: 163", r"does not fit .*; give 4n \+ 1, such as 161"),
         ("name: mine", "name: mine\ncrop_px: 306", r"crop_px 306 does not fit .*; give 8n \+ 1, such as 305"),
         ("name: mine", "name: mine\nprecision: fp8", "must be one of bf16, fp16, fp32, got 'fp8'"),
         ("  - {reader: voc, path: voc2012, split: train}\n  - {reader: folder, path: more, photos: 7}", "  []",

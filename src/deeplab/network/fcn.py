@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from deeplab.network.variants import FCN8S, SKIPS, UPSAMPLING, Layer, Variant, trunk_layers
-from deeplab.network.vgg import convolve, pool
+from deeplab.network.vgg import convolve, pool, zoom
 
 __all__ = ["CROPS", "FCN8s", "fcn_layers"]
 
@@ -52,8 +52,9 @@ class FCN8s(nn.Module):
         self._initialise()
 
     def forward(self, images: Tensor) -> Tensor:
-        """Scores (B, L, H, W) for preprocessed images (B, 3, H, W) of any size."""
-        x, taps = images, dict[str, Tensor]()
+        """Scores (B, L, H, W) for preprocessed images (B, 3, H, W) of any size, whatever `Variant.input_zoom`."""
+        image = zoom(images, self.variant.input_zoom)
+        x, taps = image, dict[str, Tensor]()
         for layer in fcn_layers(self.variant):
             x = F.relu(convolve(x, self.get_submodule(layer.name), layer)) if layer.kind == "conv" else pool(x, layer)
             taps[layer.name] = x
@@ -62,7 +63,8 @@ class FCN8s(nn.Module):
         for (upsampling, _, _), (tap, scale) in zip(UPSAMPLING, SKIPS, strict=False):
             x = self.get_submodule(upsampling)(x)
             x = x + _crop(self.get_submodule(f"score_{tap}")(scale * taps[tap]), CROPS[tap], x)
-        return _crop(self.get_submodule(UPSAMPLING[-1][0])(x), CROPS["image"], images)
+        scores = _crop(self.get_submodule(UPSAMPLING[-1][0])(x), CROPS["image"], image)
+        return scores[..., :: self.variant.input_zoom, :: self.variant.input_zoom]
 
     def aligned(self, images: Tensor) -> Tensor:
         """As `forward`: score (i, j) belongs to pixel (i, j)."""

@@ -81,18 +81,11 @@ def _deeplab(graph: Graph, model: DeepLab) -> Value:
     x = _score(graph, model, taps["fc6"])
     if model.variant.msc:
         x = _add_branches(graph, x, model, taps)
-    elif model.margin:
-        edges = [
-            graph.constant("margin", [model.margin] * 2, np.int64),
-            graph.constant("end", [-model.margin] * 2, np.int64),
-        ]
-        x = Value(graph.add("Slice", [x.name, *edges, graph.constant("axes", [2, 3], np.int64)], "aligned"))
-    return x
+    return _cut(graph, x, model.margin, model.step)
 
 
 def _fcn8s(graph: Graph, model: FCN8s) -> Value:
     taps = _run(graph, model, fcn_layers(model.variant))
-    graph.constant("axes", [2, 3], np.int64)
     x = _score(graph, model, taps["fc6"])
     for upsampling, (tap, scale) in zip(UPSAMPLING, SKIPS, strict=False):
         x = _upsample(graph, x, model, *upsampling)
@@ -100,12 +93,13 @@ def _fcn8s(graph: Graph, model: FCN8s) -> Value:
         scaled = Value(graph.add("Mul", [_real(graph, taps[tap]), factor], f"{tap}.scaled"))
         skip = _crop(graph, _convolve(graph, scaled, model, _pointwise(f"score_{tap}"), relu=False), CROPS[tap], x)
         x = Value(graph.add("Add", [x.name, skip.name], f"{tap}.sum"))
-    return _crop(graph, _upsample(graph, x, model, *UPSAMPLING[-1]), CROPS["image"], taps["image"])
+    scores = _crop(graph, _upsample(graph, x, model, *UPSAMPLING[-1]), CROPS["image"], taps["image"])
+    return _cut(graph, scores, 0, model.variant.input_zoom)
 
 
 def _run(graph: Graph, model: Network, layers: Iterable[Layer]) -> dict[str, Value]:
     """Append layers one behind the other; return the image and each layer's output by name."""
-    x = Value("image")
+    x = _zoom(graph, Value("image"), model.variant.input_zoom)
     taps = {"image": x}
     for layer in layers:
         x = _pool(graph, x, model, layer) if layer.kind == "max" else _convolve(graph, x, model, layer)
@@ -124,11 +118,25 @@ def _upsample(graph: Graph, x: Value, model: Network, name: str, kernel: int, st
 
 
 def _crop(graph: Graph, x: Value, offset: int, like: Value) -> Value:
-    """Cut a map to the size of another, from row and column `offset` on; needs the constant ``axes``."""
+    """Cut a map to the size of another, from row and column `offset` on."""
     start = graph.constant(f"{x.name}.start", [offset] * 2, np.int64)
     size = graph.add("Shape", [like.name], f"{x.name}.size", start=2)
     end = graph.add("Add", [start, size], f"{x.name}.end")
-    return Value(graph.add("Slice", [x.name, start, end, "axes"], f"{x.name}.cut"))
+    return Value(graph.add("Slice", [x.name, start, end, _axes(graph, x)], f"{x.name}.cut"))
+
+
+def _cut(graph: Graph, x: Value, margin: int, step: int) -> Value:
+    """Leave away a margin on each side of a map, and keep every `step`-th cell."""
+    if (margin, step) == (0, 1):
+        return x
+    bounds = {"begin": margin, "end": -margin or np.iinfo(np.int64).max, "step": step}
+    begin, end, every = (graph.constant(name, [cells] * 2, np.int64) for name, cells in bounds.items())
+    return Value(graph.add("Slice", [x.name, begin, end, _axes(graph, x), every], "aligned"))
+
+
+def _axes(graph: Graph, x: Value) -> str:
+    """Rows and columns."""
+    return graph.constant(f"{x.name}.axes", [2, 3], np.int64)
 
 
 def _pointwise(name: str) -> Layer:
@@ -202,13 +210,12 @@ def _pool(graph: Graph, x: Value, model: Network, layer: Layer) -> Value:
 def _add_branches(graph: Graph, scores: Value, model: DeepLab, taps: Mapping[str, Value]) -> Value:
     maps = []
     for tap, _, _ in MSC_TAPS:
-        layer, zoom = msc_layer(tap, model.output_stride, dense=model.dense_msc)
+        layer, factor = msc_layer(tap, model.output_stride, dense=model.dense_msc)
         x = _convolve(graph, taps[tap], model, layer)
         x = _convolve(graph, x, model, _pointwise(f"msc_{tap}.conv2"))
-        maps.append(_zoom(graph, _convolve(graph, x, model, _pointwise(f"msc_{tap}.classifier"), relu=False), zoom))
+        maps.append(_zoom(graph, _convolve(graph, x, model, _pointwise(f"msc_{tap}.classifier"), relu=False), factor))
     maps.append(_zoom(graph, scores, model.output_stride if model.dense_msc else 1))
     first, *others = maps
-    graph.constant("axes", [2, 3], np.int64)
     cut = [_crop(graph, x, 0, first).name for x in others]
     return Value(graph.add("Sum", [first.name, *cut], "sum"))
 

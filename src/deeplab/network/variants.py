@@ -25,11 +25,13 @@ __all__ = [
     "Variant",
     "find_variant",
     "trunk_layers",
+    "zoomed_size",
 ]
 
 Pooling = Literal["plain", "2x2", "3x3", "3x3+average"]
 
 CONV_CHANNELS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+INPUT_ZOOMS = (1, 2, 4)  # divisors of the score map's stride
 MSC_CHANNELS = 128
 # Where multi-scale prediction reads, the channels there, and the stride of that map in image pixels.
 MSC_TAPS = (("image", 3, 1), ("pool1", 64, 2), ("pool2", 128, 4), ("pool3", 256, 8), ("pool4", 512, 8))
@@ -82,6 +84,8 @@ class Variant:
         msc: multi-scale prediction from the image and pool1 to pool4 (section 4.3 of the paper).
         strided_msc: the MSc branches stay strided at test, as the paper describes; otherwise they run dense there and
             scores come at full resolution, as in the authors' configuration.
+        input_zoom: how many times larger than the photo the network's image is: 1 in the paper. 2 and 4 tell apart what
+            is thinner than 8 pixels, at 4 and 16 times the work.
         skips: not a network of the paper but FCN-8s (Long et al. 2015): stride 32, scores of pool3 and pool4 added,
             learnt upsampling to full resolution.
     """
@@ -94,7 +98,12 @@ class Variant:
     pooling: Pooling
     msc: bool = False
     strided_msc: bool = False
+    input_zoom: int = 1
     skips: bool = False
+
+    def __post_init__(self) -> None:
+        if self.input_zoom not in INPUT_ZOOMS:
+            raise InputError(f"input_zoom must be one of {', '.join(map(str, INPUT_ZOOMS))}, got {self.input_zoom}")
 
     @property
     def base_name(self) -> str:
@@ -103,8 +112,8 @@ class Variant:
 
     @property
     def label_stride(self) -> int:
-        """Image pixels between the positions that the loss looks at in training: 8, or 1 for FCN-8s."""
-        return 1 if self.skips else 8
+        """Photo pixels between the positions that the loss looks at in training: 8 / `input_zoom`, or 1 for FCN-8s."""
+        return 1 if self.skips else 8 // self.input_zoom
 
     @property
     def fc6_padding(self) -> int:
@@ -130,12 +139,12 @@ class Variant:
 
     @property
     def field_of_view_px(self) -> int:
-        """The paper's "field of view" (table 2), in image pixels: (k - 1) · hole · 8 + 32."""
+        """The paper's "field of view" (table 2), in pixels of the network's image: (k - 1) · hole · 8 + 32."""
         return (self.fc6_kernel - 1) * self.fc6_dilation * 8 + 32
 
     @property
     def receptive_field_px(self) -> int:
-        """Side of the square of image pixels that one score depends on, all layers counted."""
+        """Side of the square of pixels of the network's image that one score depends on, all layers counted."""
         side, jump = 1, 1
         for layer in trunk_layers(self.pooling):
             side += (layer.kernel - 1) * layer.dilation * jump
@@ -161,11 +170,11 @@ class Variant:
         return count
 
     def score_map_size(self, image_px: int, *, training: bool = False) -> int:
-        """Cells along one side of the trunk's score map for an image of `image_px` pixels along that side.
+        """Cells along one side of the trunk's score map for a photo of `image_px` pixels along that side.
 
         The base network's pool4 is padded in testing alone, so its maps differ between the two (`test_margin`).
         """
-        size = image_px
+        size = zoomed_size(image_px, self.input_zoom)
         for layer in trunk_layers(self.pooling, training=training):
             size = layer.output_size(size)
         return size
@@ -178,6 +187,11 @@ class Variant:
     def with_paper_pooling(self) -> Variant:
         """The same network with the pools that the paper describes: plain VGG pools, made dense."""
         return replace(self, pooling="plain")
+
+
+def zoomed_size(size: int, zoom: int) -> int:
+    """Cells along one side of a map that is enlarged with aligned corners: the first and last stay where they are."""
+    return zoom * (size - 1) + 1
 
 
 def trunk_layers(pooling: Pooling, *, training: bool = False, output_stride: int = 8) -> tuple[Layer, ...]:

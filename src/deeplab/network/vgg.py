@@ -6,9 +6,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from deeplab.errors import InputError
-from deeplab.network.variants import MSC_CHANNELS, MSC_TAPS, Layer, Variant, trunk_layers
+from deeplab.network.variants import MSC_CHANNELS, MSC_TAPS, Layer, Variant, trunk_layers, zoomed_size
 
-__all__ = ["CLASSIFIERS", "DeepLab", "convolve", "msc_layer", "pool"]
+__all__ = ["CLASSIFIERS", "DeepLab", "convolve", "msc_layer", "pool", "zoom"]
 
 CLASSIFIERS = ("fc8.", "score_pool", ".classifier.")
 """Parts of the names of layers that end in one score a class."""
@@ -24,8 +24,8 @@ class DeepLab(nn.Module):
     Args:
         variant: the row of the table to build.
         classes: number of labels, 21 for VOC.
-        output_stride: image pixels between neighbouring scores: 8; finer ones give the same scores on a denser grid,
-            coarser ones (16 and 32, single-scale networks with the paper's pooling) on a sparser one.
+        output_stride: pixels of the network's image between neighbouring scores: 8; finer ones give the same scores on a
+            denser grid, coarser ones (16 and 32, single-scale networks with the paper's pooling) on a sparser one.
 
     Raises:
         InputError: the variant cannot have that output stride.
@@ -59,17 +59,21 @@ class DeepLab(nn.Module):
         """Scores (B, L, h, w) for preprocessed images (B, 3, H, W).
 
         Without MSc h = (H - 1) / 8 + 1 for H = 8n + 1 (more at test where `Variant.test_margin` is set). MSc gives the
-        same in training, and (H, W) itself at test unless `Variant.strided_msc`.
+        same in training, and (H, W) itself at test unless `Variant.strided_msc`. `Variant.input_zoom` z makes the 8 in
+        this 8 / z, and (H, W) that of the enlarged image.
         """
         features, taps = self._run_trunk(images)
         scores = self.head(features)
         return self._add_branches(scores, taps) if self.variant.msc else scores
 
     def aligned(self, images: Tensor) -> Tensor:
-        """As `forward` at test, without the margin: score (i, j) belongs to pixel (8i, 8j) for every variant."""
+        """As `forward` at test, for every variant without the margin: score (i, j) belongs to photo pixel (si, sj).
+
+        s is `score_stride`.
+        """
         scores: Tensor = self(images)
-        margin = self.margin
-        return scores[..., margin:-margin, margin:-margin] if margin else scores
+        margin, step = self.margin, self.step
+        return scores[..., margin : scores.shape[-2] - margin : step, margin : scores.shape[-1] - margin : step]
 
     @property
     def margin(self) -> int:
@@ -77,14 +81,23 @@ class DeepLab(nn.Module):
         return self.variant.test_margin * 8 // self.output_stride
 
     @property
+    def step(self) -> int:
+        """Every how many-th cell of the score map counts: finer than the photo's pixels is of no use."""
+        return self.variant.input_zoom if self._is_dense else 1
+
+    @property
     def dense_msc(self) -> bool:
         """Whether scores come at full resolution: MSc at test, unless `Variant.strided_msc`."""
-        return self.variant.msc and not self.training and not self.variant.strided_msc
+        return self._is_dense and not self.training
 
     @property
     def score_stride(self) -> int:
-        """Image pixels between neighbouring scores of `aligned`."""
-        return 1 if self.variant.msc and not self.variant.strided_msc else self.output_stride
+        """Photo pixels between neighbouring scores of `aligned`."""
+        return 1 if self._is_dense else self.output_stride // self.variant.input_zoom
+
+    @property
+    def _is_dense(self) -> bool:
+        return self.variant.msc and not self.variant.strided_msc
 
     def trunk(self, images: Tensor) -> Tensor:
         """Features (B, 512, h, w) behind pool5 for preprocessed images (B, 3, H, W)."""
@@ -99,6 +112,7 @@ class DeepLab(nn.Module):
         return scores
 
     def _run_trunk(self, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        x = zoom(x, self.variant.input_zoom)
         taps = {"image": x}
         for layer in trunk_layers(self.variant.pooling, training=self.training, output_stride=self.output_stride):
             x = F.relu(self._convolve(x, layer)) if layer.kind == "conv" else pool(x, layer)
@@ -112,9 +126,9 @@ class DeepLab(nn.Module):
         """Sum the trunk's scores and the branches', all brought to the image branch's size."""
         maps = []
         for tap, _, _ in MSC_TAPS:
-            layer, zoom = msc_layer(tap, self.output_stride, dense=self.dense_msc)
-            maps.append(_zoom(self.get_submodule(f"msc_{tap}")(taps[tap], layer), zoom))
-        maps.append(_zoom(scores, self.output_stride if self.dense_msc else 1))
+            layer, factor = msc_layer(tap, self.output_stride, dense=self.dense_msc)
+            maps.append(zoom(self.get_submodule(f"msc_{tap}")(taps[tap], layer), factor))
+        maps.append(zoom(scores, self.output_stride if self.dense_msc else 1))
         total, *others = maps
         rows, columns = total.shape[-2:]
         for other in others:
@@ -168,12 +182,12 @@ def pool(x: Tensor, layer: Layer) -> Tensor:
     return F.max_pool2d(x, layer.kernel, 1, dilation=layer.dilation)
 
 
-def _zoom(scores: Tensor, factor: int) -> Tensor:
-    """Bilinear with aligned corners: n cells become factor · (n − 1) + 1."""
+def zoom(maps: Tensor, factor: int) -> Tensor:
+    """Enlarge maps (B, C, h, w) bilinearly with aligned corners: n cells become factor · (n − 1) + 1."""
     if factor == 1:
-        return scores
-    size = [factor * (side - 1) + 1 for side in scores.shape[-2:]]
-    return F.interpolate(scores, size, mode="bilinear", align_corners=True)
+        return maps
+    size = [zoomed_size(side, factor) for side in maps.shape[-2:]]
+    return F.interpolate(maps, size, mode="bilinear", align_corners=True)
 
 
 def _initialise(module: nn.Module) -> None:

@@ -53,6 +53,7 @@ class Header:
                 "pooling": self.variant.pooling,
                 "fc_channels": self.variant.fc_channels,
                 "strided_msc": self.variant.strided_msc,
+                "input_zoom": self.variant.input_zoom,
                 "label_set": self.label_set.to_dict(),
                 "preprocessing": self.preprocessing.to_dict(),
                 "initialisation": self.initialisation,
@@ -75,7 +76,8 @@ class Header:
                 variant,
                 pooling=content["pooling"],
                 fc_channels=content["fc_channels"],
-                strided_msc=content.get("strided_msc", False),  # files of version 0.1 lack it
+                strided_msc=content.get("strided_msc", False),  # older files lack it, and the next one
+                input_zoom=content.get("input_zoom", 1),
             ),
             label_set=LabelSet.from_dict(content["label_set"]),
             preprocessing=Preprocessing.from_dict(content["preprocessing"]),

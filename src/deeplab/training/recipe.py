@@ -16,7 +16,6 @@ from deeplab.training.schema import build
 
 __all__ = ["Recipe", "Solver", "Source", "WarmUp", "load_recipe"]
 
-SCORE_STRIDE = 8  # pixels
 RESERVED = ("", "..", "state", "best")
 
 
@@ -128,7 +127,9 @@ class Recipe:
             ``"random"``, drawn with `seed`. The paper does not say which ones its authors kept.
         fc_channels: channels of fc6 and fc7; 0 for the variant's own, anything else is a deviation.
         strided_msc: MSc branches stay strided at test, as the paper describes; else dense there, as its authors ran it.
-        crop_px: side of the training crops, 8n + 1 (306 for the base network).
+        input_zoom: the network's image is so many times larger than the photo, which `crop_px` is measured on: 1 in the
+            paper, or 2 or 4 for things thinner than 8 pixels.
+        crop_px: side of the training crops, 8n + 1 (306 for the base network); 4n + 1 where `input_zoom` is 2.
         augment: variation of photos beyond the paper's, none by default.
         sampling: ``"shuffled"`` passes over all photos, or ``"class_balanced"``: a class is drawn, then a photo of it.
         class_weights: of the loss: ``"even"``, ``"median_frequency"``, or a number for each class in order.
@@ -150,6 +151,7 @@ class Recipe:
     channels: Literal["even", "random"] = "even"
     fc_channels: int = 0
     strided_msc: bool = False
+    input_zoom: int = 1
     crop_px: int = 321
     augment: Augment = field(default_factory=Augment)
     sampling: Literal["shuffled", "class_balanced"] = "shuffled"
@@ -177,12 +179,13 @@ class Recipe:
             raise InputError(f"warm_up trains on features of stride 8, which {network.title} lacks: leave it out")
         if self.class_weights not in ("even", "median_frequency") and not _are_weights(self.class_weights):
             raise InputError(f"class_weights must be finite, 0 or more, and not all 0, got {list(self.class_weights)}")
-        cells = math.ceil(self.crop_px / SCORE_STRIDE)
+        stride = 8 // network.input_zoom
+        cells = math.ceil(self.crop_px / stride)
         fits = network.skips or network.score_map_size(self.crop_px, training=True) == cells
         if self.crop_px < 9 or not fits:
             raise InputError(
                 f"crop_px {self.crop_px} does not fit the score map of {network.title}; "
-                f"give 8n + 1, such as {8 * max(cells - 1, 1) + 1}"
+                f"give {stride}n + 1, such as {stride * max(cells - 1, 1) + 1}"
             )
 
     @property
@@ -192,7 +195,7 @@ class Recipe:
         if self.pooling == "paper":
             variant = variant.with_paper_pooling()
         channels = self.fc_channels or variant.fc_channels
-        return replace(variant, strided_msc=self.strided_msc, fc_channels=channels)
+        return replace(variant, strided_msc=self.strided_msc, input_zoom=self.input_zoom, fc_channels=channels)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe as plain JSON values, for checkpoints and model cards."""
