@@ -24,8 +24,8 @@ class DeepLab(nn.Module):
     Args:
         variant: the row of the table to build.
         classes: number of labels, 21 for VOC.
-        output_stride: pixels of the network's image between neighbouring scores: 8; finer ones give the same scores on a
-            denser grid, coarser ones (16 and 32, single-scale networks with the paper's pooling) on a sparser one.
+        output_stride: pixels of the network's image between neighbouring scores: 8; finer ones give the same scores on
+            a denser grid, coarser ones (16 and 32, single-scale networks with the paper's pooling) on a sparser one.
 
     Raises:
         InputError: the variant cannot have that output stride.
