@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from deeplab.errors import InputError, ModelError
 from deeplab.labels import LabelSet
 from deeplab.network.build import build_network
-from deeplab.network.importers import decimate, load_initialisation, load_vgg_npz
+from deeplab.network.decimation import decimate
+from deeplab.network.importers import load_initialisation, load_vgg_npz
 from deeplab.network.variants import CONV_CHANNELS, FCN8S, VARIANTS, Variant, find_variant
 from deeplab.network.vgg import DeepLab
 from deeplab.network.weights import Header, load_checkpoint, save_checkpoint
@@ -186,7 +187,7 @@ def test_only_a_networks_own_kin_starts_it(tmp_path: Path, largefov: Variant, la
     save_checkpoint(path, DeepLab(largefov, 3), Header(largefov, labels, PAPER))
     for wanted in ("deeplab", "deeplab-7x7", "msc-deeplab-4x4", "fcn8s"):
         variant = replace(find_variant(wanted), fc_channels=8)
-        with pytest.raises(ModelError, match=rf"is a checkpoint of DeepLab-LargeFOV .*; give one of '{wanted}'"):
+        with pytest.raises(ModelError, match=rf"holds DeepLab-LargeFOV .*; give one of '{wanted}'"):
             load_initialisation(path, variant)
     for variant in (replace(largefov, fc_channels=16), largefov.with_paper_pooling()):
         with pytest.raises(

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from deeplab.network import variants
+from deeplab.network.weights import load_checkpoint
+from deeplab.runtime import ScoreNetwork
 from deeplab.segment import Segmenter
 
 Run = Callable[..., Any]
@@ -64,6 +66,23 @@ def test_from_a_recipe_to_a_model_file(run: Run, workshop: Path) -> None:
         assert segmenter.info.label_set.names == ("ground", "red", "green")
         assert (segmenter.info.crf.params.bilateral_xy_std_px, segmenter.info.crf.iterations) == (49, 7)
         assert segmenter("data/set/images/0.png").labels.shape == (50, 60)
+
+
+def test_a_model_file_starts_a_run_and_is_exported_again(run: Run, thin: None, workshop: Path) -> None:
+    common = ("--data", "data", "--threads", "1")
+    assert run("train", "recipe.yaml", "--weights", "vgg.npz", *common).status == 0
+    int8 = ("--int8", "--calibration", "data/set/images", "--card", "card.yaml")
+    assert run("export", "runs/three/three.safetensors", *int8).status == 0
+    (workshop / "data" / "set" / "classes.txt").write_text("ground\nwarm\ncold\n")
+    (workshop / "own.yaml").write_text(RECIPE.replace("three", "own") + "start: other_labels\n")
+    trained = run("train", "own.yaml", "--weights", "three.onnx", *common)
+    assert trained.status == 0, trained.err
+    header = load_checkpoint(workshop / "runs" / "own" / "own.safetensors")[1]
+    assert header.label_set.names == ("ground", "warm", "cold")
+    assert header.initialisation["started_from"]["card"] == {"data": "three small photos"}
+    assert run("export", "three.onnx", "-o", "again.onnx").status == 0
+    info = ScoreNetwork("again.onnx", threads=1).info
+    assert (info.crf.iterations, info.card) == (7, {"data": "three small photos"})
 
 
 def test_msc_from_the_base_by_the_command(run: Run, thin: None, workshop: Path) -> None:

@@ -84,7 +84,7 @@ def test_weights_and_the_recipes_word_for_them_must_agree(
     recipe: Recipe, base: Path, data: Path, tmp_path: Path, fresh: Initialisation
 ) -> None:
     weights = load_initialisation(base, recipe.network)
-    with pytest.raises(ModelError, match="says start: imagenet, but --weights is a checkpoint of `deeplab train`"):
+    with pytest.raises(ModelError, match="says start: imagenet, but --weights is a network of deeplab's"):
         train(recipe, data, weights, tmp_path / "run", str)
     with pytest.raises(ModelError, match="says start: checkpoint, but --weights is published weights"):
         train(replace(recipe, start="checkpoint"), data, fresh, tmp_path / "run", str)

@@ -22,7 +22,11 @@ def train(
     data: Annotated[Path, typer.Option(metavar="DIR", help="The folder that the recipe's paths start from.")],
     weights: Annotated[
         Path,
-        typer.Option(metavar="FILE", help="VGG-16 (.npz, .pth, .safetensors, .caffemodel), or a checkpoint of ours."),
+        typer.Option(
+            metavar="FILE",
+            help="VGG-16 (.npz, .pth, .safetensors, .caffemodel), or a trained network: a checkpoint, a model file or "
+            "a shipped name.",
+        ),
     ],
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="DIR", help="The run's folder; runs/NAME if not given.")
@@ -63,7 +67,10 @@ def train(
 
 
 def export(
-    checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="A trained network, .safetensors.")],
+    checkpoint: Annotated[
+        Path,
+        typer.Argument(metavar="CHECKPOINT", help="A trained network: a checkpoint, a model file or a shipped name."),
+    ],
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="The model file; NAME.onnx if not given.")
     ] = None,
@@ -77,7 +84,11 @@ def export(
         bool, typer.Option("--strided-msc", help="MSc: score every 8 pixels, as the paper; faster, less sharp.")
     ] = False,
     card: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="YAML with the keys crf and card: what the file says of itself.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="YAML with the keys crf and card: what the file says of itself; if not given, what a model file said.",
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the model file.")] = False,
 ) -> None:
@@ -85,6 +96,7 @@ def export(
     with extra("train"):
         from deeplab.network.cards import load_card
         from deeplab.network.export import Precision, export_onnx
+        from deeplab.network.model_files import card_within
         from deeplab.network.weights import load_checkpoint
     from deeplab.batch import find_photos
     from deeplab.images import read_image
@@ -101,7 +113,7 @@ def export(
         model.variant = replace(model.variant, strided_msc=True)
         header = replace(header, variant=model.variant)
     target = output or Path(f"{checkpoint.stem}.onnx")
-    said = load_card(card)
+    said = load_card(card) if card else card_within(checkpoint)
     found = [] if calibration is None else [_existing(photo) for photo in find_photos([str(calibration)])]
     chosen = [found[i * len(found) // photos] for i in range(photos)] if len(found) > photos else found
     precision: Precision = "int8" if int8 else "float16" if float16 else "float32"

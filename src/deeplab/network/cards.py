@@ -26,15 +26,13 @@ class CardFile(NamedTuple):
     card: dict[str, Any]
 
 
-def load_card(path: Path | None) -> CardFile:
-    """Read a card file; None gives an empty one.
+def load_card(path: Path) -> CardFile:
+    """Read a card file.
 
     Raises:
         InputError: the file is missing, no YAML, or holds other keys than ``crf`` and ``card``, both mappings, or
             a CRF setting is unknown or out of range.
     """
-    if path is None:
-        return CardFile(CRFSettings(), {})
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What training starts from: published VGG-16 weights, brought into this package's names and a variant's shapes."""
+"""What training starts from: published VGG-16 weights in this package's names and a variant's shapes, or our own."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from deeplab.errors import InputError, ModelError
+from deeplab.errors import ModelError
 from deeplab.network.build import Network
 from deeplab.network.caffemodel import read_caffemodel
+from deeplab.network.decimation import ChannelRule, decimate
+from deeplab.network.model_files import find_weights, is_model_file
 from deeplab.network.variants import CONV_CHANNELS, Variant
 from deeplab.network.vgg import CLASSIFIERS
 from deeplab.network.weights import HEADER_KEY, Header, load_checkpoint, read_safetensors
 from deeplab.preprocessing import CAFFE_VGG, PAPER, TORCHVISION, Preprocessing
 
-__all__ = ["ChannelRule", "Initialisation", "decimate", "load_initialisation", "load_vgg_npz"]
-
-ChannelRule = Literal["even", "random"]
+__all__ = ["Initialisation", "load_initialisation", "load_vgg_npz"]
 
 CONVOLUTIONS = tuple(f"conv{s}_{i}" for s, widths in enumerate(CONV_CHANNELS, 1) for i in range(1, len(widths) + 1))
 
@@ -36,7 +36,7 @@ class Initialisation:
         tensors: by parameter name, float32; weights (O, I, k, k), biases (O,).
         preprocessing: what these weights expect.
         record: source, the file's SHA-256 and rules, for the checkpoint's header.
-        header: of deeplab's own checkpoint, if they come from one.
+        header: of the network of ours that they come from, if they do.
     """
 
     tensors: dict[str, Tensor]
@@ -84,20 +84,22 @@ def load_initialisation(
     """Read weights for a variant from any known kind of file, told apart by content.
 
     Known are: an ``.npz`` of VGG-16 (`load_vgg_npz`), the state dict of torchvision's ``vgg16`` (``.pth`` or
-    ``.safetensors``), a ``.caffemodel`` of VGG-16 or of DeepLab itself, and deeplab's own checkpoints, such as the
-    fine-tuned network that an MSc network starts from. fc6 and fc7 are decimated for the variant (`decimate`).
+    ``.safetensors``), a ``.caffemodel`` of VGG-16 or of DeepLab itself, and deeplab's own checkpoints and model files,
+    such as the fine-tuned network that an MSc network starts from. fc6 and fc7 are decimated for the variant
+    (`decimate`).
 
     Args:
-        path: the file. No code from it is run.
+        path: the file, or a shipped model's name. No code from the file is run.
         variant: the network to fill.
         channels: which channels of wider fully connected layers to keep.
         seed: for ``"random"``.
 
     Raises:
         InputError: the channel rule is unknown.
-        ModelError: the file is missing, damaged or of another kind, its layers do not fit, or it is a checkpoint of
-            another network than `variant` or, for MSc, its single-scale base.
+        ModelError: the file is missing, damaged or of another kind, its layers do not fit, or it holds another network
+            of ours than `variant` or, for MSc, its single-scale base.
     """
+    path = find_weights(path)
     source = _READERS[_kind(path)](path)
     record = {**source.record, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
     if source.header is not None:
@@ -114,62 +116,7 @@ def _check_kin(path: Path, found: Variant, wanted: Variant) -> None:
         return
     has, needs = (f"{v.title} ({v.fc_channels} channels in fc6 and fc7, {v.pooling} pools)" for v in (found, wanted))
     base = f" or of its base, {wanted.base_name!r}" if wanted.base_name != wanted.name else ""
-    raise ModelError(f"{path} is a checkpoint of {has}, which cannot start {needs}; give one of {wanted.name!r}{base}")
-
-
-def decimate(
-    tensors: Mapping[str, Tensor], variant: Variant, *, channels: ChannelRule = "even", seed: int = 0
-) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Thin the fully connected layers out to a variant's kernel and channels (section 3.2 of the paper).
-
-    Taps are taken at even steps, first and last included: of 7, {0, 2, 4, 6} for a kernel of 4 and {0, 3, 6} for one of
-    3. Where channels are too many, every (wide / narrow)-th one is kept, or a seeded random choice; which ones the
-    authors kept for LargeFOV is not published. fc7 reads the channels kept of fc6, and fc8 those kept of fc7.
-
-    Args:
-        tensors: by parameter name; ``fc6.weight`` (O, 512, K, K), ``fc7.weight`` (O, O, 1, 1), ``fc8.weight``
-            (L, O, 1, 1) and the biases are thinned out, everything else passes. Without fc6 nothing changes.
-        variant: gives the kernel k and the number of channels wanted.
-        channels: ``"even"`` or ``"random"``.
-        seed: for ``"random"``.
-
-    Returns:
-        The tensors, and the rule as JSON values: ``fc6_taps``, ``fc_channels`` (the rule, or ``"all"``), and ``seed``
-        where chance was asked.
-
-    Raises:
-        InputError: the channel rule is unknown.
-        ModelError: the kernel cannot be thinned out to the variant's, or there are too few channels.
-    """
-    if channels not in ("even", "random"):
-        raise InputError(f"unknown channel rule {channels!r}; choose 'even' or 'random'")
-    if "fc6.weight" not in tensors:
-        return dict(tensors), {}
-    width, _, size, _ = tensors["fc6.weight"].shape
-    step, rest = divmod(size - 1, variant.fc6_kernel - 1)
-    if rest or step < 1 or width < variant.fc_channels:
-        raise ModelError(
-            f"fc6 of {width} channels and {size}x{size} taps cannot be thinned out to {variant.title}'s "
-            f"{variant.fc_channels} and {variant.fc6_kernel}x{variant.fc6_kernel}; start from VGG-16's own"
-        )
-    taps = torch.arange(0, size, step)
-    generator = np.random.default_rng(seed)
-    kept6, kept7 = (_kept(width, variant.fc_channels, channels, generator) for _ in range(2))
-    thinned = dict(tensors)
-    thinned["fc6.weight"] = tensors["fc6.weight"][kept6][:, :, taps][..., taps]
-    thinned["fc6.bias"] = tensors["fc6.bias"][kept6]
-    thinned["fc7.weight"] = tensors["fc7.weight"][kept7][:, kept6]
-    thinned["fc7.bias"] = tensors["fc7.bias"][kept7]
-    if "fc8.weight" in tensors:
-        thinned["fc8.weight"] = tensors["fc8.weight"][:, kept7]
-    rule = {"fc6_taps": taps.tolist(), "fc_channels": "all" if width == variant.fc_channels else channels}
-    return thinned, {**rule, "seed": seed} if rule["fc_channels"] == "random" else rule
-
-
-def _kept(width: int, wanted: int, channels: ChannelRule, generator: np.random.Generator) -> Tensor:
-    if channels == "even" or wanted == width:
-        return torch.arange(wanted) * width // wanted
-    return torch.from_numpy(np.sort(generator.choice(width, wanted, replace=False)))
+    raise ModelError(f"{path} holds {has}, which cannot start {needs}; give one of {wanted.name!r}{base}")
 
 
 def load_vgg_npz(path: Path) -> Initialisation:
@@ -206,8 +153,13 @@ def _load_safetensors(path: Path) -> Initialisation:
     tensors, metadata = read_safetensors(path)
     if HEADER_KEY not in metadata:
         return _from_torchvision(path, tensors)
+    return _load_own(path)
+
+
+def _load_own(path: Path) -> Initialisation:
     model, header = load_checkpoint(path)
-    record = {"source": "deeplab checkpoint", "file": path.name, "variant": header.variant.name}
+    kind = "model file" if is_model_file(path) else "checkpoint"
+    record = {"source": f"deeplab {kind}", "file": path.name, "variant": header.variant.name}
     return Initialisation(
         model.state_dict(), header.preprocessing, {**record, "started_from": header.initialisation}, header
     )
@@ -283,6 +235,7 @@ _READERS: Mapping[str, Callable[[Path], Initialisation]] = {
     "npz": load_vgg_npz,
     "torch": _load_torch,
     "safetensors": _load_safetensors,
+    "model file": _load_own,
     "caffemodel": _load_caffemodel,
 }
 
@@ -295,9 +248,13 @@ def _kind(path: Path) -> str:
             with zipfile.ZipFile(path) as archive:
                 return "torch" if any(name.endswith("data.pkl") for name in archive.namelist()) else "npz"
     except OSError as error:
-        raise ModelError(f"cannot read {path}: {error.strerror}; check the path") from None
+        raise ModelError(
+            f"cannot read {path}: {error.strerror}; check the path, or give a shipped model's name"
+        ) from None
     except zipfile.BadZipFile:
         raise ModelError(f"{path} is truncated or damaged; copy it again") from None
     if start[8:] == b"{":
         return "safetensors"
+    if is_model_file(path):
+        return "model file"
     return "torch" if start[:1] == b"\x80" else "caffemodel"

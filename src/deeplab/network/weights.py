@@ -1,4 +1,7 @@
-"""Checkpoints: a network's weights in a safetensors file, and in its metadata one JSON object that describes them."""
+"""Checkpoints: a network's weights in a safetensors file, and in its metadata one JSON object that describes them.
+
+A model file made of a checkpoint is read as one, too.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,9 @@ from torch import Tensor
 from deeplab.errors import DeepLabError, ModelError
 from deeplab.files import atomic_file
 from deeplab.labels import LabelSet
+from deeplab.models import shipped_models
 from deeplab.network.build import Network, build_network
+from deeplab.network.model_files import find_weights, is_model_file, read_network
 from deeplab.network.variants import Variant, find_variant
 from deeplab.preprocessing import Preprocessing
 
@@ -109,18 +114,23 @@ def save_checkpoint(path: Path, model: Network, header: Header, *, half: bool = 
 
 
 def load_checkpoint(path: Path) -> tuple[Network, Header]:
-    """Read a checkpoint: the network, float32 and in evaluation mode, and its header. No code from the file is run.
+    """Read a checkpoint, or a model file: the network, float32 and in evaluation mode, and its header.
+
+    No code from the file is run.
+
+    Args:
+        path: a checkpoint, a model file of ours in any precision, or a shipped model's name.
 
     Raises:
         ModelError: the file is missing, damaged, not ours, or its tensors do not fit its header.
     """
-    tensors, metadata = read_safetensors(path)
-    if HEADER_KEY not in metadata:
-        raise ModelError(f"{path} is a safetensors file without deeplab's header; give a checkpoint of `deeplab train`")
+    path = find_weights(path)
     try:
-        header = Header.from_json(metadata[HEADER_KEY])
+        tensors, header = (_read_model_file if is_model_file(path) else _read_checkpoint)(path)
         with torch.device("meta"):
             model = build_network(header.variant, len(header.label_set))
+    except ModelError:
+        raise
     except (DeepLabError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ModelError(f"{path}: its header is damaged ({' '.join(str(error).split())}); copy it again") from None
     wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
@@ -133,6 +143,19 @@ def load_checkpoint(path: Path) -> tuple[Network, Header]:
     _check_finite(path, tensors)
     model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, assign=True)
     return model.eval(), header
+
+
+def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], Header]:
+    tensors, metadata = read_safetensors(path)
+    if HEADER_KEY not in metadata:
+        raise ModelError(f"{path} is a safetensors file without deeplab's header; give a checkpoint of `deeplab train`")
+    return tensors, Header.from_json(metadata[HEADER_KEY])
+
+
+def _read_model_file(path: Path) -> tuple[dict[str, Tensor], Header]:
+    info, variant, tensors = read_network(path)
+    came_from = {"source": "deeplab model file", "model": info.name, "card": dict(info.card)}
+    return tensors, Header(variant, info.label_set, info.preprocessing, came_from)
 
 
 def check_header(model: Network, header: Header) -> None:
@@ -161,7 +184,8 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         ModelError: the file is missing, damaged or of another kind.
     """
     if not path.is_file():
-        raise ModelError(f"{path}: no such file; check the spelling")
+        shipped = ", ".join(shipped_models()) or "none"
+        raise ModelError(f"{path}: no such file; check the spelling, or give a shipped model's name ({shipped})")
     try:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118

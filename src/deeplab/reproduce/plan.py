@@ -188,11 +188,10 @@ def _in_order(wanted: Sequence[str], recipes: Mapping[str, Recipe], given: Mappi
         base = find_variant(name).base_name
         if recipe.start == "imagenet" or base == name:
             continue
-        ready = given.get(base)
-        if base not in wanted or (ready is not None and ready.suffix != ".safetensors"):
+        if base not in wanted:
             raise InputError(
                 f"training {name} starts from a trained {base}: name {base} in --variants too, "
-                f"or give --trained {base}=CHECKPOINT.safetensors"
+                f"or give --trained {base}=FILE"
             )
     pairs = ((find_variant(name).base_name, name) for name in wanted)
     return tuple(dict.fromkeys(name for pair in pairs for name in pair if name in wanted))

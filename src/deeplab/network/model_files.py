@@ -1,0 +1,148 @@
+"""Model files read back: the network inside one that `deeplab.network.export` wrote, its weights as numbers again.
+
+A model file holds a network's parameters under their own names: float32, float16 (``NAME.half``), or integers that
+count steps: int8 for weights, with one step a channel, and int32 for biases, with that step times the input's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from onnx import numpy_helper
+from torch import Tensor
+
+from deeplab.crf import CRFSettings
+from deeplab.errors import InputError, ModelError
+from deeplab.models import METADATA_KEY, ModelInfo, read_model, shipped_models
+from deeplab.models.external_data import external_files
+from deeplab.network.build import build_network
+from deeplab.network.cards import CardFile
+from deeplab.network.variants import Variant, find_variant
+
+__all__ = ["StoredNetwork", "card_within", "find_weights", "is_model_file", "read_network"]
+
+ONNX_START = b"\x08"  # the field ir_version, which every writer puts first; a caffemodel starts with its name
+
+
+class StoredNetwork(NamedTuple):
+    """What a model file holds.
+
+    Attributes:
+        info: what it says of itself.
+        variant: the network.
+        tensors: by parameter name, float32; of int8 files to half a step of what was exported.
+    """
+
+    info: ModelInfo
+    variant: Variant
+    tensors: dict[str, Tensor]
+
+
+def find_weights(path: Path) -> Path:
+    """Return the path itself or, where nothing lies there and a shipped model is called so, that model's file."""
+    return path if path.exists() else shipped_models().get(str(path), path)
+
+
+def is_model_file(path: Path) -> bool:
+    """Whether a file starts as ONNX does, and not as safetensors may, whose header's length can be any byte."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(9)
+    except OSError:
+        return False
+    return start[:1] == ONNX_START and start[8:] != b"{"
+
+
+def read_network(path: Path) -> StoredNetwork:
+    """Read the network inside a model file of ours, float32, float16 or int8. No code from the file is run.
+
+    Raises:
+        ModelError: the file is missing, damaged, keeps weights in other files, lacks our metadata, or holds another
+            network than those of `deeplab.network.variants`.
+    """
+    content = read_model(path)
+    try:
+        outside = external_files(content)
+        model = onnx.load_model_from_string(content)
+    except Exception as error:  # protobuf's exceptions share no narrower base
+        raise ModelError(
+            f"{path} is no ONNX file, or damaged ({' '.join(str(error).split())}); copy it again"
+        ) from None
+    if outside:
+        raise ModelError(f"{path} keeps weights in other files ({outside[0]!r}), which are not read; export it again")
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    if METADATA_KEY not in metadata:
+        raise ModelError(
+            f"{path} is an ONNX file without deeplab's metadata; give one that `deeplab export` made, or a checkpoint"
+        )
+    try:
+        info = ModelInfo.from_json(metadata[METADATA_KEY])
+        arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+        variant = _variant(info, model.graph, arrays)
+        with torch.device("meta"):
+            names = build_network(variant, len(info.label_set)).state_dict()
+        return StoredNetwork(info, variant, {name: _parameter(arrays, name) for name in names})
+    except (InputError, ModelError) as error:
+        raise ModelError(f"{path}: {error}") from None
+    except (
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:  # an array's bytes and shape disagree, or its type is unknown
+        raise ModelError(f"{path} is damaged ({' '.join(str(error).split())}); copy it again") from None
+
+
+def card_within(path: Path) -> CardFile:
+    """The CRF and card that a model file, or the shipped model of that name, holds; a checkpoint's are empty.
+
+    Raises:
+        ModelError: it starts as a model file does and is none of ours.
+    """
+    path = find_weights(path)
+    if not is_model_file(path):
+        return CardFile(CRFSettings(), {})
+    info = read_network(path).info
+    return CardFile(info.crf, dict(info.card))
+
+
+def _variant(info: ModelInfo, graph: onnx.GraphProto, arrays: Mapping[str, NDArray[np.generic]]) -> Variant:
+    """The row of the table that the file names, with what its graph tells of the options."""
+    variant = find_variant(info.variant)
+    nodes = {node.name: node for node in graph.node}
+    if "pool1" not in nodes:
+        raise ModelError("its graph has no layer pool1; give a model file that `deeplab export` made")
+    kernel = next((list(entry.ints) for entry in nodes["pool1"].attribute if entry.name == "kernel_shape"), None)
+    if kernel == [2, 2] and "aligned" not in nodes:  # the authors' 2x2 pools leave a margin to cut
+        variant = variant.with_paper_pooling()
+    return replace(
+        variant,
+        fc_channels=len(_array(arrays, "fc7.weight")),
+        strided_msc=variant.msc and info.output_stride > 1,
+    )
+
+
+def _parameter(arrays: Mapping[str, NDArray[np.generic]], name: str) -> Tensor:
+    """A parameter as float32, whatever it is stored as."""
+    values = _array(arrays, name)
+    numbers = values.astype(np.float32)
+    if np.issubdtype(values.dtype, np.integer):
+        layer, _, kind = name.rpartition(".")
+        step = _array(arrays, f"{layer}.weight_step").astype(np.float32)
+        if kind == "bias":
+            step = step * _array(arrays, f"{layer}.input.step").astype(np.float32)
+        numbers = numbers * step.reshape(-1, *[1] * (numbers.ndim - 1))
+    return torch.from_numpy(numbers)
+
+
+def _array(arrays: Mapping[str, NDArray[np.generic]], name: str) -> NDArray[np.generic]:
+    for stored in (name, f"{name}.half"):
+        if stored in arrays:
+            return arrays[stored]
+    raise ModelError(f"it holds no {name}; give a model file that `deeplab export` made")
