@@ -191,7 +191,7 @@ def test_only_a_networks_own_kin_starts_it(tmp_path: Path, largefov: Variant, la
             load_initialisation(path, variant)
     for variant in (replace(largefov, fc_channels=16), largefov.with_paper_pooling()):
         with pytest.raises(
-            ModelError, match=r"DeepLab-LargeFOV \(8 channels in fc6 and fc7, 3x3\+average pools\), which"
+            ModelError, match=r"DeepLab-LargeFOV \(8 channels in fc6 and fc7, 3x3\+average pools, input zoom 1\), which"
         ):
             load_initialisation(path, variant)
 

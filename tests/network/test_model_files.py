@@ -53,9 +53,11 @@ def photo(seed: int = 0) -> np.ndarray[Any, np.dtype[np.uint8]]:
     return np.random.default_rng(seed).integers(0, 256, (41, 57, 3), dtype=np.uint8)
 
 
+@pytest.mark.parametrize("zoom", [1, 2])
 @pytest.mark.parametrize("paper", [False, True])
-def test_every_variant_comes_back_whole(variant: Variant, paper: bool, build: Build, store: Store) -> None:
-    model = build(replace(variant.with_paper_pooling() if paper else variant, strided_msc=paper and variant.msc))
+def test_every_variant_comes_back_whole(variant: Variant, paper: bool, zoom: int, build: Build, store: Store) -> None:
+    pooled = variant.with_paper_pooling() if paper else variant
+    model = build(replace(pooled, strided_msc=paper and variant.msc, input_zoom=zoom))
     loaded, header = load_checkpoint(store(model))
     assert header.variant == loaded.variant == model.variant
     expected = model.state_dict()

@@ -118,3 +118,9 @@ def test_fcn8s_learns_at_full_resolution(
     assert "upscore8" not in moved(start.state_dict(), model.state_dict())
     with pytest.raises(InputError, match="warm_up trains on features of stride 8, which FCN-8s lacks"):
         replace(fcn, warm_up=WarmUp(solver))
+
+
+def test_msc_on_a_frozen_base_sees_what_that_saw(recipe: Recipe, base: Path) -> None:
+    msc = replace(recipe, name="msc", variant="msc-largefov", start="checkpoint", input_zoom=2)
+    with pytest.raises(ModelError, match=r"input zoom 1.*cannot start.*input zoom 2"):
+        load_initialisation(base, msc.network)

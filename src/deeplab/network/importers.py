@@ -112,9 +112,14 @@ def load_initialisation(
 def _check_kin(path: Path, found: Variant, wanted: Variant) -> None:
     """Check that a checkpoint's network may start another: itself, or the single-scale base of an MSc network."""
     same_pools = (found.pooling == "plain") == (wanted.pooling == "plain")
-    if found.name in (wanted.name, wanted.base_name) and found.fc_channels == wanted.fc_channels and same_pools:
+    same_zoom = found.input_zoom == wanted.input_zoom or found.name == wanted.name  # a frozen base stays as it was
+    related = found.name in (wanted.name, wanted.base_name)
+    if related and found.fc_channels == wanted.fc_channels and same_pools and same_zoom:
         return
-    has, needs = (f"{v.title} ({v.fc_channels} channels in fc6 and fc7, {v.pooling} pools)" for v in (found, wanted))
+    has, needs = (
+        f"{v.title} ({v.fc_channels} channels in fc6 and fc7, {v.pooling} pools, input zoom {v.input_zoom})"
+        for v in (found, wanted)
+    )
     base = f" or of its base, {wanted.base_name!r}" if wanted.base_name != wanted.name else ""
     raise ModelError(f"{path} holds {has}, which cannot start {needs}; give one of {wanted.name!r}{base}")
 

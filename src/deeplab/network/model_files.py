@@ -119,13 +119,19 @@ def _variant(info: ModelInfo, graph: onnx.GraphProto, arrays: Mapping[str, NDArr
     if "pool1" not in nodes:
         raise ModelError("its graph has no layer pool1; give a model file that `deeplab export` made")
     kernel = next((list(entry.ints) for entry in nodes["pool1"].attribute if entry.name == "kernel_shape"), None)
-    if kernel == [2, 2] and "aligned" not in nodes:  # the authors' 2x2 pools leave a margin to cut
+    if kernel == [2, 2] and not _number(arrays, "begin", 0):  # the authors' 2x2 pools leave a margin to cut
         variant = variant.with_paper_pooling()
     return replace(
         variant,
         fc_channels=len(_array(arrays, "fc7.weight")),
         strided_msc=variant.msc and info.output_stride > 1,
+        input_zoom=_number(arrays, "image.zoom.factors", 1),
     )
+
+
+def _number(arrays: Mapping[str, NDArray[np.generic]], name: str, otherwise: int) -> int:
+    """The last of a constant's whole numbers."""
+    return int(arrays[name].ravel()[-1]) if name in arrays else otherwise
 
 
 def _parameter(arrays: Mapping[str, NDArray[np.generic]], name: str) -> Tensor:
