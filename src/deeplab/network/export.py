@@ -16,9 +16,10 @@ from deeplab.errors import InputError, ModelError
 from deeplab.files import atomic_file, check_output
 from deeplab.models import METADATA_KEY, ModelInfo
 from deeplab.network.build import Network
-from deeplab.network.onnx_graph import build_graph, to_onnx
+from deeplab.network.onnx_graph import build_graph
+from deeplab.network.onnx_nodes import to_onnx
 from deeplab.network.weights import Header, check_header
-from deeplab.preprocessing import pad_to_grid
+from deeplab.preprocessing import Preprocessing, pad_to_grid
 
 __all__ = ["Precision", "export_onnx"]
 
@@ -53,7 +54,7 @@ def export_onnx(
         crf: how the CRF runs that suits it.
         card: the model card, any JSON values.
         precision: ``"float16"`` stores weights in half the room and computes in float32. ``"int8"`` stores a quarter
-            and computes in integers, two to three times as fast; layers on the image and classifiers stay float32.
+            and computes in integers, some three times as fast.
         calibration: for int8, some tens of photos like those to come, each (H, W, 3) uint8 RGB; they set the range of
             every layer's activations. Read one at a time.
         overwrite: whether to replace a file at `path`.
@@ -86,8 +87,8 @@ def export_onnx(
     steps = {}
     if precision == "int8":
         pixels = (pad_to_grid(info.preprocessing.apply(photo), info.output_stride) for photo in calibration)
-        steps = _calibrate(model, pixels, say)
-    content = to_onnx(build_graph(model, steps, half=precision == "float16"), model.classes)
+        steps = _calibrate(model, header.preprocessing, pixels, say)
+    content = to_onnx(build_graph(model, header.preprocessing, steps, half=precision == "float16"), model.classes)
     helper.set_model_props(content, {METADATA_KEY: metadata})
     onnx.checker.check_model(content)
     with atomic_file(path, overwrite=overwrite) as file:
@@ -103,11 +104,13 @@ def _check_weights(model: Network, largest: float) -> None:
             )
 
 
-def _calibrate(model: Network, photos: Iterable[NDArray[np.float32]], say: Callable[[str], None]) -> dict[str, float]:
+def _calibrate(
+    model: Network, preprocessing: Preprocessing, photos: Iterable[NDArray[np.float32]], say: Callable[[str], None]
+) -> dict[str, float]:
     """The step of every activation, by name: its largest value over all photos is step 255."""
     import onnxruntime  # type: ignore[import-untyped]
 
-    graph = build_graph(model)
+    graph = build_graph(model, preprocessing)
     names = [node.output[0] for node in graph.nodes if node.op_type == "Relu"]
     largest = [graph.add("ReduceMax", [name], f"{name}.max", keepdims=0) for name in names]
     session = onnxruntime.InferenceSession(to_onnx(graph, model.classes, largest).SerializeToString())

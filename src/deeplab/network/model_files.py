@@ -1,7 +1,8 @@
 """Model files read back: the network inside one that `deeplab.network.export` wrote, its weights as numbers again.
 
 A model file holds a network's parameters under their own names: float32, float16 (``NAME.half``), or integers that
-count steps: int8 for weights, with one step a channel, and int32 for biases, with that step times the input's.
+count steps: int8 for weights, with one step a channel, and int32 for biases, with that step times the input's. Layers
+on a photo's own pixels have its mean and scale in them, classifiers their weights as a matrix (C, L).
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from deeplab.models.external_data import external_files
 from deeplab.network.build import build_network
 from deeplab.network.cards import CardFile
 from deeplab.network.variants import Variant, find_variant
+from deeplab.preprocessing import Preprocessing
 
 __all__ = ["StoredNetwork", "card_within", "find_weights", "is_model_file", "read_network"]
 
@@ -88,7 +90,7 @@ def read_network(path: Path) -> StoredNetwork:
         variant = _variant(info, model.graph, arrays)
         with torch.device("meta"):
             names = build_network(variant, len(info.label_set)).state_dict()
-        return StoredNetwork(info, variant, {name: _parameter(arrays, name) for name in names})
+        return StoredNetwork(info, variant, {name: _parameter(arrays, name, info.preprocessing) for name in names})
     except (InputError, ModelError) as error:
         raise ModelError(f"{path}: {error}") from None
     except (
@@ -134,17 +136,25 @@ def _number(arrays: Mapping[str, NDArray[np.generic]], name: str, otherwise: int
     return int(arrays[name].ravel()[-1]) if name in arrays else otherwise
 
 
-def _parameter(arrays: Mapping[str, NDArray[np.generic]], name: str) -> Tensor:
+def _parameter(arrays: Mapping[str, NDArray[np.generic]], name: str, preprocessing: Preprocessing) -> Tensor:
     """A parameter as float32, whatever it is stored as."""
     values = _array(arrays, name)
-    numbers = values.astype(np.float32)
-    if np.issubdtype(values.dtype, np.integer):
-        layer, _, kind = name.rpartition(".")
-        step = _array(arrays, f"{layer}.weight_step").astype(np.float32)
-        if kind == "bias":
-            step = step * _array(arrays, f"{layer}.input.step").astype(np.float32)
-        numbers = numbers * step.reshape(-1, *[1] * (numbers.ndim - 1))
-    return torch.from_numpy(numbers)
+    if not np.issubdtype(values.dtype, np.integer):
+        return torch.from_numpy(values.astype(np.float32))
+    layer, _, kind = name.rpartition(".")
+    weight_step = _array(arrays, f"{layer}.weight_step").astype(np.float64)
+    weight = _array(arrays, f"{layer}.weight").astype(np.float64)
+    if weight.ndim == 2:  # of a classifier
+        weight = weight.T[:, :, None, None]
+    weight *= weight_step[:, None, None, None]
+    photo = f"{layer}.photo.step" in arrays
+    if kind == "weight":
+        std = np.array(preprocessing.std)[:, None, None]
+        return torch.from_numpy((weight[:, :3] * std if photo else weight).astype(np.float32))
+    bias = values.astype(np.float64) * weight_step * _array(arrays, f"{layer}.input.step").astype(np.float64)
+    if photo:
+        bias += (weight[:, :3] * np.array(preprocessing.mean)[:, None, None]).sum((1, 2, 3))
+    return torch.from_numpy(bias.astype(np.float32))
 
 
 def _array(arrays: Mapping[str, NDArray[np.generic]], name: str) -> NDArray[np.generic]:

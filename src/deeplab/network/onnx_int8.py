@@ -1,0 +1,122 @@
+"""Layers on integers: uint8 activations by int8 weights, summed in 32 bits.
+
+Activations count steps from 0, where every ReLU leaves them. Weights count steps of their own in each output channel.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import TensorProto
+
+from deeplab.network.onnx_nodes import Graph, Value, conv_window
+from deeplab.network.onnx_regions import convolve_in_regions, has_far_taps
+from deeplab.network.variants import Layer
+from deeplab.preprocessing import Preprocessing
+
+__all__ = ["classify", "convolve", "convolve_photo", "holds_photos", "quantize", "real"]
+
+# Weights keep to 7 bits: two products of uint8 and int7 fit the 16-bit sums of processors without VNNI, which
+# saturate silently on 8 bits. So every processor gives the same scores.
+WEIGHT_STEPS = 63
+
+# A photo's colours and an empty channel: four bytes a pixel are gathered faster than three.
+PHOTO_CHANNELS = 4
+
+Floats = NDArray[np.floating[Any]]
+
+
+def holds_photos(preprocessing: Preprocessing) -> bool:
+    """Whether uint8 can stand for what a photo becomes: its mean colour, with which it is padded, must be one."""
+    return all(0 <= mean <= 255 for mean in preprocessing.mean)
+
+
+def quantize(graph: Graph, name: str) -> Value:
+    """A float tensor in steps, if the graph keeps it so."""
+    step = graph.steps.get(name)
+    if step is None:
+        return Value(name)
+    return Value(graph.add("QuantizeLinear", [name, *_scale(graph, name, step)], f"{name}.u8"), step)
+
+
+def real(graph: Graph, x: Value) -> str:
+    """A tensor's name as float32."""
+    if x.step is None:
+        return x.name
+    name = f"{x.name}.real"
+    return graph.add("DequantizeLinear", [x.name, *_scale(graph, name, x.step)], name)
+
+
+def convolve(graph: Graph, x: Value, weight: Floats, bias: Floats, layer: Layer) -> Value:
+    """Convolution and ReLU of uint8: what is below 0 ends at the unsigned output's 0."""
+    assert x.step is not None
+    weight_step = _weight_step(weight, bias, x.step)
+    return _qlinear(graph, x.name, x.step, _whole(weight, weight_step), weight_step, bias, layer)
+
+
+def convolve_photo(graph: Graph, x: Value, weight: Floats, bias: Floats, layer: Layer) -> Value:
+    """Convolution and ReLU of the network's input, turned into uint8 pixels again.
+
+    A photo's pixels come out as they were; the mean that was subtracted from them goes into the bias. Padding stands
+    for the mean colour, as zeros did, rounded to whole grey levels.
+    """
+    assert graph.photo is not None
+    name, (before, after), empty = layer.name, layer.padding, PHOTO_CHANNELS - 3
+    mean, std = (np.array(values, np.float64)[None, :, None, None] for values in (graph.photo.mean, graph.photo.std))
+    weight_step = _weight_step(weight / std, bias, 1)
+    whole = _whole(weight / std, weight_step)
+    bias = bias - (whole * mean).sum((1, 2, 3)) * weight_step
+    pads = graph.constant(f"{name}.pads", [0, 0, before, before, 0, empty, after, after], np.int64)
+    scale = [
+        graph.constant(f"{name}.photo.step", [*1 / std.ravel(), *[1] * empty]),
+        graph.constant(f"{name}.photo.zero", [*np.rint(mean.ravel()), *[0] * empty], np.uint8),
+    ]
+    padded = graph.add("Pad", [x.name, pads], f"{name}.padded")
+    photo = graph.add("QuantizeLinear", [padded, *scale], f"{name}.photo", axis=1)
+    whole = np.pad(whole, ((0, 0), (0, empty), (0, 0), (0, 0)))
+    return _qlinear(graph, photo, 1, whole, weight_step, bias, layer._replace(padding=(0, 0)))
+
+
+def classify(graph: Graph, x: Value, weight: Floats, bias: Floats, name: str) -> Value:
+    """Float scores (1, L, h, w) of uint8 cells: a pointwise convolution without ReLU, its sums exact."""
+    assert x.step is not None
+    weight_step = _weight_step(weight, np.zeros_like(bias), x.step)
+    whole = graph.constant(f"{name}.weight", _whole(weight, weight_step)[:, :, 0, 0].T, np.int8)
+    steps = [graph.constant(f"{name}.weight_step", weight_step), graph.constant(f"{name}.input.step", x.step)]
+    cells = graph.add("Transpose", [x.name], f"{name}.cells", perm=[0, 2, 3, 1])
+    sums = graph.add("MatMulInteger", [cells, whole], f"{name}.sums")
+    sums = graph.add("Cast", [sums], f"{name}.float", to=TensorProto.FLOAT)
+    sums = graph.add("Mul", [sums, graph.add("Mul", steps, f"{name}.step")], f"{name}.real")
+    sums = graph.add("Add", [sums, graph.constant(f"{name}.bias", bias)], f"{name}.scores")
+    return Value(graph.add("Transpose", [sums], name, perm=[0, 3, 1, 2]))
+
+
+def _qlinear(graph: Graph, x: str, x_step: float, whole: Any, weight_step: Any, bias: Any, layer: Layer) -> Value:
+    name, step = layer.name, graph.steps[layer.name]
+    operands = [
+        x, *_scale(graph, f"{name}.input", x_step),
+        graph.constant(f"{name}.weight", whole, np.int8),
+        graph.constant(f"{name}.weight_step", weight_step),
+        graph.constant(f"{name}.weight_zero", np.zeros(len(whole)), np.int8),
+        *_scale(graph, name, step),
+        graph.constant(f"{name}.bias", np.rint(bias / (weight_step * x_step)), np.int32),
+    ]  # fmt: skip
+    if has_far_taps(layer):
+        return Value(convolve_in_regions(graph, operands, layer, f"{name}.u8"), step)
+    return Value(graph.add("QLinearConv", operands, f"{name}.u8", **conv_window(layer)), step)
+
+
+def _weight_step(weight: Floats, bias: Floats, x_step: float) -> Floats:
+    """The value (O,) of one step of each channel's weights: as fine as they allow, but the bias must fit 32 bits."""
+    step = np.maximum(np.abs(weight).max((1, 2, 3)) / WEIGHT_STEPS, np.abs(bias) / (x_step * 2**30))
+    return np.asarray(step.clip(1e-30), np.float32)
+
+
+def _whole(weight: Floats, step: Floats) -> Floats:
+    return np.asarray(np.rint(weight / step[:, None, None, None]))
+
+
+def _scale(graph: Graph, name: str, step: float) -> list[str]:
+    return [graph.constant(f"{name}.step", step), graph.constant(f"{name}.zero", 0, np.uint8)]
