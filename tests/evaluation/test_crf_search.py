@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from deeplab.crf import CRFParams, CRFSettings
 from deeplab.data.samples import Sample
 from deeplab.errors import DataError, InputError
-from deeplab.evaluation.crf_search import PAPER_GRID, Objective, Search, choose_photos, grid_search
+from deeplab.evaluation.crf_search import PAPER_GRID, Objective, Search, choose_photos, grid_search, refine_best
 from deeplab.evaluation.heat_map import heat_map_svg
 from deeplab.evaluation.peer_cost import pydensecrf_seconds
 from deeplab.evaluation.search_files import best_yaml, to_json, trials_csv
@@ -84,6 +84,14 @@ def test_the_grid_is_the_papers() -> None:
 def test_the_search_ends_at_the_peak_wherever_it_lies(at: tuple[float, float, float]) -> None:
     search: Any = Search(FakeTrials(peak(*at)))  # type: ignore[arg-type]
     assert grid_search(search) == CRFParams(*at)
+
+
+def test_the_search_does_not_walk_on_for_next_to_nothing() -> None:
+    search: Any = Search(FakeTrials(lambda params: 0.5 + 0.0002 * params.bilateral_weight))  # type: ignore[arg-type]
+    search.measure("start", [CRFParams(5, 50, 5)])
+    refine_best(search, "refinement", (1.0, 10.0, 1.0))
+    assert len(search.stages) == 27
+    assert search.best().bilateral_weight == 6
 
 
 def test_the_search_never_leaves_what_is_possible() -> None:

@@ -30,6 +30,9 @@ PAPER_GRID: tuple[CRFParams, ...] = tuple(
 # Steps of w1, σα and σβ: first the grid's own, to walk out of it where the best lies on its rim, then half of them.
 REFINEMENTS = ((1.0, 10.0, 1.0), (0.5, 5.0, 0.5))
 
+# A share: what a walk to the next best must gain to go on. Less is far within the interval of any figure.
+LEAST_GAIN = 0.0005
+
 OBJECTIVES = ("miou", "pixels", "trimap")
 
 
@@ -148,8 +151,8 @@ def choose_photos(samples: Sequence[Sample], count: int = 100, seed: int = 0) ->
 def grid_search(search: Search, grid: Sequence[CRFParams] = PAPER_GRID) -> CRFParams:
     """Run the paper's protocol, coarse to fine, and return the best parameters.
 
-    The grid first; then, in its steps and in half of them, the 26 neighbours of the best, again and again until none is
-    better. They may lie outside the grid, as the authors' own parameters do.
+    The grid first; then, in its steps and in half of them, the 26 neighbours of the best, again and again as long as
+    that gains. They may lie outside the grid, as the authors' own parameters do.
     """
     search.measure("first grid", grid)
     for number, steps in enumerate(REFINEMENTS, start=1):
@@ -158,11 +161,15 @@ def grid_search(search: Search, grid: Sequence[CRFParams] = PAPER_GRID) -> CRFPa
 
 
 def refine_best(search: Search, stage: str, steps: tuple[float, float, float]) -> None:
-    """Try the neighbours of the best, each of w1, σα and σβ a step lower, equal or higher, until none is better."""
-    centre = None
-    while centre != (best := search.best()):
-        centre = best
+    """Try the neighbours of the best, each of w1, σα and σβ a step lower, equal or higher, as long as it gains.
+
+    The walk ends where the best of them is ahead by less than `LEAST_GAIN`.
+    """
+    gain = np.inf
+    while gain >= LEAST_GAIN:
+        centre = search.best()
         search.measure(stage, _around(centre, steps))
+        gain = search.value(search.best()) - search.value(centre)
 
 
 def _around(centre: CRFParams, steps: tuple[float, float, float]) -> list[CRFParams]:
