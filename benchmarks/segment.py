@@ -1,25 +1,17 @@
 """Where the time goes from a photo to its label map, against PyTorch with pydensecrf2 and the processor's bound.
 
-    python benchmarks/segment.py PHOTO [--model MODEL] [--checkpoint CHECKPOINT] [--runs 7] [--threads 2]
-                                 [--only stages network folder sizes copies]
+    python benchmarks/segment.py PHOTO [--model MODEL] [--runs 7] [--threads 2] [--only stages network]
 
-PHOTO is shrunk to 500 pixels where it is larger, but for the table of sizes. Runs are interleaved in one process, each
-stage by itself; medians are printed. "PyTorch" is the same network in eager float32, from CHECKPOINT or with random
-weights of the model's variant, which are as fast; interpolation and softmax are PyTorch's, the CRF is pydensecrf2 (on
-one thread, as it has no others) if it can be imported. The bound is the network's multiply-adds at the rate at which
-ONNX Runtime multiplies two large matrices of 8 bits. Needs torch, safetensors and onnx.
-
-Memory is the peak of a fresh process that segments one photo, its imports and the model included, on Linux. "Copies" is
-how far the labels move where the CRF refines a smaller copy of a photo, here PHOTO enlarged, and not the photo itself.
+PHOTO is shrunk to 500 pixels where it is larger. Runs are interleaved in one process, each stage by itself; medians are
+printed. "PyTorch" is the same network, read back from the model file, in eager float32; interpolation and softmax are
+PyTorch's, the CRF is pydensecrf2 (on one thread, as it has no others) if it can be imported. The bound is the network's
+multiply-adds at the rate at which ONNX Runtime multiplies two large matrices of 8 bits. Needs torch, safetensors, onnx.
 """
 
 import argparse
 import os
 import platform
-import shutil
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -27,7 +19,6 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 import numpy.typing as npt
@@ -37,26 +28,20 @@ import torch
 from crf import machine, seconds_of
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
+from segment_files import small_copy
 from torch.utils.flop_counter import FlopCounterMode
 
-from deeplab import segment
 from deeplab.crf import CRFSettings
-from deeplab.images import read_image, write_jpeg, write_label_map
+from deeplab.images import read_image, write_label_map
 from deeplab.models import ModelInfo, find_model
-from deeplab.network.build import build_network
-from deeplab.network.variants import find_variant
 from deeplab.network.weights import load_checkpoint
 from deeplab.planes import likeliest
 from deeplab.preprocessing import pad_to_grid
 from deeplab.runtime import ScoreNetwork
 from deeplab.scores import label_probabilities, refine_in_place
-from deeplab.segment import Segmenter, shrink_for_network
+from deeplab.segment import shrink_for_network
 
 Array = npt.NDArray[Any]
-
-FOLDER_PHOTOS = 24
-ENLARGED_MEGAPIXELS = 6
-MEGAPIXELS = (0.1, 0.2, 0.5, 1, 2, 4, 8, 12)
 
 
 class Ours:
@@ -188,8 +173,9 @@ def network_speed(ours: ScoreNetwork, theirs: torch.nn.Module, runs: int, thread
     medians = seconds_of(competitors, runs)
     rate = multiply_adds / min(seconds_of({"": product}, 1)[""] for _ in range(3 * runs))
     needed = network_multiply_adds(theirs, pixels)
+    rows, columns = ours.scores(photo).shape[1:]
     print(
-        f"\nNetwork at 306x306, {threads} threads\n"
+        f"\nNetwork at 306x306 ({rows}x{columns} scores), {threads} threads\n"
         f"deeplab {1 / medians['ours']:6.2f} photos/s; PyTorch eager float32 {1 / medians['eager']:6.2f}: "
         f"{medians['eager'] / medians['ours']:.1f}x\n"
         f"bound: {needed / 1e9:.1f}e9 multiply-adds at {rate / 1e9:.0f}e9/s, the fastest of 8-bit matrices: "
@@ -224,94 +210,13 @@ def network_multiply_adds(network: torch.nn.Module, pixels: torch.Tensor) -> int
     return counter.get_total_flops() // 2
 
 
-FRESH = r"""
-import re, sys, time
-from pathlib import Path
-from deeplab.segment import Segmenter
-segmenter = Segmenter.from_pretrained(sys.argv[1], threads=int(sys.argv[3]))
-start = time.perf_counter()
-segmenter(sys.argv[2])
-seconds = time.perf_counter() - start
-print(seconds, re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1])
-"""
-
-
-def sizes(photo: Path, model: Path, folder: Path, threads: int) -> None:
-    """Each size in a process of its own, so that the peak is its own and the first run counts."""
-    print(f"\nSizes, {threads} threads, first photo of a fresh process")
-    print(f"{'megapixels':>12}{'time':>10}{'s/MP':>8}{'peak':>10}")
-    image = Image.open(photo).convert("RGB")
-    for megapixels in MEGAPIXELS:
-        factor = (megapixels * 1e6 / (image.width * image.height)) ** 0.5
-        image.resize((round(image.width * factor), round(image.height * factor))).save(folder / "sized.png")
-        command = [sys.executable, "-c", FRESH, str(model), str(folder / "sized.png"), str(threads)]
-        found = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-        seconds, peak = float(found[0]), int(found[1]) * 1024 / 1e6
-        print(f"{megapixels:12.2f}{seconds:9.2f}s{seconds / megapixels:8.2f}{peak:7.0f} MB", flush=True)
-
-
-def copies(photo: Path, model: Path, threads: int) -> None:
-    """The CRF on smaller and smaller copies against the CRF on the whole photo; `Segmenter` has `MAX_CRF_PIXELS`."""
-    image = Image.open(photo).convert("RGB")
-    factor = (ENLARGED_MEGAPIXELS * 1e6 / (image.width * image.height)) ** 0.5
-    large = np.array(image.resize((round(image.width * factor), round(image.height * factor))))
-    segmenter = Segmenter.from_pretrained(model, threads=threads)
-    print(f"\nThe CRF on copies of {photo.name} at {ENLARGED_MEGAPIXELS} megapixels")
-    print(f"{'megapixels':>12}{'other labels':>14}{'mean |Δ confidence|':>22}{'time':>8}")
-    whole = None
-    for megapixels in (ENLARGED_MEGAPIXELS, 3, 2, 1, 0.5):
-        with patch.object(segment, "MAX_CRF_PIXELS", megapixels * 1e6):
-            start = time.perf_counter()
-            result = segmenter(large)
-            seconds = time.perf_counter() - start
-        whole = result if whole is None else whole
-        other = 100 * np.mean(result.labels != whole.labels)
-        moved = np.abs(result.confidence() - whole.confidence()).mean()
-        print(f"{megapixels:12.1f}{other:12.3f} %{moved:22.5f}{seconds:7.1f}s", flush=True)
-
-
-def folder_speed(photo: Path, model: Path, folder: Path, threads: int) -> None:
-    """The command: from a cold shell with one photo, and with a folder of them against one after the other."""
-    photos = folder / "photos"
-    photos.mkdir()
-    for number in range(FOLDER_PHOTOS):
-        shutil.copy(photo, photos / f"{number:03}{photo.suffix}")
-    command = [sys.executable, "-m", "deeplab", "segment", "--model", str(model), "--threads", str(threads)]
-
-    def shell(source: Path) -> None:
-        with tempfile.TemporaryDirectory() as results:
-            subprocess.run([*command, str(source), "-o", results], capture_output=True, check=True)
-
-    segmenter = Segmenter.from_pretrained(model, threads=threads)
-
-    def warm() -> None:
-        result = segmenter(photo)
-        result.save(folder / "warm.png", overwrite=True)
-        write_jpeg(folder / "warm.jpg", np.asarray(result.overlay()), overwrite=True)
-
-    shell(photo)
-    warm()
-    one = seconds_of({"warm": warm, "cold": partial(shell, photo)}, 5)
-    many = seconds_of({"folder": partial(shell, photos)}, 2)["folder"]
-    each = (many - one["cold"]) / (FOLDER_PHOTOS - 1)
-    print(
-        f"\nOne photo, read, segmented and written with its overlay: warm {one['warm']:.3f} s, "
-        f"from a cold shell {one['cold']:.3f} s\n"
-        f"A folder of {FOLDER_PHOTOS}: {many:.2f} s, {FOLDER_PHOTOS / many:.2f} photos/s; beyond the first "
-        f"{each:.3f} s each, {one['warm'] / each:.2f}x one after the other",
-        flush=True,
-    )
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photo", type=Path)
     parser.add_argument("--model")
-    parser.add_argument("--checkpoint", type=Path)
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parts = ("stages", "network", "folder", "sizes", "copies")
-    parser.add_argument("--only", nargs="+", choices=parts, default=parts)
+    parser.add_argument("--only", nargs="+", choices=("stages", "network"), default=("stages", "network"))
     arguments = parser.parse_args()
 
     print(
@@ -321,28 +226,15 @@ def main() -> None:
     path, threads = find_model(arguments.model), arguments.threads
     torch.set_num_threads(threads)
     network = ScoreNetwork(path, threads=threads)
-    if arguments.checkpoint:
-        eager = load_checkpoint(arguments.checkpoint)[0]
-    else:
-        eager = build_network(find_variant(network.info.variant), len(network.info.label_set))
-    eager = eager.eval()
+    eager = load_checkpoint(path)[0]
     print(f"{path.name}, {network.info.variant}; medians of {arguments.runs} runs, {threads} threads")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        photo = folder / "photo.jpg"
-        image = Image.open(arguments.photo).convert("RGB")
-        image.thumbnail((500, 500))
-        image.save(photo, quality=92)
+        photo = small_copy(arguments.photo, folder)
         if "stages" in arguments.only:
             stages(Ours(photo, network, folder, threads), Theirs(photo, eager, network.info, folder), arguments.runs)
         if "network" in arguments.only:
             network_speed(network, eager, arguments.runs, threads)
-        if "folder" in arguments.only:
-            folder_speed(photo, path, folder, threads)
-        if "sizes" in arguments.only:
-            sizes(arguments.photo, path, folder, threads)
-        if "copies" in arguments.only:
-            copies(arguments.photo, path, threads)
 
 
 if __name__ == "__main__":

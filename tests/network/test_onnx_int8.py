@@ -53,7 +53,7 @@ def convolved(x: NDArray[Any], weight: NDArray[Any], bias: NDArray[Any], layer: 
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 30), (12, 12), (13, 23), (24, 25), (25, 12), (41, 34)])
-def test_far_taps_by_regions_are_those_of_one_node(size: tuple[int, int]) -> None:
+def test_far_taps_by_bands_are_those_of_one_node(size: tuple[int, int]) -> None:
     random = np.random.default_rng(4)
     layer = FC6._replace(channels=5)
     weight = random.normal(0, 0.1, (5, 6, 3, 3)).astype(np.float32)

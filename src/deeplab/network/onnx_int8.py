@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto
 
+from deeplab.network.onnx_bands import convolve_in_bands, has_far_taps
 from deeplab.network.onnx_nodes import Graph, Value, conv_window
-from deeplab.network.onnx_regions import convolve_in_regions, has_far_taps
 from deeplab.network.variants import Layer
 from deeplab.preprocessing import Preprocessing
 
@@ -104,7 +104,7 @@ def _qlinear(graph: Graph, x: str, x_step: float, whole: Any, weight_step: Any, 
         graph.constant(f"{name}.bias", np.rint(bias / (weight_step * x_step)), np.int32),
     ]  # fmt: skip
     if has_far_taps(layer):
-        return Value(convolve_in_regions(graph, operands, layer, f"{name}.u8"), step)
+        return Value(convolve_in_bands(graph, operands, layer, f"{name}.u8"), step)
     return Value(graph.add("QLinearConv", operands, f"{name}.u8", **conv_window(layer)), step)
 
 
