@@ -39,9 +39,10 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
-from deeplab import segment
+from deeplab import planes
 from deeplab.crf import CRFSettings
-from deeplab.images import read_image, write_jpeg, write_label_map
+from deeplab.images import read_image, write_jpeg
+from deeplab.label_maps import write_label_map
 from deeplab.models import ModelInfo, find_model
 from deeplab.network.build import build_network
 from deeplab.network.variants import find_variant
@@ -251,7 +252,7 @@ def sizes(photo: Path, model: Path, folder: Path, threads: int) -> None:
 
 
 def copies(photo: Path, model: Path, threads: int) -> None:
-    """The CRF on smaller and smaller copies against the CRF on the whole photo; `Segmenter` has `MAX_CRF_PIXELS`."""
+    """The CRF on ever smaller copies, as `deeplab.planes.MAX_CRF_PIXELS` bounds them, against it on the whole photo."""
     image = Image.open(photo).convert("RGB")
     factor = (ENLARGED_MEGAPIXELS * 1e6 / (image.width * image.height)) ** 0.5
     large = np.array(image.resize((round(image.width * factor), round(image.height * factor))))
@@ -260,7 +261,7 @@ def copies(photo: Path, model: Path, threads: int) -> None:
     print(f"{'megapixels':>12}{'other labels':>14}{'mean |Δ confidence|':>22}{'time':>8}")
     whole = None
     for megapixels in (ENLARGED_MEGAPIXELS, 3, 2, 1, 0.5):
-        with patch.object(segment, "MAX_CRF_PIXELS", megapixels * 1e6):
+        with patch.object(planes, "MAX_CRF_PIXELS", megapixels * 1e6):
             start = time.perf_counter()
             result = segmenter(large)
             seconds = time.perf_counter() - start
