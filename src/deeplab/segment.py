@@ -20,7 +20,7 @@ from deeplab.models.cards import card_of
 from deeplab.planes import Planes, refined
 from deeplab.runtime import ScoreNetwork
 
-__all__ = ["MAX_NETWORK_SIDE_PX", "Segmentation", "Segmenter", "shrink_for_network"]
+__all__ = ["MAX_NETWORK_SIDE_PX", "Segmentation", "Segmenter", "enlargement", "shrink_for_network"]
 
 MAX_NETWORK_SIDE_PX = 513
 """The longest side that the network is shown, in pixels.
@@ -218,3 +218,8 @@ def shrink_for_network(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
     That is the photo itself, or where its longer side exceeds `MAX_NETWORK_SIDE_PX` a filtered copy with that side.
     """
     return shrunk(photo, MAX_NETWORK_SIDE_PX / max(photo.shape[:2]))
+
+
+def enlargement(size: tuple[int, int]) -> float:
+    """Return how many times larger a photo of (H, W) pixels is than what the network is shown of it, at least 1."""
+    return max(1.0, max(size) / MAX_NETWORK_SIDE_PX)

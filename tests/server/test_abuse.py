@@ -193,14 +193,14 @@ def test_paths_lead_nowhere_else(client: Any) -> None:
 def test_what_nobody_foresaw_is_answered_without_details(
     client: Any, photo_png: bytes, stand_ins: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from deeplab.server import jobs
+    from deeplab.server import program_jobs
 
-    monkeypatch.setattr(jobs, "segment_upload", stand_ins.stumble)
+    monkeypatch.setattr(program_jobs, "segment_upload", stand_ins.stumble)
     answer = send(client, photo_png)
     assert answer.status_code == 500
     assert answer.json()["error"]["code"] == "failed"
     assert "secret" not in answer.text
-    monkeypatch.setattr(jobs, "segment_upload", stand_ins.run_out)
+    monkeypatch.setattr(program_jobs, "segment_upload", stand_ins.run_out)
     assert send(client, photo_png).status_code == 413
 
 

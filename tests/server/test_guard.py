@@ -130,9 +130,9 @@ def test_the_log_has_a_line_of_facts_and_no_secrets(
 def test_failures_are_logged_with_their_cause_under_the_requests_id(
     guarded: Any, photo_png: bytes, stand_ins: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from deeplab.server import jobs
+    from deeplab.server import program_jobs
 
-    monkeypatch.setattr(jobs, "segment_upload", stand_ins.stumble)
+    monkeypatch.setattr(program_jobs, "segment_upload", stand_ins.stumble)
     headers = {"Authorization": f"Bearer {TOKEN}"}
     with caplog.at_level(logging.INFO, "deeplab.server"):
         answer = guarded.post("/api/v1/segment", files={"photo": ("a.png", photo_png)}, headers=headers)
