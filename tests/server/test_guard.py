@@ -33,9 +33,10 @@ def test_the_loopbacks_names_are_answered(client: Any, host: str) -> None:
 )
 def test_other_names_are_not(client: Any, host: str) -> None:
     """A page that points its own name at this machine (DNS rebinding) sends that name."""
-    answer = client.get("/", headers={"Host": host})
-    assert answer.status_code == 421
-    assert answer.json()["error"]["code"] == "unknown_host"
+    for path in ("/", "/static/main.js", "/openapi.json", "/api/v1/models", "/metrics", "/health"):
+        answer = client.get(path, headers={"Host": host})
+        assert answer.status_code == 421
+        assert answer.json()["error"]["code"] == "unknown_host"
 
 
 def test_a_proxys_name_is_answered_where_it_was_given(guarded: Any) -> None:
