@@ -118,7 +118,7 @@ def test_polyglots_are_photos_and_nothing_else(
     name: str,
     media_type: str,
 ) -> None:
-    """A JPEG that is also HTML is decoded, and what comes back was encoded anew."""
+    """A JPEG that is also HTML, say, is decoded, and what comes back was encoded anew."""
     polyglot = encode(photo, encoding, **options) + appended
     info = send(client, polyglot, name, "/api/v1/photos", media_type=(media_type,)).json()
     for result in ("photo.jpg", "mask.png", "overlay.jpg", "cutout.png"):

@@ -108,6 +108,14 @@ def test_the_working_copy_of_a_large_photo(client: Any, encode: Any, segmenter: 
     assert len(client.post(f"/api/v1/photos/{info['id']}/refine", json={}).content) == 2 * 1024 * 20
 
 
+def test_a_photo_of_two_pixels(client: Any, encode: Any, segmenter: Segmenter) -> None:
+    image = np.array([[[250, 10, 10], [10, 10, 250]]], np.uint8)
+    info = client.post("/api/v1/photos", files={"photo": ("p.png", encode(image))}).json()
+    assert info["parameters"] == {**segmenter.info.crf.params.to_dict(), "iterations": segmenter.info.crf.iterations}
+    mask = np.asarray(opened(client.get(f"/api/v1/photos/{info['id']}/mask.png").content))
+    np.testing.assert_array_equal(mask, segmenter.segment(image).labels)
+
+
 def test_photos_come_back_upright(client: Any, encode: Any, photo: NDArray[np.uint8]) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was turned: 90 degrees clockwise make it upright

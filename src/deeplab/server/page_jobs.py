@@ -38,7 +38,7 @@ class Opened:
     @property
     def grown(self) -> float:
         """How many times larger the working copy is than what the network saw."""
-        return float(max(self.image.shape) / max(self.scores.seen))
+        return float(max(self.image.shape[:2]) / max(self.scores.seen))
 
 
 def open_photo(workshop: Workshop, *, photo: Upload, model: str, side_px: int) -> Opened:
@@ -49,7 +49,7 @@ def open_photo(workshop: Workshop, *, photo: Upload, model: str, side_px: int) -
         ModelError: the network fails.
     """
     full = read_photo(photo)
-    image, seen = shrunk(full, side_px / max(full.shape)), shrink_for_network(full)
+    image, seen = shrunk(full, side_px / max(full.shape[:2])), shrink_for_network(full)
     workshop.step()
     network = workshop.networks[model]
     scores = Planes(network.scores(seen), full.shape[:2], seen.shape[:2], network.info.output_stride, are_scores=True)
