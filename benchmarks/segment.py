@@ -32,7 +32,8 @@ from segment_files import small_copy
 from torch.utils.flop_counter import FlopCounterMode
 
 from deeplab.crf import CRFSettings
-from deeplab.images import read_image, write_label_map
+from deeplab.images import read_image
+from deeplab.label_maps import write_label_map
 from deeplab.models import ModelInfo, find_model
 from deeplab.network.weights import load_checkpoint
 from deeplab.planes import likeliest

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from deeplab import __version__, models
-from deeplab.images import read_label_map
+from deeplab.label_maps import read_label_map
 from deeplab.segment import Segmenter
 
 Run = Callable[..., Any]

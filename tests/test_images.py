@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from PIL import Image
 
-from deeplab.images import overlay_image, read_image, read_label_map, write_jpeg, write_label_map
+from deeplab.images import overlay_image, read_image, write_jpeg
 from deeplab.labels import CAMVID, VOC
 
 RED, GREY, WHITE = (255, 0, 0), (120, 120, 120), (255, 255, 255)
@@ -149,27 +149,6 @@ def test_array_layouts(photo: NDArray[np.uint8]) -> None:
 labels_21 = hnp.arrays(
     np.uint8, st.tuples(st.integers(1, 12), st.integers(1, 12)), elements=st.one_of(st.integers(0, 20), st.just(255))
 )
-
-
-@given(labels_21)
-def test_label_map_round_trip(tmp_path_factory: pytest.TempPathFactory, labels: NDArray[np.uint8]) -> None:
-    path = tmp_path_factory.mktemp("labels") / "labels.png"
-    write_label_map(path, labels, VOC)
-    np.testing.assert_array_equal(read_label_map(path), labels)
-    with Image.open(path) as image:
-        assert image.mode == "P"
-        np.testing.assert_array_equal(image.convert("RGB"), VOC.colours()[labels])
-
-
-def test_label_maps_take_any_integers_and_short_palettes(tmp_path: Path) -> None:
-    labels = np.array([[0, 10, 11]], dtype=np.int64)
-    write_label_map(tmp_path / "street.PNG", labels, CAMVID)
-    np.testing.assert_array_equal(read_label_map(tmp_path / "street.PNG"), labels)
-
-
-def test_grey_label_map_is_read_as_labels(tmp_path: Path) -> None:
-    Image.fromarray(np.array([[0, 7, 255]], dtype=np.uint8)).save(tmp_path / "grey.png")
-    assert read_label_map(tmp_path / "grey.png").tolist() == [[0, 7, 255]]
 
 
 def test_overlay_tints_objects_only(photo: NDArray[np.uint8]) -> None:

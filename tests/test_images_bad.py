@@ -19,7 +19,8 @@ from PIL import Image
 
 from deeplab.errors import DeepLabError, ImageError, InputError, OutputError
 from deeplab.files import atomic_file, check_output
-from deeplab.images import overlay_image, read_image, read_label_map, write_jpeg, write_label_map
+from deeplab.images import overlay_image, read_image, write_jpeg
+from deeplab.label_maps import read_label_map, write_label_map
 from deeplab.labels import VOC
 
 LABELS = np.zeros((4, 5), dtype=np.uint8)

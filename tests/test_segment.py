@@ -13,9 +13,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from deeplab import Segmentation, Segmenter, scores, segment
+from deeplab import Segmentation, Segmenter, planes, scores
+from deeplab.crf import CRFParams, CRFSettings
 from deeplab.errors import DeepLabError, ImageError, InputError, ModelError, OutputError
-from deeplab.images import read_label_map
+from deeplab.label_maps import read_label_map
 from deeplab.labels import CAMVID, VOC
 from deeplab.runtime import ScoreNetwork
 
@@ -66,6 +67,14 @@ def test_small_photos_reach_network_and_crf_as_they_are(
     assert calls["options"] == {"iterations": 10, "normalization": "after", "threads": 1}
 
 
+def test_a_crf_of_ones_own(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = watch(monkeypatch)
+    crf = CRFSettings(CRFParams(9, 40, 12), iterations=3, normalization="symmetric")
+    segmenter.segment(np.zeros((600, 1026, 3), np.uint8), crf=crf)
+    assert calls["refine"][2] == CRFParams(9, 80, 12, 3, 6)  # the network sees half as many pixels a side
+    assert calls["options"] == {"iterations": 3, "normalization": "symmetric", "threads": 1}
+
+
 def test_large_photos_are_shrunk_for_the_network_only(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = watch(monkeypatch)
     image = np.zeros((600, 1026, 3), np.uint8)
@@ -76,7 +85,7 @@ def test_large_photos_are_shrunk_for_the_network_only(segmenter: Segmenter, monk
 
 
 def test_the_crf_works_on_a_copy_of_a_very_large_photo(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segment, "MAX_CRF_PIXELS", 100 * 171)
+    monkeypatch.setattr(planes, "MAX_CRF_PIXELS", 100 * 171)
     calls = watch(monkeypatch)
     image = np.random.default_rng(2).integers(0, 256, (600, 1026, 3), dtype=np.uint8)
     result = segmenter(image)
@@ -105,7 +114,7 @@ def test_an_edge_stays_where_it_is_when_the_crf_sees_a_copy(
 
     monkeypatch.setattr(ScoreNetwork, "scores", halves)
     whole = segmenter(image)
-    monkeypatch.setattr(segment, "MAX_CRF_PIXELS", 200 * 300)
+    monkeypatch.setattr(planes, "MAX_CRF_PIXELS", 200 * 300)
     edges = [int(np.argmax(result.labels[200] == 8)) for result in (whole, segmenter(image))]
     assert edges[0] == 330
     assert abs(edges[1] - 330) <= 2

@@ -1,18 +1,28 @@
-"""A photo's probabilities, kept as few as they were computed, and read at the photo's size in bands of rows.
+"""A photo's probabilities, kept as few as they were computed, refined, and read at the photo's size in bands of rows.
 
 The 21 planes of a photo of 100 megapixels would take 8.4 GB; its labels and their confidence take half a gigabyte.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab.scores import softmax_in_place, upsample_scores
+from deeplab.crf import CRFSettings
+from deeplab.images import shrunk
+from deeplab.scores import refine_in_place, softmax_in_place, upsample_scores
 
-__all__ = ["Planes", "likeliest"]
+__all__ = ["MAX_CRF_PIXELS", "Planes", "likeliest", "refined", "shrink_for_crf"]
+
+MAX_CRF_PIXELS = 2_100_000
+"""The most pixels that the CRF works on.
+
+Its distances grow with the photo, so that a larger one takes more time and memory for outlines that are hardly finer.
+Beyond, it refines a smaller copy, and its beliefs are interpolated; docs/models.md has what that changes. Cityscapes'
+photos, 2048x1024, still go whole.
+"""
 
 _BAND_VALUES = 1 << 22  # in a band of probabilities: 17 MB
 
@@ -66,3 +76,23 @@ def likeliest(probabilities: NDArray[np.float32]) -> tuple[NDArray[np.uint8], ND
         labels[better] = label
         np.maximum(best, plane, out=best)
     return labels, best
+
+
+def shrink_for_crf(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return what the CRF works on: a photo (H, W, 3) uint8 RGB, or a filtered copy of `MAX_CRF_PIXELS`."""
+    return shrunk(photo, (MAX_CRF_PIXELS / (photo.shape[0] * photo.shape[1])) ** 0.5)
+
+
+def refined(network: Planes, photo: NDArray[np.uint8], crf: CRFSettings, *, threads: int | None = None) -> Planes:
+    """Return what the CRF makes of the network's scores (section 4 of the paper).
+
+    Args:
+        network: the scores of the photo.
+        photo: (H, W, 3) uint8 RGB; the CRF works on it, or on `shrink_for_crf`'s copy.
+        crf: how the CRF runs, its distances in pixels of what the network saw; they grow as much as that was shrunk.
+        threads: at most this many; None: one per core.
+    """
+    copy = shrink_for_crf(photo)
+    beliefs = replace(network, size=copy.shape[:2]).probabilities()
+    refine_in_place(copy, beliefs, crf, network_size=network.seen, threads=threads)
+    return Planes(beliefs, network.size, copy.shape[:2])

@@ -3,39 +3,31 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from deeplab.crf import CRFSettings
 from deeplab.errors import InputError
 from deeplab.files import atomic_file, check_output, make_folder
-from deeplab.images import Photo, overlay_image, read_image, write_label_map
+from deeplab.images import Photo, overlay_image, read_image, shrunk
+from deeplab.label_maps import write_label_map
 from deeplab.labels import LabelSet
 from deeplab.models import MODEL_FILE, ModelInfo, find_model, read_model
 from deeplab.models.cards import card_of
-from deeplab.planes import Planes
+from deeplab.planes import Planes, refined
 from deeplab.runtime import ScoreNetwork
-from deeplab.scores import refine_in_place
 
-__all__ = ["MAX_CRF_PIXELS", "MAX_NETWORK_SIDE_PX", "Segmentation", "Segmenter", "shrink_for_network", "shrunk"]
+__all__ = ["MAX_NETWORK_SIDE_PX", "Segmentation", "Segmenter", "enlargement", "shrink_for_network"]
 
 MAX_NETWORK_SIDE_PX = 513
 """The longest side that the network is shown, in pixels.
 
 The networks are trained on photos of up to 500 px and judge a pixel by the 224 px around it (their field of view). In
 larger photos objects outgrow that, so the network gets a smaller copy; the CRF works on the photo itself, or on a copy
-of `MAX_CRF_PIXELS`.
-"""
-
-MAX_CRF_PIXELS = 2_100_000
-"""The most pixels that the CRF works on.
-
-Its distances grow with the photo, so that a larger one takes more time and memory for outlines that are hardly finer.
-Beyond, it refines a smaller copy, and its beliefs are interpolated; docs/models.md has what that changes. Cityscapes'
-photos, 2048x1024, still go whole, as `deeplab evaluate` takes all photos.
+of `deeplab.planes.MAX_CRF_PIXELS`.
 """
 
 
@@ -188,17 +180,18 @@ class Segmenter:
         """Segment a photo with the CRF; see `segment`."""
         return self.segment(image)
 
-    def segment(self, image: Photo, crf: bool = True) -> Segmentation:
+    def segment(self, image: Photo, crf: bool | CRFSettings = True) -> Segmentation:
         """Segment a photo.
 
         The network sees the photo, or a copy of at most `MAX_NETWORK_SIDE_PX`; its scores are interpolated to the
         photo's size and become probabilities by softmax (section 3 of the paper). The CRF (section 4) then works on the
-        photo, or a copy of at most `MAX_CRF_PIXELS`, as the model asks; its distances in pixels are enlarged as much as
-        the network's copy is smaller.
+        photo, or a copy of at most `deeplab.planes.MAX_CRF_PIXELS`; its distances in pixels are enlarged as much as the
+        network's copy is smaller.
 
         Args:
             image: a path, a PIL image or an array, as `deeplab.images.read_image` takes it.
-            crf: whether to refine the probabilities by the fully connected CRF.
+            crf: whether to refine the probabilities by the fully connected CRF as the model asks; or how else to, with
+                distances in pixels of what the network sees, such as `deeplab crf-search` finds.
 
         Returns:
             labels, confidence and probabilities of the photo's size.
@@ -211,13 +204,10 @@ class Segmenter:
         """
         photo = read_image(image)
         seen = shrink_for_network(photo)
-        size, network_size = photo.shape[:2], seen.shape[:2]
-        planes = Planes(self._network.scores(seen), size, network_size, self.info.output_stride, are_scores=True)
+        scores, stride = self._network.scores(seen), self.info.output_stride
+        planes = Planes(scores, photo.shape[:2], seen.shape[:2], stride, are_scores=True)
         if crf:
-            copy = shrunk(photo, (MAX_CRF_PIXELS / (size[0] * size[1])) ** 0.5)
-            beliefs = replace(planes, size=copy.shape[:2]).probabilities()
-            refine_in_place(copy, beliefs, self.info.crf, network_size=network_size, threads=self._threads)
-            planes = Planes(beliefs, size, copy.shape[:2])
+            planes = refined(planes, photo, self.info.crf if crf is True else crf, threads=self._threads)
         labels, confidence = planes.likeliest()
         return Segmentation(labels, planes, self.info.label_set, photo, confidence)
 
@@ -230,10 +220,6 @@ def shrink_for_network(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return shrunk(photo, MAX_NETWORK_SIDE_PX / max(photo.shape[:2]))
 
 
-def shrunk(photo: NDArray[np.uint8], factor: float) -> NDArray[np.uint8]:
-    """Return a filtered copy with sides this many times as long; the photo itself where that is not smaller."""
-    if factor >= 1:
-        return photo
-    height, width = photo.shape[:2]
-    size = max(1, round(width * factor)), max(1, round(height * factor))
-    return np.array(Image.fromarray(photo).resize(size, Image.Resampling.LANCZOS))
+def enlargement(size: tuple[int, int]) -> float:
+    """Return how many times larger a photo of (H, W) pixels is than what the network is shown of it, at least 1."""
+    return max(1.0, max(size) / MAX_NETWORK_SIDE_PX)

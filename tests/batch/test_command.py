@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from deeplab import models
-from deeplab.images import read_label_map
+from deeplab.label_maps import read_label_map
 
 Run = Callable[..., Any]
 

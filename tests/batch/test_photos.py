@@ -11,7 +11,7 @@ from PIL import Image
 
 from deeplab.batch import find_photos
 from deeplab.errors import ImageError
-from deeplab.images import write_label_map
+from deeplab.label_maps import write_label_map
 from deeplab.labels import VOC
 
 Touch = Callable[..., None]

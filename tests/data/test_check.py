@@ -17,7 +17,7 @@ from PIL import Image
 from deeplab.data.check import DataReport, check_data
 from deeplab.data.inspection import KINDS
 from deeplab.errors import DataError, InputError
-from deeplab.images import write_label_map
+from deeplab.label_maps import write_label_map
 from deeplab.labels import VOC, voc_colour_map
 
 DATA = os.environ.get("DEEPLAB_DATA")

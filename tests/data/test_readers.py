@@ -10,7 +10,7 @@ import pytest
 from deeplab.data.readers import READERS, read_samples
 from deeplab.data.samples import Sample, load_mask, load_sample
 from deeplab.errors import DataError, ImageError
-from deeplab.images import write_label_map
+from deeplab.label_maps import write_label_map
 from deeplab.labels import CAMVID, VOC, LabelSet
 
 DATA = os.environ.get("DEEPLAB_DATA")

@@ -9,7 +9,7 @@ from PIL import Image
 
 from deeplab.data.samples import Sample
 from deeplab.evaluation.stored_scores import StoredScores, store_scores
-from deeplab.images import write_label_map
+from deeplab.label_maps import write_label_map
 from deeplab.labels import VOC
 from deeplab.runtime import ScoreNetwork
 

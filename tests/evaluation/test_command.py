@@ -14,7 +14,7 @@ import pytest
 from deeplab.crf import CRFParams
 from deeplab.data.samples import Sample
 from deeplab.evaluation import crf_search
-from deeplab.images import read_label_map, write_label_map
+from deeplab.label_maps import read_label_map, write_label_map
 from deeplab.labels import VOC, LabelSet
 from deeplab.segment import Segmenter
 

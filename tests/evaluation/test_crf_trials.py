@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from deeplab import planes
 from deeplab.crf import CRFParams, CRFSettings
 from deeplab.data.samples import Sample, load_mask
 from deeplab.errors import DataError, InputError, OutputError
@@ -15,7 +16,7 @@ from deeplab.evaluation import crf_trials
 from deeplab.evaluation.crf_trials import Band, Trials
 from deeplab.evaluation.evaluate import Extras, evaluate_scores
 from deeplab.evaluation.stored_scores import StoredScores
-from deeplab.images import write_label_map
+from deeplab.label_maps import write_label_map
 from deeplab.labels import VOC
 
 TRIED = [CRFParams(weight, xy, 20) for xy in (5, 15) for weight in (3, 9)]
@@ -30,10 +31,16 @@ def make(samples: Sequence[Sample], scores: StoredScores, tmp_path: Path) -> Any
     return make
 
 
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(("threads", "crf_pixels"), [(1, 10**6), (2, 10**6), (1, 1500)])
 def test_trials_count_what_the_evaluation_counts(
-    make: Any, samples: Sequence[Sample], scores: StoredScores, threads: int
+    make: Any,
+    samples: Sequence[Sample],
+    scores: StoredScores,
+    threads: int,
+    crf_pixels: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(planes, "MAX_CRF_PIXELS", crf_pixels)  # the last is less than the photos have
     tried_here = [*TRIED, CRFParams(3, 5, 20, 30, 14)]  # the last with a spatial kernel that refine leaves to a lattice
     trials = make(threads=threads, band=Band("classes", 3))
     trials.measure("first", tried_here)

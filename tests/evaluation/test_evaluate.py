@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deeplab import segment
+from deeplab import planes, segment
 from deeplab.crf import CRFParams, CRFSettings
 from deeplab.data.samples import Sample, load_mask
 from deeplab.errors import DataError, ImageError, InputError
@@ -17,7 +17,7 @@ from deeplab.evaluation.confusion import Confusion
 from deeplab.evaluation.evaluate import Extras, evaluate_predictions, evaluate_scores
 from deeplab.evaluation.stored_scores import StoredScores, store_scores
 from deeplab.evaluation.tables import format_table, to_json
-from deeplab.images import write_label_map
+from deeplab.label_maps import write_label_map
 from deeplab.labels import CAMVID, VOC
 from deeplab.models import ModelInfo
 from deeplab.preprocessing import PAPER
@@ -42,10 +42,12 @@ def test_evaluation_counts_what_the_main_path_labels(
     assert result.photos == len(samples)
 
 
-def test_a_photo_that_the_network_sees_smaller_is_counted_as_the_main_path_labels_it(
-    samples: Sequence[Sample], tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("crf_pixels", [10**6, 500])
+def test_a_photo_that_network_and_crf_see_smaller_is_counted_as_the_main_path_labels_it(
+    samples: Sequence[Sample], tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, crf_pixels: int
 ) -> None:
     monkeypatch.setattr(segment, "MAX_NETWORK_SIDE_PX", 33)
+    monkeypatch.setattr(planes, "MAX_CRF_PIXELS", crf_pixels)
     network = ScoreNetwork(tiny_model, threads=1)
     stored = store_scores(
         samples, tmp_path / "s", network.scores, network.info, "ab12", shrink=segment.shrink_for_network

@@ -14,7 +14,7 @@ from PIL import Image
 
 from deeplab.errors import ImageError
 from deeplab.formats import FORMATS, Labelled, read_labelled
-from deeplab.images import read_label_map, read_label_set, write_label_map
+from deeplab.label_maps import read_label_map, read_label_set, write_label_map
 from deeplab.labels import CAMVID, VOC, LabelSet
 
 Run = Callable[..., Any]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from deeplab.errors import InputError
-from deeplab.images import read_label_map
+from deeplab.label_maps import read_label_map
 from deeplab.labels import VOC
 
 Run = Callable[..., Any]

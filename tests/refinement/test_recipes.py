@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from deeplab.images import read_label_map
+from deeplab.label_maps import read_label_map
 
 Run = Callable[..., Any]
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from deeplab.errors import DeepLabError, ImageError, InputError, OutputError
-from deeplab.images import read_label_map
+from deeplab.label_maps import read_label_map
 from deeplab.labels import VOC, LabelSet
 from deeplab.refinement import load_scores
 from deeplab.refinement.score_files import write_labels, write_probabilities

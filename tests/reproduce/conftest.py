@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deeplab.images import write_label_map
+from deeplab.label_maps import write_label_map
 from deeplab.labels import CAMVID, VOC
 from deeplab.progress import Show
 from deeplab.reproduce.benchmarks import QUICK, find_benchmark

@@ -17,7 +17,7 @@ import pytest
 from deeplab.data.readers import read_samples
 from deeplab.data.samples import load_mask
 from deeplab.errors import DataError
-from deeplab.images import write_label_map
+from deeplab.label_maps import write_label_map
 from deeplab.labels import CAMVID, VOC
 from deeplab.reproduce import measuring
 from deeplab.reproduce.benchmarks import QUICK, find_benchmark
@@ -98,7 +98,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from deeplab.errors import DataError
-from deeplab.images import write_label_map
+from deeplab.label_maps import write_label_map
 from deeplab.labels import CAMVID, VOC
 from deeplab.reproduce import measuring
 from deeplab.reproduce.benchmarks import QUICK, find_benchmark

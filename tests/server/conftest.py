@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
@@ -121,29 +122,40 @@ class ServerProcess:
     """`deeplab serve` in a process of its own."""
 
     def __init__(self, *arguments: str, **variables: str) -> None:
+        self._log = TemporaryFile("w+")  # noqa: SIM115 (a pipe would fill up, and stop the server)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "deeplab", "serve", "--port", "0", "--no-open", *arguments],
-            env={**os.environ, **variables}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, **variables}, stdout=subprocess.PIPE, stderr=self._log, text=True,
         )  # fmt: skip
         assert self._process.stdout is not None
         first = self._process.stdout.readline()
         found = re.search(r"http://\S+", first)
         if found is None:
-            pytest.fail(f"deeplab serve did not start: {first}{self._process.communicate()}")
+            self._process.wait(timeout=300)
+            pytest.fail(f"deeplab serve did not start: {first}{self._read_log()}")
         self.url = found[0].rstrip("/")
         self.port = int(self.url.rpartition(":")[2])
+
+    def open_files(self) -> int:
+        """How many files and connections the server itself holds open."""
+        return len(list(Path(f"/proc/{self._process.pid}/fd").iterdir()))
 
     def terminate(self) -> None:
         self._process.send_signal(signal.SIGTERM)
 
     def end(self) -> list[dict[str, Any]]:
         """Wait for the end, and return the log's lines."""
-        _, err = self._process.communicate(timeout=300)
-        return [json.loads(line) for line in err.splitlines()]
+        self._process.communicate(timeout=300)
+        return [json.loads(line) for line in self._read_log().splitlines()]
 
     def kill(self) -> None:
         self._process.kill()
         self._process.communicate()
+        self._log.close()
+
+    def _read_log(self) -> str:
+        self._log.seek(0)
+        return self._log.read()
 
 
 @pytest.fixture(scope="module")

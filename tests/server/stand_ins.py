@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from deeplab.server.jobs import Done, Upload
+from deeplab.server.program_jobs import Done
+from deeplab.server.uploads import Upload
 from deeplab.server.worker import Workshop
 
 

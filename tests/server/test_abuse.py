@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import struct
 import zlib
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -90,15 +92,41 @@ def test_truncated_photos(client: Any, encode: Any, photo: NDArray[np.uint8], en
     assert "half" in message(answer)
 
 
-def test_polyglots_are_photos_and_nothing_else(client: Any, encode: Any, photo: NDArray[np.uint8]) -> None:
-    """A JPEG that is also HTML is decoded, and what comes back was encoded anew."""
-    polyglot = encode(photo, "JPEG", comment=HTML) + HTML
-    info = send(client, polyglot, "page.html", "/api/v1/photos", media_type=("text/html",)).json()
+def zipped() -> bytes:
+    file = io.BytesIO()
+    with ZipFile(file, "w") as archive:
+        archive.writestr("scores.npy", HTML)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "options", "appended", "name", "media_type"),
+    [
+        ("JPEG", {"comment": HTML}, HTML, "page.html", "text/html"),
+        ("GIF", {"comment": b"*/=1;alert(1)//<script>"}, HTML, "code.js", "text/javascript"),
+        ("PNG", {}, zipped(), "scores.npz", "application/zip"),
+        ("BMP", {}, b"%PDF-1.7\n" + HTML, "paper.pdf", "application/pdf"),
+    ],
+)
+def test_polyglots_are_photos_and_nothing_else(
+    client: Any,
+    encode: Any,
+    photo: NDArray[np.uint8],
+    encoding: str,
+    options: dict[str, Any],
+    appended: bytes,
+    name: str,
+    media_type: str,
+) -> None:
+    """A JPEG that is also HTML, say, is decoded, and what comes back was encoded anew."""
+    polyglot = encode(photo, encoding, **options) + appended
+    info = send(client, polyglot, name, "/api/v1/photos", media_type=(media_type,)).json()
     for result in ("photo.jpg", "mask.png", "overlay.jpg", "cutout.png"):
         answer = client.get(f"/api/v1/photos/{info['id']}/{result}")
         assert answer.headers["content-type"].startswith("image/")
         assert answer.headers["x-content-type-options"] == "nosniff"
-        assert b"<script" not in answer.content
+        for left in (b"<script", b"alert(", b"PK\x03\x04", b"%PDF"):
+            assert left not in answer.content
 
 
 @pytest.mark.parametrize("media_type", ["text/html", "application/x-msdownload", "nonsense", "image/svg+xml"])
@@ -114,7 +142,12 @@ def test_wrong_content_types(client: Any, photo_png: bytes, url: str, content_ty
     assert message(answer)
 
 
-@pytest.mark.parametrize("body", [b"", b"--x", b"--x\r\n\r\n", b"--x\r\n" * 5000, bytes(1000), b"--x--\r\n"])
+MANY_FIELDS = b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n\r\n' * 15_000 + b"--x--\r\n"
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"--x", b"--x\r\n\r\n", b"--x\r\n" * 5000, bytes(1000), b"--x--\r\n", MANY_FIELDS]
+)
 def test_damaged_forms(client: Any, body: bytes) -> None:
     answer = client.post("/api/v1/segment", content=body, headers={"Content-Type": "multipart/form-data; boundary=x"})
     assert answer.status_code in (400, 422)
@@ -193,14 +226,14 @@ def test_paths_lead_nowhere_else(client: Any) -> None:
 def test_what_nobody_foresaw_is_answered_without_details(
     client: Any, photo_png: bytes, stand_ins: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from deeplab.server import jobs
+    from deeplab.server import program_jobs
 
-    monkeypatch.setattr(jobs, "segment_upload", stand_ins.stumble)
+    monkeypatch.setattr(program_jobs, "segment_upload", stand_ins.stumble)
     answer = send(client, photo_png)
     assert answer.status_code == 500
     assert answer.json()["error"]["code"] == "failed"
     assert "secret" not in answer.text
-    monkeypatch.setattr(jobs, "segment_upload", stand_ins.run_out)
+    monkeypatch.setattr(program_jobs, "segment_upload", stand_ins.run_out)
     assert send(client, photo_png).status_code == 413
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from deeplab.server import jobs
+from deeplab.server import program_jobs
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def strict(client_for: Any, tiny_model: Path) -> Iterator[Any]:
 @pytest.fixture
 def work_by(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Return a function that puts another job in the place of segmenting."""
-    return lambda job: monkeypatch.setattr(jobs, "segment_upload", job)
+    return lambda job: monkeypatch.setattr(program_jobs, "segment_upload", job)
 
 
 def ask(client: Any, photo_png: bytes) -> tuple[int, str, Any]:

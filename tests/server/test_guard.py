@@ -33,9 +33,10 @@ def test_the_loopbacks_names_are_answered(client: Any, host: str) -> None:
 )
 def test_other_names_are_not(client: Any, host: str) -> None:
     """A page that points its own name at this machine (DNS rebinding) sends that name."""
-    answer = client.get("/", headers={"Host": host})
-    assert answer.status_code == 421
-    assert answer.json()["error"]["code"] == "unknown_host"
+    for path in ("/", "/static/main.js", "/openapi.json", "/api/v1/models", "/metrics", "/health"):
+        answer = client.get(path, headers={"Host": host})
+        assert answer.status_code == 421
+        assert answer.json()["error"]["code"] == "unknown_host"
 
 
 def test_a_proxys_name_is_answered_where_it_was_given(guarded: Any) -> None:
@@ -130,9 +131,9 @@ def test_the_log_has_a_line_of_facts_and_no_secrets(
 def test_failures_are_logged_with_their_cause_under_the_requests_id(
     guarded: Any, photo_png: bytes, stand_ins: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from deeplab.server import jobs
+    from deeplab.server import program_jobs
 
-    monkeypatch.setattr(jobs, "segment_upload", stand_ins.stumble)
+    monkeypatch.setattr(program_jobs, "segment_upload", stand_ins.stumble)
     headers = {"Authorization": f"Bearer {TOKEN}"}
     with caplog.at_level(logging.INFO, "deeplab.server"):
         answer = guarded.post("/api/v1/segment", files={"photo": ("a.png", photo_png)}, headers=headers)

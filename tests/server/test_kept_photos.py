@@ -7,9 +7,11 @@ from contextlib import suppress
 import numpy as np
 import pytest
 
+from deeplab.planes import Planes
 from deeplab.server.errors import ApiError
-from deeplab.server.jobs import Opened
+from deeplab.server.page_jobs import Opened
 from deeplab.server.photos import KeptPhoto, Photos
+from deeplab.server.uploads import Upload
 
 
 class Clock:
@@ -21,8 +23,8 @@ class Clock:
 
 def photo(side: int = 10) -> KeptPhoto:
     image = np.zeros((side, side, 3), np.uint8)
-    opened = Opened(image, (side, side), np.zeros((2, 3, 3), np.float32), (side, side), 8, bytes(2 * side * side))
-    return KeptPhoto("a.png", "tiny", opened)
+    scores = Planes(np.zeros((2, 3, 3), np.float32), (side, side), (side, side), 8, are_scores=True)
+    return KeptPhoto(Upload("a.png", bytes(side)), "tiny", Opened(image, scores, bytes(2 * side * side)))
 
 
 def is_kept(photos: Photos, photo_id: str) -> bool:
@@ -41,7 +43,7 @@ def test_the_least_recently_used_goes_first() -> None:
 
 
 def test_their_bytes_are_bounded_but_the_newest_always_stays() -> None:
-    assert photo().bytes == 10 * 10 * (3 + 2 + 1) + 2 * 3 * 3 * 4
+    assert photo().bytes == 10 + 10 * 10 * (3 + 2) + 2 * 3 * 3 * 4
     photos = Photos(100, 3 * photo().bytes, 100)
     small = [photos.keep(photo()) for _ in range(4)]
     assert [is_kept(photos, one) for one in small] == [False, True, True, True]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from deeplab import Segmenter, refine
+from deeplab.crf import CRFSettings
 from deeplab.labels import VOC
 
 Planes = tuple[NDArray[np.uint8], NDArray[np.uint8]]
@@ -43,7 +44,8 @@ def opened(content: bytes) -> Image.Image:
 
 
 def test_a_photo_is_described(info: dict[str, Any], segmenter: Segmenter) -> None:
-    assert (info["name"], info["width"], info["height"], info["scale"]) == ("cat.png", 90, 60, 1)
+    assert (info["name"], info["width"], info["height"]) == ("cat.png", 90, 60)
+    assert (info["full_width"], info["full_height"]) == (90, 60)
     assert info["model"] == segmenter.info.name
     assert [label["name"] for label in info["labels"]] == list(VOC.names)
     assert info["labels"][8] == {"index": 8, "name": "cat", "colour": "#400000"}  # VOC's colour of cats
@@ -98,12 +100,20 @@ def test_the_working_copy_of_a_large_photo(client: Any, encode: Any, segmenter: 
     files = {"photo": ("wide.jpg", encode(image, "JPEG", quality=20))}
     info = client.post("/api/v1/photos", files=files).json()
     assert (info["width"], info["height"]) == (1024, 20)
-    assert info["scale"] == pytest.approx(1024 / 2052)
+    assert (info["full_width"], info["full_height"]) == (2052, 40)
     grown = 1024 / 513  # what the network saw has 513 px
     scaled = segmenter.info.crf.params.scaled(grown)
     assert info["parameters"]["bilateral_xy_std_px"] == pytest.approx(scaled.bilateral_xy_std_px)
     assert opened(client.get(f"/api/v1/photos/{info['id']}/photo.jpg").content).size == (1024, 20)
     assert len(client.post(f"/api/v1/photos/{info['id']}/refine", json={}).content) == 2 * 1024 * 20
+
+
+def test_a_photo_of_two_pixels(client: Any, encode: Any, segmenter: Segmenter) -> None:
+    image = np.array([[[250, 10, 10], [10, 10, 250]]], np.uint8)
+    info = client.post("/api/v1/photos", files={"photo": ("p.png", encode(image))}).json()
+    assert info["parameters"] == {**segmenter.info.crf.params.to_dict(), "iterations": segmenter.info.crf.iterations}
+    mask = np.asarray(opened(client.get(f"/api/v1/photos/{info['id']}/mask.png").content))
+    np.testing.assert_array_equal(mask, segmenter.segment(image).labels)
 
 
 def test_photos_come_back_upright(client: Any, encode: Any, photo: NDArray[np.uint8]) -> None:
@@ -115,14 +125,14 @@ def test_photos_come_back_upright(client: Any, encode: Any, photo: NDArray[np.ui
     assert np.abs(upright - np.rot90(photo, -1)).mean() < 12  # JPEG
 
 
-def test_downloads_hold_the_latest_refinement(client: Any, info: dict[str, Any], photo: NDArray[np.uint8]) -> None:
-    url = f"/api/v1/photos/{info['id']}"
-    ((labels, _),) = planes(client.post(f"{url}/refine", json={"iterations": 2}).content, info)
-    mask = opened(client.get(f"{url}/mask.png").content)
+def test_downloads_hold_what_refine_gives(client: Any, info: dict[str, Any], photo: NDArray[np.uint8]) -> None:
+    url, asked = f"/api/v1/photos/{info['id']}", {"iterations": 2, "bilateral_xy_std_px": 20}
+    ((labels, _),) = planes(client.post(f"{url}/refine", json=asked).content, info)
+    mask = opened(client.get(f"{url}/mask.png", params=asked).content)
     assert mask.mode == "P"
     np.testing.assert_array_equal(np.asarray(mask), labels)
     np.testing.assert_array_equal(np.asarray(mask.convert("RGB")), VOC.colours()[labels])
-    cutout = np.asarray(opened(client.get(f"{url}/cutout.png").content))
+    cutout = np.asarray(opened(client.get(f"{url}/cutout.png", params=asked).content))
     np.testing.assert_array_equal(cutout[:, :, :3], photo)
     np.testing.assert_array_equal(cutout[:, :, 3], np.where(labels != 0, 255, 0))
     overlay = client.get(f"{url}/overlay.jpg")
@@ -130,9 +140,28 @@ def test_downloads_hold_the_latest_refinement(client: Any, info: dict[str, Any],
     assert overlay.headers["content-disposition"].startswith('attachment; filename="cat_overlay.jpg"')
 
 
+def test_downloads_of_a_large_photo_have_its_size(client: Any, encode: Any, segmenter: Segmenter) -> None:
+    """They are what segmenting the photo gives, with the CRF of the sliders."""
+    image = np.random.default_rng(4).integers(0, 256, (5, 171, 3), np.uint8).repeat(12, 0).repeat(12, 1)
+    info = client.post("/api/v1/photos", files={"photo": ("wide.png", encode(image))}).json()
+    url, grown = f"/api/v1/photos/{info['id']}", 1024 / 513
+    model, params = segmenter.info.crf, segmenter.info.crf.params
+    changed = replace(params, bilateral_weight=8.0, bilateral_xy_std_px=30 / grown)
+    for asked, crf in (
+        ({}, model),
+        ({"bilateral_weight": 8, "bilateral_xy_std_px": 30, "iterations": 3}, CRFSettings(changed, 3)),
+    ):
+        expected = segmenter.segment(image, crf=crf).labels
+        np.testing.assert_array_equal(np.asarray(opened(client.get(f"{url}/mask.png", params=asked).content)), expected)
+    cutout = np.asarray(opened(client.get(f"{url}/cutout.png", params=asked).content))
+    np.testing.assert_array_equal(cutout[:, :, :3], image)
+    np.testing.assert_array_equal(cutout[:, :, 3], np.where(expected != 0, 255, 0))
+    assert opened(client.get(f"{url}/overlay.jpg").content).size == (2052, 60)
+
+
 def test_downloads_of_chosen_classes(client: Any, info: dict[str, Any]) -> None:
     url = f"/api/v1/photos/{info['id']}"
-    labels = np.asarray(opened(client.get(f"{url}/mask.png").content))  # refines by the defaults first
+    labels = np.asarray(opened(client.get(f"{url}/mask.png").content))
     found = [int(label) for label in np.unique(labels) if label]
     chosen = [VOC.names[label] for label in found[:2]]
     for names in (chosen[:1], chosen):
@@ -141,9 +170,10 @@ def test_downloads_of_chosen_classes(client: Any, info: dict[str, Any]) -> None:
         np.testing.assert_array_equal(mask, np.where(wanted, labels, 0))
         cutout = np.asarray(opened(client.get(f"{url}/cutout.png", params={"class": names}).content))
         np.testing.assert_array_equal(cutout[:, :, 3] == 255, wanted)
-    refused = client.get(f"{url}/mask.png", params={"class": "unicorn"})
-    assert refused.status_code == 422
-    assert "unicorn" in refused.json()["error"]["message"]
+    for query in ({"class": "unicorn"}, {"iterations": 49}, {"bilateral_weight": "nan"}, {"spatial_xy_std_px": 199}):
+        refused = client.get(f"{url}/mask.png", params=query)
+        assert refused.status_code == 422
+        assert next(iter(query.values() if "class" in query else query)) in refused.json()["error"]["message"]
 
 
 def test_a_photo_is_forgotten_on_request(client: Any, info: dict[str, Any]) -> None:

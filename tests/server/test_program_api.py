@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ from deeplab.crf import CRFParams, CRFSettings
 from deeplab.errors import InputError
 from deeplab.labels import VOC, LabelSet
 from deeplab.refinement import refine_scores
-from deeplab.server import jobs
-from deeplab.server.jobs import Upload
+from deeplab.server import program_jobs
+from deeplab.server.uploads import Upload
 from deeplab.server.worker import Workshop
 
 
@@ -67,6 +68,30 @@ def test_files(client: Any, encode: Any, photo_png: bytes, photo: NDArray[np.uin
     assert list(arrays["names"]) == list(VOC.names)
 
 
+def test_the_crfs_parameters(client: Any, photo_png: bytes, photo: NDArray[np.uint8], segmenter: Segmenter) -> None:
+    """Those asked for, in pixels of the photo, as `refine` takes them; the model's own for the rest."""
+    asked = {"bilateral_weight": 9, "bilateral_xy_std_px": 20, "bilateral_rgb_std": 12.5, "iterations": 4}
+    crf = segmenter.info.crf
+    params = replace(crf.params, **{name: value for name, value in asked.items() if name != "iterations"})
+    scores = segmenter.segment(photo, crf=False).probabilities
+    expected = refine_scores(photo, scores, replace(crf, params=params, iterations=4), kind="probabilities", axes="LHW")
+    labels = np.asarray(Image.open(io.BytesIO(segment(client, photo_png, format="mask", **asked).content)))
+    np.testing.assert_array_equal(labels, expected.labels)
+    assert (labels != segmenter.segment(photo).labels).any()
+    network = np.asarray(Image.open(io.BytesIO(segment(client, photo_png, format="mask", crf=False, **asked).content)))
+    np.testing.assert_array_equal(network, scores.argmax(axis=0))
+
+
+def test_distances_are_in_pixels_of_a_large_photo(client: Any, encode: Any, segmenter: Segmenter) -> None:
+    image = np.random.default_rng(4).integers(0, 256, (5, 171, 3), np.uint8).repeat(12, 0).repeat(12, 1)
+    params = replace(segmenter.info.crf.params, bilateral_xy_std_px=20, bilateral_rgb_std=12, spatial_xy_std_px=1.5)
+    expected = segmenter.segment(image, crf=replace(segmenter.info.crf, params=params)).labels
+    answer = segment(
+        client, encode(image), format="mask", bilateral_xy_std_px=80, bilateral_rgb_std=12, spatial_xy_std_px=6
+    )  # 2052 px a side, of which the network sees 513
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(answer.content))), expected)
+
+
 def test_unsure_pixels_become_void(
     client: Any, photo_png: bytes, photo: NDArray[np.uint8], segmenter: Segmenter
 ) -> None:
@@ -86,6 +111,22 @@ def test_unusable_queries_are_refused(client: Any, photo_png: bytes, query: dict
     answer = segment(client, photo_png, **query)
     assert answer.status_code == 422
     assert answer.json()["error"]["code"] == "invalid_input"
+
+
+@pytest.mark.parametrize("url", ["/api/v1/segment", "/api/v1/refine"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"bilateral_weight": "nan"}, {"bilateral_weight": -1}, {"bilateral_xy_std_px": "inf"},
+        {"bilateral_xy_std_px": 0}, {"bilateral_rgb_std": 0}, {"spatial_weight": 1e9}, {"spatial_xy_std_px": "-inf"},
+        {"iterations": -1}, {"iterations": 2.5}, {"iterations": 10**30},
+    ],
+)  # fmt: skip
+def test_unusable_parameters_are_refused(client: Any, photo_png: bytes, url: str, query: dict[str, Any]) -> None:
+    scores = npy(np.zeros((2, 60, 90), np.float32))
+    answer = client.post(url, params=query, files={"photo": ("p.png", photo_png), "scores": ("s.npy", scores)})
+    assert answer.status_code == 422
+    assert next(iter(query)) in answer.json()["error"]["message"]
 
 
 def refine(client: Any, photo_png: bytes, name: str, scores: bytes, **query: Any) -> Any:
@@ -153,9 +194,9 @@ def test_archives_that_unpack_to_too_much_are_refused(
     np.savez_compressed(archive, scores=np.zeros((2, *photo.shape[:2]), np.float32))
     arguments = {"key": None, "options": {}, "confidence": 0.7, "crf": CRFSettings(), "form": "mask"}
     files = {"photo": Upload("p.png", photo_png), "scores": Upload("s.npz", archive.getvalue())}
-    monkeypatch.setattr(jobs, "_MOST_UNPACKED_BYTES", 40_000)  # 43,200 of zeros
+    monkeypatch.setattr(program_jobs, "_MOST_UNPACKED_BYTES", 40_000)  # 43,200 of zeros
     with pytest.raises(InputError, match=r"^s.npz unpacks to"):
-        jobs.refine_upload(workshop, **files, **arguments)
+        program_jobs.refine_upload(workshop, **files, **arguments)
 
 
 def test_scores_of_more_labels_than_memory_holds_are_refused(client: Any, encode: Any) -> None:

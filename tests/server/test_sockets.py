@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from resource import RLIMIT_NOFILE, getrlimit
 from select import select
 from typing import Any
 
@@ -92,12 +93,43 @@ def test_headers_that_trickle_in_are_given_up(server: Any, first: bytes) -> None
     assert received.count(b"HTTP/1.1") == bool(first)
 
 
-def test_connections_that_say_nothing_are_closed_and_too_many_at_once(server: Any) -> None:
+@pytest.mark.parametrize(
+    "first", [b"", HEAD + b"Content-Length: 100000\r\n\r\n" + PART], ids=["nothing", "a beginning"]
+)
+def test_thousands_of_connections_that_say_nothing_more_are_closed(server: Any, first: bytes) -> None:
+    """While all of them are still held open here, the server answers others, and holds few of them itself."""
     with ExitStack() as crowd:
-        for _ in range(400):
+        for _ in range(min(3000, getrlimit(RLIMIT_NOFILE)[0] - 500)):
             with suppress(ConnectionError):
-                crowd.enter_context(connect(server))
-        wait_for(lambda: healthy(server))  # while all of them are still held open here
+                crowd.enter_context(connect(server)).sendall(first)
+        assert server.open_files() < 600  # 2 x 40, and those just accepted
+        wait_for(lambda: healthy(server))
+
+
+def test_an_answer_that_nobody_reads_is_given_up(server: Any, encode: Any) -> None:
+    files = {"photo": ("p.png", encode(np.zeros((600, 600, 3), np.uint8)))}
+    photo_id = httpx.post(f"{server.url}/api/v1/photos", files=files, timeout=300).json()["id"]
+    body = b'{"every_iteration": true, "iterations": 20}'  # 15 MB, more than a connection's buffers hold
+    head = f"POST /api/v1/photos/{photo_id}/refine HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    with socket.socket() as stream:
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        stream.connect(("127.0.0.1", server.port))
+        stream.sendall(head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        assert stream.recv(12) == b"HTTP/1.1 200"
+        before = server.open_files()
+        wait_for(lambda: server.open_files() < before)
+
+
+def test_an_answer_that_is_read_slowly_arrives(server: Any, encode: Any) -> None:
+    """Slower than the server waits for a client that reads nothing, but always a little."""
+    files = {"photo": ("p.png", encode(np.zeros((600, 600, 3), np.uint8)))}
+    photo_id = httpx.post(f"{server.url}/api/v1/photos", files=files, timeout=300).json()["id"]
+    asked, received = {"every_iteration": True, "iterations": 20}, 0
+    with httpx.stream("POST", f"{server.url}/api/v1/photos/{photo_id}/refine", json=asked, timeout=300) as answer:
+        for number, part in enumerate(answer.iter_raw(1 << 20)):
+            received += len(part)
+            time.sleep(0.5 if number < 6 else 0)  # three seconds in all; the server waits for one
+    assert received == 21 * 2 * 600 * 600
 
 
 def test_a_body_without_a_length_is_cut_off_at_the_limit(server: Any) -> None:

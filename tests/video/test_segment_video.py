@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from deeplab import Segmenter
 from deeplab.errors import DeepLabError, InputError, OutputError
-from deeplab.images import overlay_image, read_label_map
+from deeplab.images import overlay_image, shrunk
+from deeplab.label_maps import read_label_map
 from deeplab.scores import label_probabilities
-from deeplab.segment import shrunk
 from deeplab.video import encoding
 from deeplab.video.clip import Clip, Frame, open_clip
 from deeplab.video.segment_video import segment_video

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from deeplab.errors import DeepLabError, ImageError
-from deeplab.images import PHOTO_SUFFIXES, is_label_map
+from deeplab.images import PHOTO_SUFFIXES
+from deeplab.label_maps import is_label_map
 
 __all__ = ["find_photos", "is_photo_name", "result_names"]
 

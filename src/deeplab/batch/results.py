@@ -12,7 +12,8 @@ import numpy as np
 
 from deeplab.batch.remote import RemotePhoto
 from deeplab.errors import DeepLabError, ImageError, InputError
-from deeplab.images import encode_jpeg, encode_label_map
+from deeplab.images import encode_jpeg
+from deeplab.label_maps import encode_label_map
 from deeplab.segment import Segmentation, Segmenter
 
 __all__ = ["Result", "Settings", "renamed", "segment_photo"]

@@ -46,7 +46,7 @@ def submit(
     from deeplab.crf.checks import check_choice
     from deeplab.errors import InputError
     from deeplab.evaluation.submission import COMPETITIONS, read_ids, write_submission
-    from deeplab.images import read_label_map
+    from deeplab.label_maps import read_label_map
     from deeplab.labels import VOC
     from deeplab.segment import Segmenter
 

@@ -15,7 +15,8 @@ from PIL import ExifTags, Image
 
 from deeplab.data.samples import Sample, unknown_values
 from deeplab.errors import ImageError
-from deeplab.images import read_image, read_label_map
+from deeplab.images import read_image
+from deeplab.label_maps import read_label_map
 from deeplab.labels import voc_colour_map
 
 __all__ = ["KINDS", "Fact", "Inspection", "Kind", "inspect_sample"]

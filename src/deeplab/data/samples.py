@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab.errors import DataError, ImageError
-from deeplab.images import read_image, read_label_map
+from deeplab.images import read_image
+from deeplab.label_maps import read_label_map
 from deeplab.labels import LabelSet
 
 __all__ = ["Listing", "ReadMask", "Sample", "load_mask", "load_sample", "unknown_values"]

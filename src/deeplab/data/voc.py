@@ -11,7 +11,7 @@ from deeplab.data.folders import photo_called
 from deeplab.data.lists import read_lines, split_pair, splits_of_lists
 from deeplab.data.samples import Listing, ReadMask, Sample
 from deeplab.errors import DataError, ImageError, InputError
-from deeplab.images import read_label_map
+from deeplab.label_maps import read_label_map
 from deeplab.labels import VOC
 
 __all__ = ["read_sbd", "read_sbd_mask", "read_voc", "sbd_splits", "voc_splits"]

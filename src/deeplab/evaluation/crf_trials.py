@@ -6,7 +6,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, groupby
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from deeplab.evaluation.journal import Journal
 from deeplab.evaluation.stored_scores import StoredScores
 from deeplab.evaluation.trimap import boundary_distance
 from deeplab.labels import LabelSet
+from deeplab.planes import Planes, shrink_for_crf
 
 __all__ = ["Band", "Trials"]
 
@@ -165,36 +166,33 @@ class Trials:
     def _try(self, sample: Sample, tried: Sequence[CRFParams | None]) -> tuple[NDArray[np.int64], float]:
         """Label a photo under each of the parameters and count, (settings, regions, 3, L); also the time it took."""
         begun = time.thread_time()
-        image, truth, probabilities, network_size = load_scored(sample, self.scores)
+        image, truth, network = load_scored(sample, self.scores)
         truths = [truth]
         if self.band is not None:
             distance = boundary_distance(truth, self.label_set, self.band.around, reach=self.band.width_px)
             truths.append(np.where(distance <= self.band.width_px, truth, np.uint8(self.label_set.void)))
 
-        beliefs = _beliefs(image, probabilities, network_size, [p for p in tried if p is not None], self.crf)
+        labelled = _labels(image, network, [p for p in tried if p is not None], self.crf)
         if tried[0] is None:
-            beliefs = chain([probabilities], beliefs)
-        labelled = (belief.argmax(axis=0).astype(np.uint8) for belief in beliefs)
+            labelled = chain([network.likeliest()[0]], labelled)
         tallies = [[Confusion.of(known, found, self.label_set).tally for known in truths] for found in labelled]
         return np.array(tallies), time.thread_time() - begun
 
 
-def _beliefs(
-    image: NDArray[np.uint8],
-    probabilities: NDArray[np.float32],
-    network_size: tuple[int, int],
-    tried: Sequence[CRFParams],
-    crf: CRFSettings,
-) -> Iterator[NDArray[np.float32]]:
-    """Yield what `deeplab.scores.refine_in_place` makes of a photo under each of the parameters.
+def _labels(
+    image: NDArray[np.uint8], network: Planes, tried: Sequence[CRFParams], crf: CRFSettings
+) -> Iterator[NDArray[np.uint8]]:
+    """Yield a photo's labels (H, W) by what `deeplab.planes.refined` makes of it under each of the parameters.
 
     Those that differ in weights alone, side by side in `tried`, share the photo's lattice.
     """
-    height, width, _ = image.shape
-    factor = max(height, width) / max(network_size)
+    copy = shrink_for_crf(image)
+    height, width = size = copy.shape[:2]
+    probabilities = replace(network, size=size).probabilities()
+    factor = max(size) / max(network.seen)
     for (xy_std_px, rgb_std, spatial_xy_std_px), alike in groupby(tried, key=_lattice):
         bilateral = appearance_kernel(
-            image, xy_std_px=factor * xy_std_px, rgb_std=rgb_std, weight=1, normalization=crf.normalization
+            copy, xy_std_px=factor * xy_std_px, rgb_std=rgb_std, weight=1, normalization=crf.normalization
         )
         spatial = smoothness_kernel(
             height, width, xy_std_px=factor * spatial_xy_std_px, weight=1, normalization=crf.normalization
@@ -202,7 +200,7 @@ def _beliefs(
         for params in alike:
             kernels = [bilateral.changed(weight=params.bilateral_weight), spatial.changed(weight=params.spatial_weight)]
             field = DenseCRF.from_probabilities(probabilities, kernels, prune_below=Shortcuts().prune_below, threads=1)
-            yield field.infer(crf.iterations)
+            yield Planes(field.infer(crf.iterations), network.size, size).likeliest()[0]
 
 
 def _runs(tried: Sequence[CRFParams | None]) -> int:

@@ -19,9 +19,9 @@ from deeplab.evaluation.calibration import calibration_sums
 from deeplab.evaluation.confusion import Confusion
 from deeplab.evaluation.stored_scores import StoredScores, file_sha256
 from deeplab.evaluation.trimap import band_tallies, boundary_distance
-from deeplab.images import read_label_map
+from deeplab.label_maps import read_label_map
 from deeplab.labels import LabelSet
-from deeplab.scores import label_probabilities, refine_in_place
+from deeplab.planes import Planes, refined
 
 __all__ = ["Evaluation", "Extras", "Outcome", "check_samples", "evaluate_predictions", "evaluate_scores", "load_scored"]
 
@@ -116,12 +116,10 @@ def evaluate_scores(
     """
 
     def label(sample: Sample) -> tuple[Labels, list[_Labelled]]:
-        image, truth, probabilities, network_size = load_scored(sample, scores)
-        found = [_likeliest(probabilities)]
-        if crf is not None:
-            # each photo has a thread of its own
-            refine_in_place(image, probabilities, crf, network_size=network_size, threads=1)
-            found.append(_likeliest(probabilities))
+        image, truth, network = load_scored(sample, scores)
+        found = [_Labelled(*network.likeliest())]
+        if crf is not None:  # each photo has a thread of its own
+            found.append(_Labelled(*refined(network, image, crf, threads=1).likeliest()))
         return truth, found
 
     ways = ["network"] if crf is None else ["network", "network + CRF"]
@@ -176,14 +174,11 @@ def evaluate_predictions(
     return Evaluation(outcomes, {"folder": str(folder)} | _said(extras))
 
 
-def load_scored(
-    sample: Sample, scores: StoredScores
-) -> tuple[NDArray[np.uint8], Labels, NDArray[np.float32], tuple[int, int]]:
+def load_scored(sample: Sample, scores: StoredScores) -> tuple[NDArray[np.uint8], Labels, Planes]:
     """Load a photo with what the network says of it.
 
     Returns:
-        The photo (H, W, 3) uint8 RGB, its true labels (H, W) uint8, the network's probabilities (L, H, W) float32, and
-        (H, W) of the copy that the network saw.
+        The photo (H, W, 3) uint8 RGB, its true labels (H, W) uint8, and the network's scores.
 
     Raises:
         ImageError: the photo cannot be read.
@@ -201,10 +196,8 @@ def load_scored(
         raise DataError(
             f"{sample.photo} has changed since its scores were stored; store them again, naming the model (--model)"
         )
-    probabilities = label_probabilities(
-        stored.scores, stored.photo_size, stored.network_size, scores.info.output_stride
-    )
-    return image, truth, probabilities, stored.network_size
+    stride = scores.info.output_stride
+    return image, truth, Planes(stored.scores, stored.photo_size, stored.network_size, stride, are_scores=True)
 
 
 def check_samples(samples: Sequence[Sample], expected: LabelSet | None = None) -> None:
@@ -229,10 +222,6 @@ class _Labelled(NamedTuple):
 
     labels: Labels
     confidence: NDArray[np.float32] | None
-
-
-def _likeliest(probabilities: NDArray[np.float32]) -> _Labelled:
-    return _Labelled(probabilities.argmax(axis=0).astype(np.uint8), probabilities.max(axis=0))
 
 
 class _Parts(NamedTuple):

@@ -33,7 +33,8 @@ def pydensecrf_seconds(
         return None
     seconds = []
     for sample in samples:
-        image, _, probabilities, _ = load_scored(sample, scores)
+        image, _, network = load_scored(sample, scores)
+        probabilities = network.probabilities()
         begun = time.thread_time()
         labels, height, width = probabilities.shape
         crf = densecrf.DenseCRF2D(width, height, labels)

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab.errors import ImageError, InputError
-from deeplab.images import PHOTO_SUFFIXES, read_label_map, read_label_set
+from deeplab.images import PHOTO_SUFFIXES
+from deeplab.label_maps import read_label_map, read_label_set
 from deeplab.labels import LabelSet
 
 __all__ = ["Labelled", "read_labelled"]

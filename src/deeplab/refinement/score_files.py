@@ -14,7 +14,8 @@ from PIL import Image
 
 from deeplab.errors import ImageError, InputError, OutputError
 from deeplab.files import atomic_file
-from deeplab.images import open_image, write_label_map
+from deeplab.images import open_image
+from deeplab.label_maps import write_label_map
 from deeplab.labels import LabelSet, colours_to_values
 
 __all__ = [

@@ -147,12 +147,13 @@ def measure_speed(work: Work, crf: CRFSettings) -> Done:
         network.scores(shrink_for_network(read_image(timed[0].photo)))  # the first run is slower
         rows, sizes = [], set()
         for done, sample in enumerate(timed, start=1):
-            image, _, probabilities, network_size = load_scored(sample, work.scores.test)
+            image, _, planes = load_scored(sample, work.scores.test)
+            probabilities = planes.probabilities()
             seen = shrink_for_network(image)
             begun = time.perf_counter()
             network.scores(seen)
             between = time.perf_counter()
-            refine_in_place(image, probabilities, crf, network_size=network_size, threads=threads)
+            refine_in_place(image, probabilities, crf, network_size=planes.seen, threads=threads)
             rows.append((between - begun, time.perf_counter() - between))
             sizes.add(f"{image.shape[1]}x{image.shape[0]}")
             work.desk.progress("timing")(done, len(timed))

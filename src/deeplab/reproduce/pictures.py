@@ -18,9 +18,9 @@ from deeplab.evaluation.evaluate import load_scored
 from deeplab.evaluation.stored_scores import StoredScores
 from deeplab.files import atomic_file
 from deeplab.labels import LabelSet
+from deeplab.planes import refined
 from deeplab.reproduce.steps import Done
 from deeplab.reproduce.work import Work
-from deeplab.scores import refine_in_place
 
 __all__ = ["CHANGES", "draw_gallery", "draw_mean_field"]
 
@@ -93,20 +93,18 @@ def _choose(evaluation: Mapping[str, Any], count: int) -> list[tuple[str, str, l
 
 
 def _draw(sample: Sample, scores: StoredScores, crf: CRFSettings, folder: Path) -> dict[str, Any]:
-    image, truth, probabilities, network_size = load_scored(sample, scores)
-    network = probabilities.argmax(axis=0).astype(np.uint8)
-    refine_in_place(image, probabilities, crf, network_size=network_size)
-    refined = probabilities.argmax(axis=0).astype(np.uint8)
+    image, truth, planes = load_scored(sample, scores)
+    network, with_crf = (each.likeliest()[0] for each in (planes, refined(planes, image, crf)))
     label_set = sample.label_set
     changes = np.select(
-        [truth == label_set.void, (network == truth) & (refined == truth), refined == truth, network == truth],
+        [truth == label_set.void, (network == truth) & (with_crf == truth), with_crf == truth, network == truth],
         [4, 0, 1, 2],
         default=3,
     ).astype(np.uint8)
     shown = {
         "truth": _coloured(truth, label_set),
         "network": _coloured(network, label_set),
-        "crf": _coloured(refined, label_set),
+        "crf": _coloured(with_crf, label_set),
         "changes": _coloured(changes, CHANGES),
     }
     names = _names(sample)
@@ -136,12 +134,8 @@ def draw_mean_field(work: Work, crf: CRFSettings, evaluation: Mapping[str, Any])
     names = {updates: {part: f"{part}-{updates}.png" for part in ("score", "belief")} for updates in UPDATES}
 
     def make() -> dict[str, Any]:
-        image, truth, probabilities, network_size = load_scored(sample, work.scores.test)
-        beliefs = []
-        for updates in UPDATES:
-            belief = probabilities.copy()
-            refine_in_place(image, belief, replace(crf, iterations=updates), network_size=network_size)
-            beliefs.append(belief)
+        image, truth, network = load_scored(sample, work.scores.test)
+        beliefs = [refined(network, image, replace(crf, iterations=updates)).probabilities() for updates in UPDATES]
         label = _most_mended(truth, beliefs[0].argmax(axis=0), beliefs[-1].argmax(axis=0), sample.label_set)
         steps = []
         for updates, belief in zip(UPDATES, beliefs, strict=True):

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 from fastapi import APIRouter, Request, UploadFile
 from fastapi.responses import FileResponse, Response
 from fastapi.staticfiles import StaticFiles
-from numpy.typing import NDArray
 
-from deeplab.server import jobs, pictures, sliders
+from deeplab.server import page_jobs, pictures, sliders
 from deeplab.server.photos import KeptPhoto
 from deeplab.server.schemas import OCTETS, PhotoInfo, RefineRequest, binary, described_labels
-from deeplab.server.service import Classes, ModelName, Service, TheService, compute, received, took_in
+from deeplab.server.service import AskedCRF, Classes, ModelName, Service, TheService, compute, received, took_in
 
 __all__ = ["WORKING_SIDE_PX", "page_files", "router"]
 
@@ -51,9 +50,9 @@ async def page() -> FileResponse:
 async def add_photo(request: Request, service: TheService, photo: UploadFile, model: ModelName = None) -> PhotoInfo:
     """Take a photo in, run the network on it, and keep its scores for `refine`."""
     name, upload = service.model(model), await received(photo)
-    opened = await compute(request, jobs.open_photo, photo=upload, model=name, side_px=WORKING_SIDE_PX)
-    took_in(request, service, opened.full_size[0] * opened.full_size[1])
-    kept = KeptPhoto(upload.name, name, opened)
+    opened = await compute(request, page_jobs.open_photo, photo=upload, model=name, side_px=WORKING_SIDE_PX)
+    took_in(request, service, math.prod(opened.scores.size))
+    kept = KeptPhoto(upload, name, opened)
     return _described(service, service.photos.keep(kept), kept)
 
 
@@ -88,21 +87,11 @@ async def network(service: TheService, photo_id: str) -> Response:
 async def refine(request: Request, service: TheService, photo_id: str, asked: RefineRequest) -> Response:
     """Run the CRF, and return 2 H W bytes: labels, then confidence; or as many for each iteration from 0 on."""
     kept = service.photos.find(photo_id)
-    beliefs, _ = await _refined(request, service, kept, asked)
-    return Response(b"".join(beliefs), 200, _NOT_STORED, OCTETS)
-
-
-async def _refined(
-    request: Request, service: Service, kept: KeptPhoto, asked: RefineRequest
-) -> tuple[list[bytes], NDArray[np.uint8]]:
-    """Return what `jobs.refine_photo` does, and its last labels (H, W), which become the photo's latest."""
-    height, width = kept.opened.image.shape[:2]
-    request.state.pixels = height * width
     crf = sliders.chosen(kept, service.models[kept.model].crf, asked)
+    request.state.pixels = math.prod(kept.opened.image.shape[:2])
     every = asked.every_iteration
-    beliefs = await compute(request, jobs.refine_photo, photo=kept.opened, crf=crf, every_iteration=every)
-    kept.labels = np.frombuffer(beliefs[-1], np.uint8, height * width).reshape(height, width).copy()
-    return beliefs, kept.labels
+    beliefs = await compute(request, page_jobs.refine_photo, photo=kept.opened, crf=crf, every_iteration=every)
+    return Response(b"".join(beliefs), 200, _NOT_STORED, OCTETS)
 
 
 @router.get(
@@ -116,33 +105,45 @@ async def download(
     service: TheService,
     photo_id: str,
     result: Literal["mask.png", "overlay.jpg", "cutout.png"],
+    asked: AskedCRF,
     classes: Classes = (),
 ) -> Response:
-    """Return the latest refinement as a file: palette label map, photo tinted by class, or RGBA cutout.
+    """Refine a photo at its full size, and return a file: palette label map, photo tinted by class, or RGBA cutout.
+
+    The CRF's parameters are those of `refine`, distances in pixels of the working copy.
 
     All but the classes named, if any are, becomes background, or void where that is named. The cutout holds the classes
     named, or all but the background, and is transparent elsewhere.
     """
     kept = service.photos.find(photo_id)
-    label_set = service.models[kept.model].label_set
-    wanted = pictures.named_labels(classes, label_set)
-    labels = kept.labels
-    if labels is None:
-        _, labels = await _refined(request, service, kept, RefineRequest())
-    picture = pictures.PICTURES[result.partition(".")[0]]
-    content = await asyncio.to_thread(picture.render, kept.opened.image, labels, label_set, wanted)
-    headers = {**_NOT_STORED, "Content-Disposition": pictures.attachment(kept.name, picture.ending)}
-    return Response(content, 200, headers, picture.media_type)
+    info, scores = service.models[kept.model], kept.opened.scores
+    request.state.pixels = math.prod(scores.size)
+    kind = result.partition(".")[0]
+    content = await compute(
+        request,
+        page_jobs.draw_photo,
+        photo=kept.upload,
+        scores=scores,
+        model=kept.model,
+        crf=sliders.chosen(kept, info.crf, asked),
+        picture=kind,
+        wanted=pictures.named_labels(classes, info.label_set),
+    )
+    _, ending, media_type = pictures.PICTURES[kind]
+    headers = {**_NOT_STORED, "Content-Disposition": pictures.attachment(kept.upload.name, ending)}
+    return Response(content, 200, headers, media_type)
 
 
 def _described(service: Service, photo_id: str, kept: KeptPhoto) -> PhotoInfo:
-    (height, width), label_set = kept.opened.image.shape[:2], service.models[kept.model].label_set
+    (height, width), (full_height, full_width) = kept.opened.image.shape[:2], kept.opened.scores.size
+    label_set = service.models[kept.model].label_set
     return PhotoInfo(
         id=photo_id,
-        name=kept.name,
+        name=kept.upload.name,
         width=width,
         height=height,
-        scale=max(height, width) / max(kept.opened.full_size),
+        full_width=full_width,
+        full_height=full_height,
         model=kept.model,
         labels=described_labels(label_set),
         parameters=sliders.defaults(kept, service.models[kept.model].crf),

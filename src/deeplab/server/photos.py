@@ -6,13 +6,11 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
-
-import numpy as np
-from numpy.typing import NDArray
+from dataclasses import dataclass
 
 from deeplab.server.errors import ApiError
-from deeplab.server.jobs import Opened
+from deeplab.server.page_jobs import Opened
+from deeplab.server.uploads import Upload
 
 __all__ = ["KeptPhoto", "Photos"]
 
@@ -22,25 +20,22 @@ class KeptPhoto:
     """A photo of the page.
 
     Attributes:
-        name: the client's name for it, cleaned.
+        upload: the file as it came, from which results of full size are made.
         model: the name of the model that saw it.
         opened: its working copy and what the network said.
-        labels: (H, W) uint8 of the latest refinement; None before the first.
         expires: when it is forgotten unless used, on the monotonic clock.
     """
 
-    name: str
+    upload: Upload
     model: str
     opened: Opened
-    labels: NDArray[np.uint8] | None = None
-    expires: float = field(default=0.0)
+    expires: float = 0.0
 
     @property
     def bytes(self) -> int:
         """The memory it takes, about."""
         opened = self.opened
-        height, width = opened.image.shape[:2]
-        return int(opened.image.nbytes + opened.scores.nbytes + len(opened.network) + height * width)
+        return len(self.upload.data) + opened.image.nbytes + opened.scores.values.nbytes + len(opened.network)
 
 
 class Photos:

@@ -7,17 +7,16 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request, UploadFile
 from fastapi.responses import Response
 
-from deeplab.crf import CRFParams, CRFSettings
-from deeplab.server import jobs, pictures
+from deeplab.crf import CRFSettings
+from deeplab.server import pictures, program_jobs
+from deeplab.server.asked import as_asked
 from deeplab.server.errors import SafeJSON
 from deeplab.server.schemas import OCTETS, Model, Models, Segmented, binary, described_labels
-from deeplab.server.service import Classes, ModelName, Service, TheService, compute, received, took_in
+from deeplab.server.service import AskedCRF, Classes, ModelName, Service, TheService, compute, received, took_in
 
 __all__ = ["router"]
 
 router = APIRouter(prefix="/api/v1")
-
-_DEFAULTS = CRFParams()
 
 _FILES = {
     **{name: (picture.media_type, picture.ending) for name, picture in pictures.PICTURES.items()},
@@ -50,20 +49,25 @@ async def segment(
     request: Request,
     service: TheService,
     photo: UploadFile,
+    asked: AskedCRF,
     model: ModelName = None,
     crf: Annotated[bool, Query(description="Refine by the fully connected CRF.")] = True,
     form: Annotated[Literal["json", "mask", "overlay", "cutout", "npz"], Query(alias="format")] = "json",
     min_confidence: Annotated[float, Query(ge=0, le=1, description="Pixels below it become void.")] = 0.0,
     classes: Classes = (),
 ) -> Response:
-    """Segment a photo; the answer is JSON, or a file of the photo's own size."""
+    """Segment a photo; the answer is JSON, or a file of the photo's own size.
+
+    The CRF's parameters are the model's own where they are not given; distances are in pixels of the photo.
+    """
     name, upload = service.model(model), await received(photo)
     done = await compute(
         request,
-        jobs.segment_upload,
+        program_jobs.segment_upload,
         photo=upload,
         model=name,
         crf=crf,
+        asked=asked.given(),
         form=form,
         min_confidence=min_confidence,
         classes=classes,
@@ -77,6 +81,7 @@ async def refine(
     service: TheService,
     photo: UploadFile,
     scores: UploadFile,
+    asked: AskedCRF,
     key: Annotated[str | None, Query(max_length=200, description="Which array of an .npz of several.")] = None,
     kind: Annotated[str | None, Query(description="probabilities, log-probabilities, logits or labels.")] = None,
     axes: Annotated[str | None, Query(description="LHW, HWL, HW; or width first: LWH, WHL, WH.")] = None,
@@ -84,32 +89,28 @@ async def refine(
     stretch: Annotated[bool, Query(description="The model saw the photo squeezed.")] = False,
     void: Annotated[int | None, Query(description="The value in a label map that means no opinion.")] = None,
     confidence: Annotated[float, Query(gt=0, lt=1, description="How likely a label map is right.")] = 0.7,
-    bilateral_weight: Annotated[float, Query(ge=0, le=100)] = _DEFAULTS.bilateral_weight,
-    bilateral_xy_std_px: Annotated[float, Query(ge=1, le=2000)] = _DEFAULTS.bilateral_xy_std_px,
-    bilateral_rgb_std: Annotated[float, Query(ge=0.5, le=255)] = _DEFAULTS.bilateral_rgb_std,
-    spatial_weight: Annotated[float, Query(ge=0, le=100)] = _DEFAULTS.spatial_weight,
-    spatial_xy_std_px: Annotated[float, Query(ge=0.3, le=200)] = _DEFAULTS.spatial_xy_std_px,
-    iterations: Annotated[int, Query(ge=0, le=50)] = 10,
     form: Annotated[Literal["mask", "npz"], Query(alias="format")] = "mask",
 ) -> Response:
-    """Refine any model's scores (.npy, .npz) or label map by the CRF of a photo; the answer is a label map or .npz."""
+    """Refine any model's scores (.npy, .npz) or label map by the CRF of a photo; the answer is a label map or .npz.
+
+    The CRF's parameters are those of `deeplab refine` where they are not given.
+    """
     image, given = await received(photo), await received(scores)
-    params = CRFParams(bilateral_weight, bilateral_xy_std_px, bilateral_rgb_std, spatial_weight, spatial_xy_std_px)
     done = await compute(
         request,
-        jobs.refine_upload,
+        program_jobs.refine_upload,
         photo=image,
         scores=given,
         key=key,
         options={"kind": kind, "axes": axes, "align": align, "stretch": stretch, "void": void},
         confidence=confidence,
-        crf=CRFSettings(params, iterations),
+        crf=as_asked(CRFSettings(), asked.given()),
         form=form,
     )
     return _answer(request, service, done, form, image.name)
 
 
-def _answer(request: Request, service: Service, done: jobs.Done, form: str, photo_name: str) -> Response:
+def _answer(request: Request, service: Service, done: program_jobs.Done, form: str, photo_name: str) -> Response:
     took_in(request, service, done.pixels)
     headers = {"Cache-Control": "no-store"}
     if isinstance(done.content, dict):

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict
 from deeplab.labels import LabelSet
 
 __all__ = [
-    "OCTETS", "Class", "Failure", "Label", "Model", "Models", "Parameters", "PhotoInfo", "RefineRequest", "Segmented",
-    "binary", "described_labels",
+    "OCTETS", "AskedParameters", "Class", "Failure", "Label", "Model", "Models", "Parameters", "PhotoInfo",
+    "RefineRequest", "Segmented", "binary", "described_labels",
 ]  # fmt: skip
 
 OCTETS = "application/octet-stream"
@@ -53,17 +53,17 @@ class Parameters(BaseModel):
 
 
 class PhotoInfo(BaseModel):
-    """A photo that is kept: its working copy's size, its classes, and the parameters that suit it.
+    """A photo that is kept: its size and its working copy's, its classes, and the parameters that suit it.
 
-    `scale` is the working copy's size by the photo's own, and `limits` holds the least and the largest value of each
-    parameter.
+    `width` and `height` are the working copy's; `limits` holds the least and the largest value of each parameter.
     """
 
     id: str
     name: str
     width: int
     height: int
-    scale: float
+    full_width: int
+    full_height: int
     model: str
     labels: list[Label]
     parameters: Parameters
@@ -71,8 +71,8 @@ class PhotoInfo(BaseModel):
     expires_in_s: int
 
 
-class RefineRequest(BaseModel):
-    """Parameters of the CRF, those left out at their defaults, and whether every iteration is wanted."""
+class AskedParameters(BaseModel):
+    """Parameters of the CRF, those left out at their defaults."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -82,6 +82,15 @@ class RefineRequest(BaseModel):
     spatial_weight: float | None = None
     spatial_xy_std_px: float | None = None
     iterations: int | None = None
+
+    def given(self) -> dict[str, float]:
+        """Return those that are not left out, by name."""
+        return self.model_dump(include=set(AskedParameters.model_fields), exclude_none=True)
+
+
+class RefineRequest(AskedParameters):
+    """Parameters of the CRF, and whether every iteration is wanted."""
+
     every_iteration: bool = False
 
 

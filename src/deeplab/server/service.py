@@ -13,19 +13,42 @@ from fastapi import Depends, Query, Request, UploadFile
 from deeplab.models import ModelInfo
 from deeplab.server.compute import Compute
 from deeplab.server.errors import ApiError
-from deeplab.server.jobs import TooManyPixelsError, Upload
 from deeplab.server.metrics import Metrics
 from deeplab.server.photos import Photos
 from deeplab.server.pictures import clean_name
+from deeplab.server.schemas import AskedParameters
 from deeplab.server.settings import Settings
+from deeplab.server.uploads import TooManyPixelsError, Upload
 from deeplab.server.worker import Workshop
 
-__all__ = ["Classes", "ModelName", "Service", "TheService", "compute", "received", "took_in"]
+__all__ = ["AskedCRF", "Classes", "ModelName", "Service", "TheService", "compute", "received", "took_in"]
 
 ModelName = Annotated[str | None, Query(max_length=200, description="A served model; the default one if not given.")]
 Classes = Annotated[
     tuple[str, ...], Query(alias="class", max_length=255, description="Keep these classes only; may be repeated.")
 ]
+
+
+def _asked_parameters(
+    bilateral_weight: Annotated[float | None, Query(ge=0, le=100)] = None,
+    bilateral_xy_std_px: Annotated[float | None, Query(ge=1, le=2000)] = None,
+    bilateral_rgb_std: Annotated[float | None, Query(ge=0.5, le=255)] = None,
+    spatial_weight: Annotated[float | None, Query(ge=0, le=100)] = None,
+    spatial_xy_std_px: Annotated[float | None, Query(ge=0.3, le=200)] = None,
+    iterations: Annotated[int | None, Query(ge=0, le=50)] = None,
+) -> AskedParameters:
+    return AskedParameters(
+        bilateral_weight=bilateral_weight,
+        bilateral_xy_std_px=bilateral_xy_std_px,
+        bilateral_rgb_std=bilateral_rgb_std,
+        spatial_weight=spatial_weight,
+        spatial_xy_std_px=spatial_xy_std_px,
+        iterations=iterations,
+    )
+
+
+AskedCRF = Annotated[AskedParameters, Depends(_asked_parameters)]
+"""The CRF's parameters in a query."""
 
 Result = TypeVar("Result")
 
@@ -82,7 +105,7 @@ TheService = Annotated[Service, Depends(_service)]
 
 
 async def compute(request: Request, job: Callable[..., Result], /, **arguments: Any) -> Result:
-    """Return what a function of `deeplab.server.jobs` computes; it is given up where the client goes away.
+    """Return what a function of `page_jobs` or `program_jobs` computes; it is given up where the client goes away.
 
     Raises:
         ApiError: the server is busy, the time is up, the photo is too large, or the worker died.

@@ -21,6 +21,7 @@ __all__ = ["serve"]
 
 _KEEP_ALIVE_S = 75  # longer than proxies keep theirs: who closes first may cut off a request
 _MOST_HEADER_BYTES = 32 << 10
+_BACKLOG = 128  # connections that are taken at a time, before any is counted
 
 
 async def serve(settings: Settings, opened: Callable[[str], None]) -> None:
@@ -45,6 +46,7 @@ async def serve(settings: Settings, opened: Callable[[str], None]) -> None:
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                backlog=_BACKLOG,
                 limit_concurrency=settings.connections,
                 timeout_keep_alive=_KEEP_ALIVE_S,
                 timeout_graceful_shutdown=round(settings.timeout_s) + 1,
@@ -74,7 +76,7 @@ def _signals_end_here() -> Iterator[None]:
 def _listen(host: str, port: int) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=1024)
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
         raise InputError(f"cannot listen on {host}:{port}: {error.strerror}; choose another --host or --port") from None
 
@@ -86,10 +88,11 @@ def _address(host: str, port: int) -> str:
 
 
 def _protocol(settings: Settings) -> type[H11Protocol]:
-    """Return uvicorn's protocol, with a limit on connections and a deadline for every request's headers."""
+    """Return uvicorn's protocol, with a limit on connections, a deadline for headers, and none who read no answer."""
 
     class Protocol(H11Protocol):
-        _due: asyncio.TimerHandle | None = None
+        _due: asyncio.TimerHandle | None = None  # the headers
+        _stuck: asyncio.TimerHandle | None = None  # what the client does not read
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
@@ -105,13 +108,35 @@ def _protocol(settings: Settings) -> type[H11Protocol]:
                 self._due.cancel()
                 self._due = None
 
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            self._expect_reading(self.transport.get_write_buffer_size())
+
+        def resume_writing(self) -> None:
+            super().resume_writing()
+            if self._stuck is not None:
+                self._stuck.cancel()
+
         def connection_lost(self, exc: Exception | None) -> None:
-            if self._due is not None:
-                self._due.cancel()
+            for timer in (self._due, self._stuck):
+                if timer is not None:
+                    timer.cancel()
             super().connection_lost(exc)
 
         def _expect_headers(self) -> None:
             if self._due is None:
                 self._due = self.loop.call_later(settings.upload_timeout_s, self.transport.abort)
+
+        def _expect_reading(self, left: int) -> None:
+            """Close the connection unless the client soon takes some of the bytes that are left."""
+
+            def look() -> None:
+                now = self.transport.get_write_buffer_size()
+                if now < left:
+                    self._expect_reading(now)
+                else:
+                    self.transport.abort()
+
+            self._stuck = self.loop.call_later(settings.upload_timeout_s, look)
 
     return Protocol

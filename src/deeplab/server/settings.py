@@ -31,7 +31,8 @@ class Settings:
         max_upload_bytes: the largest body of a request.
         max_pixels: the largest photo, width × height.
         timeout_s: how long a request may wait and compute.
-        upload_timeout_s: how long a request's headers and body may take to arrive, each.
+        upload_timeout_s: how long a request's headers and body may take to arrive, each, and how long a client may take
+            none of its answer.
         queue: how many requests may wait for the worker; more are refused.
         connections: how many may be open; requests on more are refused, and from twice as many on they are closed.
         workers: processes that compute, each with its share of the cores.

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from deeplab.errors import OutputError
 from deeplab.files import check_output, make_folder
-from deeplab.images import overlay_image, write_label_map
+from deeplab.images import overlay_image
+from deeplab.label_maps import write_label_map
 from deeplab.labels import LabelSet
 from deeplab.video.clip import Clip, Frame
 from deeplab.video.encoding import ENCODERS, can_hold, codec_of, encoded_video, encoder, suffix_for

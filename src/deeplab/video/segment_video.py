@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from deeplab.crf.checks import check_choice, check_count
 from deeplab.files import make_folder
+from deeplab.images import shrunk
 from deeplab.planes import Planes, likeliest
 from deeplab.progress import Show, duration
 from deeplab.scores import label_probabilities, refine_in_place
-from deeplab.segment import MAX_NETWORK_SIDE_PX, Segmenter, shrink_for_network, shrunk
+from deeplab.segment import MAX_NETWORK_SIDE_PX, Segmenter, shrink_for_network
 from deeplab.video.clip import Frame, open_clip
 from deeplab.video.outputs import KINDS
 from deeplab.video.scored import with_scores

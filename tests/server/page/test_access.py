@@ -202,6 +202,32 @@ def test_hostile_names_are_only_text(page: Any, cat: Path) -> None:
     assert page.evaluate("window.hacked") is None
 
 
+def test_another_sites_page_can_neither_send_nor_read(browser: Any, address: str) -> None:
+    page = browser.new_context().new_page()
+    page.route("http://localhost:8999/**", lambda route: route.fulfill(body="<p>", content_type="text/html"))
+    page.goto("http://localhost:8999/")
+    seen: list[tuple[str, int]] = []
+    page.on("response", lambda response: seen.append((response.request.method, response.status)))
+    send = """async (address) => {
+        const form = new FormData();
+        form.append("photo", new File([new Uint8Array(9)], "a.png"));
+        await fetch(`${address}/api/v1/photos`, {method: "POST", mode: "no-cors", body: form}).catch(() => {});
+    }"""
+    read = "(address) => fetch(`${address}/api/v1/models`).then((answer) => answer.text()).catch(() => 'refused')"
+    framed = """async (address) => {
+        const frame = document.body.appendChild(document.createElement("iframe"));
+        const loaded = new Promise((resolve) => frame.addEventListener("load", resolve));
+        frame.src = address;
+        await loaded;
+        try { return frame.contentDocument.title } catch { return "refused" }
+    }"""
+    page.evaluate(send, address)
+    assert {status for method, status in seen if method == "POST"} <= {403}
+    assert page.evaluate(read, address) == "refused"
+    assert page.evaluate(framed, address) != "deeplab"
+    page.context.close()
+
+
 def test_a_servers_token_is_asked_for(page: Any, cat: Path) -> None:
     def guard(route: Any) -> None:
         if route.request.headers.get("authorization") == "Bearer open sesame":

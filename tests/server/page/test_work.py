@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from PIL import Image, ImageFilter
 
 from deeplab import Segmentation, Segmenter
 from deeplab.scores import refine_in_place
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
 
 DROP = """([bytes, kind]) => {
     const held = new DataTransfer();
@@ -223,6 +226,36 @@ def test_results_are_saved(opened: Any, by_crf: Segmentation) -> None:
     assert (name, cutout.format, cutout.mode) == ("cat_cutout.png", "PNG", "RGBA")
     assert np.array_equal(np.asarray(cutout)[..., 3], 255 * (labels != 0))
     assert np.array_equal(np.asarray(cutout)[..., :3][labels != 0], by_crf.image[labels != 0])
+
+
+def test_files_of_a_large_photo_have_its_size(
+    page: Any, segmenter: Segmenter, tmp_path: Path, open_a_photo: Callable[[Any, Path], Any]
+) -> None:
+    Image.open(EXAMPLES / "cat.jpg").resize((1400, 931)).save(tmp_path / "large.png")
+    open_a_photo(page, tmp_path / "large.png")
+    assert "1400 × 931 px, shown at 1024 × 681" in page.locator("#photo-facts").inner_text()
+    _, mask = saved(page, "Mask")
+    assert np.array_equal(np.asarray(mask), segmenter.segment(tmp_path / "large.png").labels)
+    page.get_by_label("Iterations", exact=True).fill("0")
+    page.get_by_role("status").filter(has_text="Refined").wait_for()
+    _, cutout = saved(page, "Cut-out")
+    assert np.array_equal(
+        np.asarray(cutout)[..., 3], 255 * (segmenter.segment(tmp_path / "large.png", crf=False).labels != 0)
+    )
+
+
+def test_a_file_in_the_making_is_waited_for(opened: Any) -> None:
+    asked: list[Any] = []
+    opened.route("**/mask.png?*", lambda route: asked.append(route))
+    note = opened.locator("#save-note")
+    before = note.inner_text()
+    for _ in range(3):
+        opened.get_by_role("button", name="Mask").click()
+    note.filter(has_text="Making the file").wait_for()
+    asked[0].abort()
+    opened.get_by_text("The server does not answer.").wait_for()
+    assert note.inner_text() == before
+    assert len(asked) == 1
 
 
 @pytest.mark.parametrize(("name", "label"), [("cat", 8), ("background", 0)])

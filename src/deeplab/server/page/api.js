@@ -11,7 +11,8 @@ export class Refusal extends Error {}
 
 /**
  * Send a photo; `onProgress` hears the share sent, 0–1.
- * @returns {Promise<object>} what the server says about it: id, name, width, height, model, labels, parameters, limits
+ * @returns {Promise<object>} what the server says about it: id, name, width, height, full_width, full_height, model,
+ *     labels, parameters, limits
  */
 export async function sendPhoto(file, { onProgress, signal }) {
   const form = new FormData();
@@ -38,14 +39,13 @@ export async function refine(id, parameters, signal) {
 }
 
 /**
- * Make a file of the latest refinement.
+ * Make a file of the photo's own size.
  * @param {string} what `mask.png`, `overlay.jpg` or `cutout.png`
- * @param {?string} className of the class that it shall hold; undefined for all
+ * @param {object} wishes the CRF's parameters by name, and the `class` that it shall hold alone, if any
  * @returns {Promise<{blob: Blob, name: string}>}
  */
-export async function fetchResult(id, what, className) {
-  const query = className === undefined ? "" : `?${new URLSearchParams({ class: className })}`;
-  const response = await call(`photos/${encodeURIComponent(id)}/${what}${query}`);
+export async function fetchResult(id, what, wishes) {
+  const response = await call(`photos/${encodeURIComponent(id)}/${what}?${new URLSearchParams(wishes)}`);
   const [, name] = response.headers.get("Content-Disposition").split("filename*=UTF-8''");
   return { blob: await response.blob(), name: decodeURIComponent(name) };
 }

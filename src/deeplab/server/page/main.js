@@ -74,12 +74,12 @@ async function open(file) {
 }
 
 async function show(next) {
-  const { name, width, height, scale, model, parameters, limits, values = parameters } = next;
+  const { name, width, height, model, parameters, limits, values = parameters } = next;
   photo = { ...next, shown: next.result, steps: null };
   setSize(width, height);
   await showPhoto(photo.blob, name);
-  const reduced = scale < 1 ? `, reduced to ${Math.round(100 * scale)} %` : "";
-  showTitle(name, `${width} × ${height} px${reduced} · ${model}`);
+  const shownAt = width < next.full_width ? `, shown at ${width} × ${height}` : "";
+  showTitle(name, `${next.full_width} × ${next.full_height} px${shownAt} · ${model}`);
   setParameters(parameters, limits, values);
   setIterations(values.iterations);
   isolate(null);
@@ -130,11 +130,9 @@ async function showStep(iteration) {
 }
 
 async function makeFile(what) {
-  const { id } = photo;
-  const isolated = what === "cutout.png" && view.isolated !== null ? labelAt(view.isolated).name : undefined;
+  const isolated = what === "cutout.png" && view.isolated !== null ? { class: labelAt(view.isolated).name } : {};
   try {
-    await refining.catch(() => {}); // what is saved is the latest refinement
-    return await fetchResult(id, what, isolated);
+    return await fetchResult(photo.id, what, { ...parameterValues(), ...isolated });
   } catch (error) {
     showProblem(error.message);
     return null;

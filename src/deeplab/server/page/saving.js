@@ -1,7 +1,12 @@
 /** Results onto the user's disk. */
 
+const WORKING = "Making the file, at the photo's full size …";
+
 const note = document.getElementById("save-note");
 const buttons = document.querySelectorAll(".save");
+
+let contents = ""; // what the files will hold, in words
+let making = 0; // files at the moment
 
 /**
  * Follow the buttons.
@@ -11,8 +16,14 @@ const buttons = document.querySelectorAll(".save");
 export function followSaving(makeFile) {
   for (const button of buttons) {
     button.addEventListener("click", async () => {
+      if (button.hasAttribute("aria-busy")) return;
       button.setAttribute("aria-busy", "true");
-      const file = await makeFile(button.dataset.what).finally(() => button.removeAttribute("aria-busy"));
+      making += 1;
+      showNote();
+      const file = await makeFile(button.dataset.what);
+      button.removeAttribute("aria-busy");
+      making -= 1;
+      showNote();
       if (file) save(file);
     });
   }
@@ -20,7 +31,12 @@ export function followSaving(makeFile) {
 
 /** Say what the cut-out will hold, `words` for one class or all but one. */
 export function noteCutout(words) {
-  note.textContent = `The cut-out holds ${words}, on transparency.`;
+  contents = `Files have the photo's full size. The cut-out holds ${words}, on transparency.`;
+  showNote();
+}
+
+function showNote() {
+  note.textContent = making ? WORKING : contents;
 }
 
 function save({ blob, name }) {

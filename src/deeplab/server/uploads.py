@@ -1,0 +1,55 @@
+"""Files that clients send, read where they can come to harm alone: in the worker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deeplab.errors import DeepLabError, ImageError
+from deeplab.images import read_image
+
+__all__ = ["TooManyPixelsError", "Upload", "as_file", "read_photo"]
+
+_ADVICE = "; shrink it, or raise PIL.Image.MAX_IMAGE_PIXELS"  # which is no client's to raise
+
+
+class TooManyPixelsError(ImageError):
+    """A photo is larger than the server takes."""
+
+
+class Upload(NamedTuple):
+    """A file that a client sent: its cleaned name, and its bytes."""
+
+    name: str
+    data: bytes
+
+
+def read_photo(upload: Upload) -> NDArray[np.uint8]:
+    """Return a photo, upright, (H, W, 3) uint8 RGB.
+
+    Raises:
+        ImageError: it cannot be read or is too large.
+    """
+    with as_file(upload, "") as path:
+        return read_image(path)
+
+
+@contextmanager
+def as_file(upload: Upload, suffix: str) -> Iterator[Path]:
+    """Yield an upload as a file of a name of our own; errors speak of it by the client's."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / f"upload{suffix}"
+        path.write_bytes(upload.data)
+        try:
+            yield path
+        except DeepLabError as error:
+            message = str(error).replace(str(path), upload.name)
+            if message.endswith(_ADVICE):
+                raise TooManyPixelsError(f"{message.removesuffix(_ADVICE)}; shrink it") from None
+            raise type(error)(message) from None
