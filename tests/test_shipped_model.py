@@ -1,4 +1,4 @@
-"""The shipped model on the shipped photos, and its card."""
+"""The default model on the shipped photos, and the shipped models' cards."""
 
 import hashlib
 from pathlib import Path
@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from deeplab import Segmenter
-from deeplab.models import DEFAULT_MODEL, find_model
+from deeplab.models import shipped_models
+from deeplab.runtime import ScoreNetwork
 
 ROOT = Path(__file__).parent.parent
 
@@ -24,10 +25,11 @@ def test_the_largest_class_is_what_the_photo_shows(segmenter: Segmenter, photo: 
     assert shares[expected] > 0.1
 
 
-def test_the_card_belongs_to_the_file(segmenter: Segmenter) -> None:
-    path = find_model(DEFAULT_MODEL)
+@pytest.mark.parametrize("name", shipped_models())
+def test_the_card_belongs_to_the_file(name: str) -> None:
+    path = shipped_models()[name]
     text = path.with_suffix(".md").read_text()
     assert hashlib.sha256(path.read_bytes()).hexdigest() in text
-    for figures in segmenter.info.card["scores"].values():
+    for figures in ScoreNetwork(path, threads=1).info.card["scores"].values():
         for figure in figures.values():
             assert f"{figure:.2f}" in text
