@@ -145,12 +145,13 @@ def bounds(inputs: Inputs) -> None:
             spatial_kernel(height, width, xy_std_px=3, weight=1),
         )
     ]
-    # Beliefs and logits are read and messages written once; per lattice, its tables are read, its vertices written by
-    # the splat, read and written by each blur and read by the slice.
-    row = 4 * (labels - 1)
-    moved = 3 * points * row + sum(
-        lattice.nbytes + lattice.vertices * row * (2 * (lattice.dimension + 1) + 2) for lattice in lattices
-    )
+    # Beliefs and logits are read and messages written once; per lattice, its tables are read, a vertex and a weight for
+    # each corner of a point twice, and its vertices written by the splat, read and written by each blur and read by the
+    # slice.
+    row, moved = 4 * (labels - 1), 3 * points * 4 * (labels - 1)
+    for lattice in lattices:
+        corners = lattice.dimension + 1
+        moved += lattice.nbytes + 8 * corners * points + lattice.vertices * row * (2 * corners + 2)
     table = np.ones(1 << 26, np.float32)
     copied = np.empty_like(table)
     copy = seconds_of({"copy": partial(np.copyto, copied, table)}, 5)["copy"]

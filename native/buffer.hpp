@@ -23,7 +23,7 @@ class Buffer {
 
  private:
   static constexpr size_t kCacheLine = 64;
-  static constexpr size_t kLarge = size_t(1) << 20, kHuge = size_t(4) << 20;
+  static constexpr size_t kLarge = size_t(1) << 17, kHuge = size_t(4) << 20;
 
   // Large tables come from the system and go back to it at once: the allocator would keep some of them. In huge pages
   // the first touch of the largest takes much less time.

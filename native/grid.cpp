@@ -13,6 +13,11 @@ constexpr size_t kNarrowestStrip = 128;
 
 }  // namespace
 
+void Grid::add_total(float factor, float* out) const {
+  for (size_t y = 0; y < height(); ++y)
+    for (size_t x = 0; x < width(); ++x) out[y * width() + x] += factor * (rows_.total[y] * columns_.total[x]);
+}
+
 void Grid::along_columns(float* points, float factor, const Blocks& blocks, Team& team) const {
   const size_t reach = taps_.size();  // pixels on one side, and the pixel itself
   const size_t pixels = std::max(kStrip / blocks.width, size_t(32));

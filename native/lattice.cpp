@@ -13,17 +13,27 @@ constexpr size_t kTransposed = 64;
 }  // namespace
 
 size_t Lattice::bytes() const {
-  size_t words = slice_vertex_.size() + slice_weight_.size() + first_entry_.size() + splat_point_.size() + splat_weight_.size();
-  for (const auto& chain : chains_) words += chain.size();
+  size_t words = vertex_.size() + weight_.size() + first_vertex_.size();
+  for (const auto& chains : chains_) words += chains.size();
   return 4 * words;
 }
 
 float Lattice::slice_scale() const { return 1.0f / (1.0f + std::ldexp(1.0f, -int(dimension()))); }
 
 void Lattice::splat(const float* points, const float* before, float* vertices, int width_index, Team& team) const {
-  const Splat loop = loops().lattice.splat[width_index];
-  team.each(this->vertices(), kVertexGrain, [&](size_t begin, size_t end) {
-    loop(first_entry_.data(), splat_point_.data(), splat_weight_.data(), before, points, vertices, begin, end);
+  // Each thread takes some of the colours, and of the first and last of them perhaps only some vertices. It passes over
+  // all points, so that every vertex adds them up in the same order whatever the number of threads.
+  const size_t all = this->vertices(), shares = team.size();
+  team.each(shares, 1, [&](size_t share, size_t) {
+    std::vector<Part> parts;
+    const size_t begin = share * corners_ * all / shares, end = (share + 1) * corners_ * all / shares;
+    for (size_t r = begin / all; r * all < end; ++r) {
+      const size_t first = std::max(begin, r * all) - r * all, last = std::min(end - r * all, all);
+      parts.push_back({r, int32_t(first), int32_t(last), first == 0 && last == all});
+    }
+    if (parts.empty()) return;  // more threads than vertices
+    loops().lattice.splat[width_index](corners(), first_vertex_.data(), parts.data(), parts.size(), before, points,
+                                       vertices, points_);
   });
 }
 
@@ -31,7 +41,7 @@ void Lattice::blur(float* vertices, int width_index, bool reverse, Team& team) c
   const Blur loop = loops().lattice.blur[width_index];
   for (size_t k = 0; k < corners_; ++k) {
     const auto& order = chains_[reverse ? corners_ - 1 - k : k];
-    team.each(order.size(), kVertexGrain, [&](size_t begin, size_t end) {
+    team.each(order.size(), kChainGrain, [&](size_t begin, size_t end) {
       loop(order.data(), order.size(), vertices, begin, end);
     });
   }
@@ -39,8 +49,17 @@ void Lattice::blur(float* vertices, int width_index, bool reverse, Team& team) c
 
 void Lattice::slice(const float* vertices, float factor, const float* after, float* points, bool add, int width_index,
                     size_t begin, size_t end) const {
-  loops().lattice.slice[width_index](slice_vertex_.data(), slice_weight_.data(), corners_, factor * slice_scale(),
-                                     after, vertices, points, add, begin, end);
+  loops().lattice.slice[width_index](corners(), factor * slice_scale(), after, vertices, points, add, begin, end);
+}
+
+void Lattice::add_total(float factor, const float* before, const float* after, float* out, Team& team) const {
+  const Buffer<float> ones(before ? 0 : points_), vertex_rows(vertices());
+  std::fill(ones.data(), ones.data() + ones.size(), 1.0f);
+  splat(before ? before : ones.data(), nullptr, vertex_rows.data(), 0, team);
+  blur(vertex_rows.data(), 0, false, team);
+  team.each(points_, kPointGrain, [&](size_t begin, size_t end) {
+    slice(vertex_rows.data(), factor, after, out, true, 0, begin, end);
+  });
 }
 
 void Lattice::filter(const float* in, float* out, size_t channels, bool reverse, Team& team) const {

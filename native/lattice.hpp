@@ -14,7 +14,7 @@ namespace deeplab {
 
 // Chunks of work handed to a thread: big enough to hide the hand-over, small enough to balance.
 constexpr size_t kPointGrain = 2048;
-constexpr size_t kVertexGrain = 4096;
+constexpr size_t kChainGrain = 4096;
 
 // A table of `channels` columns stored as `blocks` blocks of rows, each row `width` floats (the last block padded).
 struct Blocks {
@@ -31,7 +31,7 @@ class Lattice {
   Lattice(const float* features, size_t points, size_t dimension, Team& team);
 
   size_t points() const { return points_; }
-  size_t vertices() const { return first_entry_.size() - 1; }
+  size_t vertices() const { return size_t(first_vertex_.back()); }
   size_t dimension() const { return corners_ - 1; }
   size_t bytes() const;
 
@@ -45,16 +45,19 @@ class Lattice {
   // One over what the blurs of all axes add up to at most.
   float slice_scale() const;
 
+  // out[point] += factor * after * filter(before); either may be null, for one.
+  void add_total(float factor, const float* before, const float* after, float* out, Team& team) const;
+
   // in, out: (channels, points), may be the same array. `reverse` runs the axes backwards: the transposed filter.
   void filter(const float* in, float* out, size_t channels, bool reverse, Team& team) const;
 
  private:
+  Corners corners() const { return {corners_, vertex_.data(), weight_.data()}; }
+
   size_t points_, corners_;
-  Buffer<int32_t> slice_vertex_;       // (points, corners): the vertices around each point, one of every colour
-  Buffer<float> slice_weight_;         // (points, corners), barycentric
-  std::vector<uint32_t> first_entry_;  // (vertices + 1): the entries of each vertex in the next two
-  Buffer<uint32_t> splat_point_;
-  Buffer<float> splat_weight_;
+  Buffer<int32_t> vertex_;               // (points, corners), as in Corners; like the next
+  Buffer<float> weight_;
+  std::vector<int32_t> first_vertex_;    // (groups, corners) and the end, as Splat wants them
   std::vector<Buffer<int32_t>> chains_;  // per axis, as Blur wants them
 };
 

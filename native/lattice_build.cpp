@@ -14,11 +14,13 @@ namespace {
 // Beyond this a float32 coordinate has fewer than four bits left for the position within its simplex.
 constexpr double kLargestCoordinate = 1 << 20;
 
-// Points whose keys are held at a time: those of one colour stay in the second-level cache.
+// Points whose keys are held at a time: those of one colour stay in the second-level cache. A multiple of
+// kGroupedPoints.
 constexpr size_t kEmbeddedPoints = 1 << 15;
 
-// Neighbouring points whose vertices are numbered together.
-constexpr size_t kGroup = 8;
+// Vertices whose chains are put in the order of their lengths, up to this length.
+constexpr size_t kSortedTogether = 16384;
+constexpr size_t kLongChain = 8;
 
 // A vertex has d + 1 integer coordinates that sum to zero and are all r modulo d + 1: its colour r, with one vertex of
 // every colour in each simplex. Its first d coordinates divided by d + 1, rounded down, are its cell q.
@@ -105,12 +107,9 @@ struct alignas(128) Colour {
   void add(const uint64_t* key, size_t count, int32_t* vertex) {
     constexpr size_t ahead = 12;
     for (size_t i = 0; i < count; ++i) {
-      if (i % kGroup == 0) before_group.push_back(uint32_t(set.size()));
+      if (i % kGroupedPoints == 0) before_group.push_back(uint32_t(set.size()));
       if (i + ahead < count) set.prefetch(key[i + ahead]);
       vertex[i] = set.find_or_add(key[i]);
-      const auto v = size_t(vertex[i]);
-      if (v == entries.size()) entries.push_back(0);
-      ++entries[v];
     }
   }
 
@@ -118,44 +117,37 @@ struct alignas(128) Colour {
   void sort() {
     sorted = set.sorted(number);
     set = VertexSet(0);
+    number = Buffer<int32_t>();
   }
 
   VertexSet set;
   std::vector<uint32_t> before_group;  // of each group of points: how many vertices came before
-  std::vector<uint32_t> entries;       // of each vertex: how many points lie around it
-  std::vector<int32_t> number;         // of each vertex, in the whole lattice
-  std::vector<uint32_t> next_entry;    // of each vertex: where the next point around it is listed
-  std::vector<Vertex> sorted;
+  Buffer<int32_t> number;              // of each vertex, in the whole lattice
+  Buffer<Vertex> sorted;
 };
 
 // Numbers the vertices of all colours by the first group of points around each, so that what lies together in the image
-// lies together in memory. Returns how many entries (pairs of a vertex and a point around it) come before each, and how
-// many there are.
-std::vector<uint32_t> number_vertices(std::vector<Colour>& colours) {
-  size_t vertices = 0;
+// lies together in memory. Returns the first vertex of each group and colour, and at the end how many there are.
+std::vector<int32_t> number_vertices(std::vector<Colour>& colours) {
   for (Colour& colour : colours) {
-    vertices += colour.set.size();
-    colour.number.resize(colour.set.size());
-    colour.next_entry.resize(colour.set.size());
     colour.before_group.push_back(uint32_t(colour.set.size()));
+    colour.number = Buffer<int32_t>(colour.set.size());
   }
-  std::vector<uint32_t> first_entry(1);
-  first_entry.reserve(vertices + 1);
+  std::vector<int32_t> first_vertex;
+  int32_t number = 0;
   for (size_t group = 0; group + 1 < colours[0].before_group.size(); ++group)
-    for (Colour& colour : colours)
-      for (size_t v = colour.before_group[group]; v < colour.before_group[group + 1]; ++v) {
-        colour.number[v] = int32_t(first_entry.size() - 1);
-        colour.next_entry[v] = first_entry.back();
-        first_entry.push_back(first_entry.back() + colour.entries[v]);
-      }
-  return first_entry;
+    for (Colour& colour : colours) {
+      first_vertex.push_back(number);
+      for (size_t v = colour.before_group[group]; v < colour.before_group[group + 1]; ++v) colour.number[v] = number++;
+    }
+  first_vertex.push_back(number);
+  return first_vertex;
 }
 
 // next[number] = the number of the vertex that lies `delta` further, or -1; has_previous[number + 1] = 1 for that one.
-void link(const std::vector<Vertex>& from, const std::vector<Vertex>& to, uint64_t delta, int32_t* next,
-          uint8_t* has_previous) {
+void link(const Buffer<Vertex>& from, const Buffer<Vertex>& to, uint64_t delta, int32_t* next, uint8_t* has_previous) {
   // Keys are modulo 2**64: those that wrap around come first.
-  const auto wraps = std::lower_bound(from.begin(), from.end(), 0 - delta,
+  const auto wraps = std::lower_bound(from.data(), from.data() + from.size(), 0 - delta,
                                       [](const Vertex& vertex, uint64_t key) { return vertex.key < key; });
   const Vertex *there = to.data(), *last_there = there + to.size();
   const auto merge = [&](const Vertex* here, const Vertex* last_here) {
@@ -169,8 +161,8 @@ void link(const std::vector<Vertex>& from, const std::vector<Vertex>& to, uint64
     }
     for (; here < last_here; ++here) next[here->number] = -1;
   };
-  merge(from.data() + (wraps - from.begin()), from.data() + from.size());
-  merge(from.data(), from.data() + (wraps - from.begin()));
+  merge(wraps, from.data() + from.size());
+  merge(from.data(), wraps);
 }
 
 // Lists the chains along `axis`, as Blur wants them; lone vertices are left out. One step takes 1 from every coordinate
@@ -181,22 +173,35 @@ Buffer<int32_t> chains_along(size_t axis, const std::vector<Colour>& colours, si
   uint64_t all = 0;
   for (const uint64_t s : keys.step) all += s;
   // One place more, for the vertices that nothing follows.
-  const Buffer<int32_t> next(vertices), starts(vertices);
+  const Buffer<int32_t> next(vertices);
   const Buffer<uint8_t> has_previous(vertices + 1);
   std::fill(has_previous.data(), has_previous.data() + vertices + 1, uint8_t(0));
   for (size_t r = 0; r <= d; ++r)
     link(colours[r].sorted, colours[r ? r - 1 : d].sorted, r ? step : step - all, next.data(), has_previous.data());
-  size_t heads = 0, followers = 0;
-  for (size_t v = 0; v < vertices; ++v) {
-    starts[heads] = int32_t(v);
-    heads += int(!has_previous[v + 1]) & int(next[v] >= 0);
-    followers += has_previous[v + 1];
-  }
-  Buffer<int32_t> order(heads + followers);
+  size_t linked = 0;
+  for (size_t v = 0; v < vertices; ++v) linked += size_t(has_previous[v + 1] | (next[v] >= 0));
+  Buffer<int32_t> order(linked);
+  // Among chains that start near each other those of one length follow each other: their ends are then foreseen.
+  std::vector<int32_t> heads(kSortedTogether), of_length[kLongChain + 1];
   size_t place = 0;
-  for (size_t h = 0; h < heads; ++h) {
-    order[place++] = ~starts[h];
-    for (int32_t n = next[size_t(starts[h])]; n >= 0; n = next[size_t(n)]) order[place++] = n;
+  for (size_t first = 0; first < vertices; first += kSortedTogether) {
+    size_t count = 0;
+    for (size_t v = first; v < std::min(first + kSortedTogether, vertices); ++v) {
+      heads[count] = int32_t(v);
+      count += size_t(!has_previous[v + 1] & (next[v] >= 0));
+    }
+    for (size_t h = 0; h < count; ++h) {
+      size_t length = 1;
+      for (int32_t n = next[size_t(heads[h])]; n >= 0 && length < kLongChain; n = next[size_t(n)]) ++length;
+      of_length[length].push_back(heads[h]);
+    }
+    for (auto& starts : of_length) {
+      for (const int32_t start : starts) {
+        order[place++] = ~start;
+        for (int32_t n = next[size_t(start)]; n >= 0; n = next[size_t(n)]) order[place++] = n;
+      }
+      starts.clear();
+    }
   }
   return order;
 }
@@ -214,46 +219,41 @@ Lattice::Lattice(const float* features, size_t points, size_t dimension, Team& t
   // The corners of each point as numbers of vertices among those of their colour; of their keys only some at a time.
   std::vector<Colour> colours;
   for (size_t r = 0; r < corners_; ++r) colours.emplace_back(points);
-  Buffer<int32_t> found(points * corners_);  // colour after colour
-  slice_weight_ = Buffer<float>(points * corners_);
-  Buffer<uint64_t> key(std::min(points, kEmbeddedPoints) * corners_);
-  for (size_t first = 0; first < points; first += kEmbeddedPoints) {
-    const size_t count = std::min(points - first, kEmbeddedPoints);
+  vertex_ = Buffer<int32_t>(points * corners_);
+  weight_ = Buffer<float>(points * corners_);
+  const size_t most = std::min(points, kEmbeddedPoints);
+  Buffer<uint64_t> key(most * corners_);
+  Buffer<int32_t> found(most * corners_);  // colour after colour
+  for (size_t first = 0; first < points; first += most) {
+    const size_t count = std::min(points - first, most);
     team.each(count, kPointGrain, [&](size_t begin, size_t end) {
       const Buffer<float> scratch(embed_scratch(dimension));
       loops().embed[dimension < kEmbedCount ? dimension : 0](
           dimension, features + (first + begin) * dimension, scale.data(), keys.step.data(), keys.origin,
-          key.data() + begin, count, slice_weight_.data() + (first + begin) * corners_, scratch.data(), end - begin);
+          key.data() + begin, count, weight_.data() + (first + begin) * corners_, scratch.data(), end - begin);
     });
     team.each(corners_, 1, [&](size_t r, size_t) {
-      colours[r].add(key.data() + r * count, count, found.data() + r * points + first);
+      colours[r].add(key.data() + r * count, count, found.data() + r * count);
+    });
+    team.each(count, kPointGrain, [&](size_t begin, size_t end) {
+      for (size_t i = begin; i < end; ++i)
+        for (size_t r = 0; r < corners_; ++r) vertex_[(first + i) * corners_ + r] = found[r * count + i];
     });
   }
   key = Buffer<uint64_t>();
+  found = Buffer<int32_t>();
 
-  first_entry_ = number_vertices(colours);
-  chains_.resize(corners_);
-  team.each(corners_, 1, [&](size_t r, size_t) { colours[r].sort(); });
-  team.each(corners_, 1, [&](size_t axis, size_t) { chains_[axis] = chains_along(axis, colours, vertices(), keys); });
-  for (Colour& colour : colours) colour.sorted = {};
-
-  slice_vertex_ = Buffer<int32_t>(points * corners_);
+  first_vertex_ = number_vertices(colours);
   team.each(points, kPointGrain, [&](size_t begin, size_t end) {
     for (size_t i = begin; i < end; ++i)
-      for (size_t r = 0; r < corners_; ++r)
-        slice_vertex_[i * corners_ + r] = colours[r].number[size_t(found[r * points + i])];
+      for (size_t r = 0; r < corners_; ++r) {
+        int32_t& vertex = vertex_[i * corners_ + r];
+        vertex = colours[r].number[size_t(vertex)];
+      }
   });
-  splat_point_ = Buffer<uint32_t>(points * corners_);
-  splat_weight_ = Buffer<float>(points * corners_);
-  team.each(corners_, 1, [&](size_t r, size_t) {
-    auto& next = colours[r].next_entry;
-    for (size_t i = 0; i < points; ++i) {
-      const uint32_t e = next[size_t(found[r * points + i])]++;
-      splat_point_[e] = uint32_t(i);
-      splat_weight_[e] = slice_weight_[i * corners_ + r];
-    }
-  });
-  for (size_t v = 0; v < vertices(); ++v) splat_point_[first_entry_[v + 1] - 1] |= kLastEntry;
+  team.each(corners_, 1, [&](size_t r, size_t) { colours[r].sort(); });
+  chains_.resize(corners_);
+  team.each(corners_, 1, [&](size_t axis, size_t) { chains_[axis] = chains_along(axis, colours, vertices(), keys); });
 }
 
 }  // namespace deeplab

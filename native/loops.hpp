@@ -16,13 +16,28 @@ constexpr int kWidths[] = {1, 2, 4, 8, 12, 16, 20, 24, 28, 32};
 constexpr int kWidthCount = sizeof(kWidths) / sizeof(kWidths[0]);
 constexpr int kMaxWidth = kWidths[kWidthCount - 1];
 
-// Marks the last of a vertex's entries, on its point.
-constexpr uint32_t kLastEntry = uint32_t(1) << 31;
+// Where points lie among the vertices of a lattice, in tables of (points, count).
+struct Corners {
+  size_t count;
+  const int32_t* vertex;  // around each point, one of every colour
+  const float* weight;    // barycentric
+};
 
-// vertices[v] = sum of weight[e] * before[point[e]] * points[point[e]] over the entries e of v, for v in [begin, end);
-// without `before`, that counts as one.
-using Splat = void (*)(const uint32_t* first_entry, const uint32_t* point, const float* weight, const float* before,
-                       const float* points, float* vertices, size_t begin, size_t end);
+// The vertices of one corner's colour that lie in [first, last).
+struct Part {
+  size_t corner;
+  int32_t first, last;
+  bool whole;  // whether these are all
+};
+
+// Vertices are numbered by the first group of points that they lie around, and within a group colour by colour.
+constexpr size_t kGroupedPoints = 1024;
+
+// vertices[v] = sum of weight * before[i] * points[i] over the points i around v, in their order, for all v of `parts`;
+// without `before`, that counts as one. There is at least one part, and they are of successive corners.
+// first_vertex[group * corners.count + corner] is the first vertex of that group and colour.
+using Splat = void (*)(const Corners& corners, const int32_t* first_vertex, const Part* parts, size_t part_count,
+                       const float* before, const float* points, float* vertices, size_t point_count);
 
 // Along each chain that starts in order[begin, end): v += (previous + next) / 2, in place.
 // `order` lists the vertices of the chains one after the other, the first of each chain as ~vertex.
@@ -30,8 +45,8 @@ using Blur = void (*)(const int32_t* order, size_t size, float* vertices, size_t
 
 // points[i] = (add ? points[i] : 0) + factor * after[i] * sum of weight * vertices over the corners of i; without
 // `after`, that counts as one.
-using Slice = void (*)(const int32_t* vertex, const float* weight, size_t corners, float factor, const float* after,
-                       const float* vertices, float* points, bool add, size_t begin, size_t end);
+using Slice = void (*)(const Corners& corners, float factor, const float* after, const float* vertices, float* points,
+                       bool add, size_t begin, size_t end);
 
 // out[i] = scale[i] * in[i], for count points; in place is fine.
 using Scale = void (*)(const float* in, const float* scale, float* out, size_t count);

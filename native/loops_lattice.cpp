@@ -9,42 +9,65 @@ namespace {
 // chain or list of a few rows takes less time than a mispredicted end of it, so that the ends must not be branches.
 constexpr int kNarrow = 4;
 
+// `fixed` parts, or if that is zero as many as are given; `bounded` if any of them is not a whole colour.
+template <int width, size_t fixed, bool bounded>
+void splat_parts(const Corners& corners, const int32_t* first_vertex, const Part* parts, size_t given,
+                 const float* before, const float* points, float* vertices, size_t point_count) {
+  constexpr size_t ahead = 2;
+  const size_t part_count = fixed ? fixed : given, first = parts[0].corner;
+  const auto place = [&](int32_t v) { return vertices + size_t(v) * width; };
+  for (size_t start = 0; start < point_count; start += kGroupedPoints, first_vertex += corners.count) {
+    // Those of successive colours follow each other, but for the bounds.
+    for (size_t p = 0, step = bounded ? 1 : part_count; p < part_count; p += step) {
+      const int32_t begin = first_vertex[first + p], end = first_vertex[first + p + step];
+      for (int32_t v = begin < parts[p].first ? parts[p].first : begin; v < end && v < parts[p].last; ++v)
+        Row<width>{}.store(place(v));
+    }
+    const size_t stop = start + kGroupedPoints < point_count ? start + kGroupedPoints : point_count;
+    for (size_t i = start; i < stop; ++i) {
+      const int32_t* vertex = corners.vertex + i * corners.count + first;
+      const float* weight = corners.weight + i * corners.count + first;
+      if (width > kNarrow && i + ahead < point_count)
+        for (size_t p = 0; p < part_count; ++p) prefetch_row<width>(place(vertex[ahead * corners.count + p]));
+      Row<width> row = row_at<width>(points + i * width);
+      if (before) {
+        const float factor = before[i];
+        row.each([factor](auto& v) { v *= factor; });
+      }
+      for (size_t p = 0; p < part_count; ++p) {
+        if (bounded && (vertex[p] < parts[p].first || vertex[p] >= parts[p].last)) continue;
+        const float w = weight[p];
+        Row<width> sum = row_at<width>(place(vertex[p]));
+        sum.each([w](auto& s, const auto& r) { s += w * r; }, row);
+        sum.store(place(vertex[p]));
+      }
+    }
+  }
+}
+
 template <int width>
-void splat(const uint32_t* first_entry, const uint32_t* point, const float* weight, const float* before,
-           const float* points, float* vertices, size_t begin, size_t end) {
-  constexpr size_t ahead = 8;
-  const size_t last = first_entry[end];
-  const auto weight_of = [&](size_t e, size_t p) { return before ? weight[e] * before[p] : weight[e]; };
-  if (width <= kNarrow) {
-    Row<width> sum{};
-    float* vertex = vertices + begin * width;
-    for (size_t e = first_entry[begin]; e < last; ++e) {
-      const size_t p = point[e] & ~kLastEntry;
-      const float w = weight_of(e, p), again = float(1 - int(point[e] >> 31));
-      sum.each([w](auto& s, const auto& row) { s += w * row; }, row_at<width>(points + p * width));
-      sum.store(vertex);
-      sum.each([again](auto& s) { s *= again; });
-      vertex += width * (point[e] >> 31);
-    }
-    return;
-  }
-  for (size_t v = begin; v < end; ++v) {
-    Row<width> sum{};
-    for (size_t e = first_entry[v]; e < first_entry[v + 1]; ++e) {
-      if (e + ahead < last) prefetch_row<width>(points + size_t(point[e + ahead] & ~kLastEntry) * width);
-      const size_t p = point[e] & ~kLastEntry;
-      const float w = weight_of(e, p);
-      sum.each([w](auto& s, const auto& row) { s += w * row; }, row_at<width>(points + p * width));
-    }
-    sum.store(vertices + v * width);
-  }
+void splat(const Corners& corners, const int32_t* first_vertex, const Part* parts, size_t part_count,
+           const float* before, const float* points, float* vertices, size_t point_count) {
+  const auto with = [&](auto loop) {
+    loop(corners, first_vertex, parts, part_count, before, points, vertices, point_count);
+  };
+  bool whole = true;
+  for (size_t p = 0; p < part_count; ++p) whole = whole && parts[p].whole;
+  if (whole && part_count == 6)  // one thread for x, y, red, green, blue
+    with(splat_parts<width, 6, false>);
+  else if (whole && part_count == 3)  // two threads for them, or one for x, y
+    with(splat_parts<width, 3, false>);
+  else if (part_count == 2)  // two threads for x, y
+    with(splat_parts<width, 2, true>);
+  else
+    with(splat_parts<width, 0, true>);
 }
 
 DEEPLAB_INLINE size_t vertex_of(int32_t mark) { return size_t(mark ^ (mark >> 31)); }
 
 template <int width>
 void blur(const int32_t* order, size_t size, float* vertices, size_t begin, size_t end) {
-  constexpr size_t ahead = 12;
+  constexpr size_t ahead = 32;
   const auto half_sum = [](auto& here, const auto& before, const auto& after) { here += 0.5f * (before + after); };
   size_t i = begin;
   while (i < end && order[i] >= 0) ++i;  // the chunk before this one finishes its last chain
@@ -91,20 +114,19 @@ void blur(const int32_t* order, size_t size, float* vertices, size_t begin, size
   }
 }
 
-// `fixed` corners, or if that is zero as many as are given.
+// `fixed` corners, or if that is zero as many as there are.
 template <int width, size_t fixed>
-DEEPLAB_INLINE void slice_corners(const int32_t* vertex, const float* weight, size_t given, float factor,
-                                  const float* after, const float* vertices, float* points, bool add, size_t begin,
-                                  size_t end) {
+DEEPLAB_INLINE void slice_corners(const Corners& corners, float factor, const float* after, const float* vertices,
+                                  float* points, bool add, size_t begin, size_t end) {
   constexpr size_t ahead = 2;
-  const size_t corners = fixed ? fixed : given;
+  const size_t count = fixed ? fixed : corners.count;
+  const int32_t* vertex = corners.vertex;
   for (size_t i = begin; i < end; ++i) {
     if (width > kNarrow && i + ahead < end)
-      for (size_t k = 0; k < corners; ++k)
-        prefetch_row<width>(vertices + size_t(vertex[(i + ahead) * corners + k]) * width);
+      for (size_t k = 0; k < count; ++k) prefetch_row<width>(vertices + size_t(vertex[(i + ahead) * count + k]) * width);
     Row<width> sum{};
-    for (size_t k = i * corners; k < (i + 1) * corners; ++k) {
-      const float w = weight[k];
+    for (size_t k = i * count; k < (i + 1) * count; ++k) {
+      const float w = corners.weight[k];
       sum.each([w](auto& s, const auto& row) { s += w * row; }, row_at<width>(vertices + size_t(vertex[k]) * width));
     }
     const float scale = after ? factor * after[i] : factor;
@@ -116,12 +138,12 @@ DEEPLAB_INLINE void slice_corners(const int32_t* vertex, const float* weight, si
 }
 
 template <int width>
-void slice(const int32_t* vertex, const float* weight, size_t corners, float factor, const float* after,
-           const float* vertices, float* points, bool add, size_t begin, size_t end) {
-  if (corners == 6)  // x, y, red, green, blue
-    slice_corners<width, 6>(vertex, weight, corners, factor, after, vertices, points, add, begin, end);
+void slice(const Corners& corners, float factor, const float* after, const float* vertices, float* points, bool add,
+           size_t begin, size_t end) {
+  if (corners.count == 6)  // x, y, red, green, blue
+    slice_corners<width, 6>(corners, factor, after, vertices, points, add, begin, end);
   else
-    slice_corners<width, 0>(vertex, weight, corners, factor, after, vertices, points, add, begin, end);
+    slice_corners<width, 0>(corners, factor, after, vertices, points, add, begin, end);
 }
 
 }  // namespace

@@ -15,6 +15,15 @@ constexpr size_t kCachedPoints = 128;
 
 }  // namespace
 
+void Pairwise::add_total(float factor, float* out, Team& team) const {
+  if (grid) return grid->add_total(factor, out);
+  if (after && !before) {
+    for (size_t i = 0; i < lattice->points(); ++i) out[i] += factor;
+    return;
+  }
+  lattice->add_total(factor, before ? before->data() : nullptr, after ? after->data() : nullptr, out, team);
+}
+
 MeanField::MeanField(const Unary& unary, std::vector<std::shared_ptr<const Pairwise>> kernels,
                      float negligible, Team& team)
     : unary_(unary),
@@ -39,11 +48,10 @@ MeanField::MeanField(const Unary& unary, std::vector<std::shared_ptr<const Pairw
     softmax(belief_.data(), begin, end);
   });
   if (mixes_) {
-    mix_labels();
+    mix_labels(team);
     message_ = Buffer<float>(belief_.size());
   } else {
-    for (const Term& term : terms_)
-      for (size_t i = 0; i < unary.points; ++i) last_total_[i] += term.kernel->weight * term.kernel->total[i];
+    for (const Term& term : terms_) term.kernel->add_total(term.kernel->weight, last_total_.data(), team);
   }
 }
 
@@ -129,7 +137,7 @@ void MeanField::load_logits(Team& team) {
 // Makes the kernels' matrices ready. A constant added to a point's messages to all labels changes nothing, so each
 // column (what one label says to all) can be made to sum to zero; then the message to the last label is minus the sum
 // of the others. And what the last label says is the total less what the others say.
-void MeanField::mix_labels() {
+void MeanField::mix_labels(Team& team) {
   const size_t labels = unary_.labels, last = labels - 1, width = blocks_.width;
   for (Term& term : terms_) {
     std::vector<float> to(labels * labels);  // [l * labels + k]: what the belief in k does to the logit of l
@@ -146,10 +154,13 @@ void MeanField::mix_labels() {
       for (size_t k = 0; k < last; ++k)
         term.multiplier[((k / width * blocks_.blocks + l / width) * width + k % width) * width + l % width] =
             to[l * labels + k] - to[l * labels + last];
+    const Buffer<float> total(unary_.points);
+    std::fill(total.data(), total.data() + unary_.points, 0.0f);
+    term.kernel->add_total(1.0f, total.data(), team);
     for (size_t i = 0; i < unary_.points; ++i) {
       for (size_t l = 0; l < last; ++l)
-        logit_[l / width * block_size() + i * width + l % width] += to[l * labels + last] * term.kernel->total[i];
-      last_logit_[i] += to[last * labels + last] * term.kernel->total[i];
+        logit_[l / width * block_size() + i * width + l % width] += to[l * labels + last] * total[i];
+      last_logit_[i] += to[last * labels + last] * total[i];
     }
   }
 }

@@ -15,10 +15,12 @@ namespace deeplab {
 struct Pairwise {
   std::shared_ptr<const Lattice> lattice;
   std::shared_ptr<const Grid> grid;
-  std::shared_ptr<const std::vector<float>> before, after;  // may be the same
+  std::shared_ptr<const std::vector<float>> before, after;  // may be the same; `after` alone is one over K·1
   float weight;
-  std::vector<float> total;   // what the kernel makes of a belief of one everywhere, without the weight
   std::vector<float> matrix;  // (labels, labels), the cost of two labels side by side; empty: the Potts model
+
+  // out[point] += factor * what the kernel makes of a belief of one everywhere, without the weight.
+  void add_total(float factor, float* out, Team& team) const;
 };
 
 // Where the unary comes from: (labels, points) energies, or probabilities whose -log they are. Read again at times, so
@@ -64,7 +66,7 @@ class MeanField {
   void filter_block(size_t b, Team& team);
   void hear_block(size_t b, size_t begin, size_t end);
   void filtered(const Term& term, const float* rows, float factor, float* out, bool add, size_t begin, size_t end) const;
-  void mix_labels();
+  void mix_labels(Team& team);
 
   Unary unary_;
   std::vector<Term> terms_;

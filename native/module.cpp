@@ -42,7 +42,7 @@ std::vector<float> copy(const Array& values) {
 
 std::vector<float> copy(const std::optional<Row>& values, size_t points) {
   if (!values) return {};
-  require(values->shape(0) == points, "a normalisation or total must have one value per point");
+  require(values->shape(0) == points, "a normalisation must have one value per point");
   return copy(*values);
 }
 
@@ -62,33 +62,34 @@ void filter(const Lattice& lattice, Table values, OutTable out, bool reverse, in
   lattice.filter(values.data(), out.data(), values.shape(0), reverse, team);
 }
 
-void make_grid(Grid* self, Row taps, Row columns_before, Row columns_after, Row rows_before, Row rows_after) {
+void make_grid(Grid* self, Row taps, Row columns_before, Row columns_after, Row columns_total, Row rows_before,
+               Row rows_after, Row rows_total) {
   require(taps.shape(0) > 0, "a grid needs at least one tap");
-  require(columns_before.shape(0) == columns_after.shape(0) && rows_before.shape(0) == rows_after.shape(0) &&
-              columns_before.shape(0) > 0 && rows_before.shape(0) > 0,
-          "a grid needs a normalisation before and after for each of its columns and rows");
-  new (self) Grid(copy(taps), {copy(columns_before), copy(columns_after)}, {copy(rows_before), copy(rows_after)});
+  const auto along = [](const Row& before, const Row& after, const Row& total) {
+    const size_t size = before.shape(0);
+    require(size > 0 && after.shape(0) == size && total.shape(0) == size,
+            "a grid needs a normalisation before and after, and a total, for each of its columns and rows");
+    return Grid::Normalization{copy(before), copy(after), copy(total)};
+  };
+  new (self) Grid(copy(taps), along(columns_before, columns_after, columns_total),
+                  along(rows_before, rows_after, rows_total));
 }
 
 Pairwise lattice_term(std::shared_ptr<Lattice> lattice, float weight, const std::optional<Row>& before,
-                      const std::optional<Row>& after, const std::optional<Row>& total,
-                      const std::optional<Table>& matrix) {
-  require(total.has_value(), "a normalisation or total must have one value per point");
+                      const std::optional<Row>& after, const std::optional<Table>& matrix) {
   const size_t points = lattice->points();
   const auto shared = [&](const std::optional<Row>& values) {
     return values ? std::make_shared<const std::vector<float>>(copy(values, points)) : nullptr;
   };
   const auto first = shared(before);
   const bool same = before && after && before->data() == after->data();
-  Pairwise term{lattice, nullptr, first, same ? first : shared(after), weight, copy(total, points), {}};
+  Pairwise term{lattice, nullptr, first, same ? first : shared(after), weight, {}};
   if (matrix) term.matrix = copy(*matrix);
   return term;
 }
 
-Pairwise grid_term(std::shared_ptr<Grid> grid, float weight, const std::optional<Row>& total,
-                   const std::optional<Table>& matrix) {
-  require(total.has_value(), "a normalisation or total must have one value per point");
-  Pairwise term{nullptr, grid, nullptr, nullptr, weight, copy(total, grid->points()), {}};
+Pairwise grid_term(std::shared_ptr<Grid> grid, float weight, const std::optional<Table>& matrix) {
+  Pairwise term{nullptr, grid, nullptr, nullptr, weight, {}};
   if (matrix) term.matrix = copy(*matrix);
   return term;
 }
@@ -151,12 +152,13 @@ NB_MODULE(_native, m) {
       .def_prop_ro("nbytes", &Lattice::bytes)
       .def("filter", &filter, "values"_a.noconvert(), "out"_a.noconvert(), "reverse"_a, "threads"_a);
   nb::class_<Grid>(m, "Grid").def("__init__", &make_grid, "taps"_a.noconvert(), "columns_before"_a.noconvert(),
-                                  "columns_after"_a.noconvert(), "rows_before"_a.noconvert(),
-                                  "rows_after"_a.noconvert());
+                                  "columns_after"_a.noconvert(), "columns_total"_a.noconvert(),
+                                  "rows_before"_a.noconvert(), "rows_after"_a.noconvert(),
+                                  "rows_total"_a.noconvert());
   nb::class_<Pairwise>(m, "Pairwise");
   m.def("lattice_term", &lattice_term, "lattice"_a, "weight"_a, "before"_a.noconvert().none(),
-        "after"_a.noconvert().none(), "total"_a.noconvert().none(), "matrix"_a.noconvert().none());
-  m.def("grid_term", &grid_term, "grid"_a, "weight"_a, "total"_a.noconvert().none(), "matrix"_a.noconvert().none());
+        "after"_a.noconvert().none(), "matrix"_a.noconvert().none());
+  m.def("grid_term", &grid_term, "grid"_a, "weight"_a, "matrix"_a.noconvert().none());
   nb::class_<MeanField>(m, "MeanField")
       .def("__init__", &make_mean_field, "unary"_a.noconvert(), "probabilities"_a, "terms"_a, "negligible"_a,
            "threads"_a, nb::keep_alive<1, 2>())

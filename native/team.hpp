@@ -21,6 +21,8 @@ class Team {
   Team(const Team&) = delete;
   Team& operator=(const Team&) = delete;
 
+  size_t size() const { return helpers_.size() + 1; }
+
   // Calls body(begin, end) over [0, count) in chunks of `grain`, in any order, on any thread; returns when all are done.
   // The first exception is rethrown here.
   using Body = std::function<void(size_t begin, size_t end)>;

@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <vector>
 
 #include "buffer.hpp"
 
@@ -28,10 +27,10 @@ class VertexSet {
   }
   void prefetch(uint64_t key) const { __builtin_prefetch(&slots_[hash_of(key) >> shift_]); }
 
-  size_t size() const { return keys_.size(); }
+  size_t size() const { return size_; }
 
   // All in the order of their keys, with the numbers that they have in the whole lattice.
-  std::vector<Vertex> sorted(const std::vector<int32_t>& number) const;
+  Buffer<Vertex> sorted(const Buffer<int32_t>& number) const;
 
  private:
   // Half the hash, so that most other keys are told apart without a look at them; a negative number: free.
@@ -42,10 +41,11 @@ class VertexSet {
 
   static uint64_t hash_of(uint64_t key) { return (key ^ (key >> 29)) * 0xbf58476d1ce4e5b9u; }
   int32_t add(uint64_t key, size_t slot);
-  void clear(size_t slots);
+  void grow(size_t slots);
 
-  std::vector<uint64_t> keys_;  // by number
-  Buffer<Slot> slots_;          // linear probing
+  size_t size_ = 0;
+  Buffer<uint64_t> keys_;  // by number, with room for as many as the slots may hold
+  Buffer<Slot> slots_;     // linear probing
   int shift_ = 64;
 };
 

@@ -172,8 +172,8 @@ def test_native_mean_field(
         "unary": unary / unary.sum(0) if probabilities else unary,
         "taps": random.uniform(0, 1, 3).astype(np.float32),
         "ends": np.ones(width, np.float32),
+        "total": np.ones(width, np.float32),
         "before": random.uniform(0.1, 1, points).astype(np.float32),
-        "total": np.ones(points, np.float32),
         "matrix": table(random, labels, labels),
         "out": np.zeros((labels, points), np.float32),
     }
@@ -182,10 +182,10 @@ def test_native_mean_field(
     try:
         lattice = _native.Lattice(table(random, points, 3), threads)
         ends, rows = arrays["ends"], np.ones(height, np.float32)
-        grid = _native.Grid(arrays["taps"], ends, ends, rows, rows)
+        grid = _native.Grid(arrays["taps"], ends, ends, arrays["total"], rows, rows, rows)
         terms = [
-            _native.lattice_term(lattice, 2.0, arrays["before"], None, arrays["total"], None),
-            _native.grid_term(grid, 1.0, arrays["total"], matrix),
+            _native.lattice_term(lattice, 2.0, arrays["before"], None, None),
+            _native.grid_term(grid, 1.0, matrix),
         ]
         field = _native.MeanField(arrays["unary"], probabilities, terms, negligible, threads)
         field.step(steps, threads)
@@ -205,7 +205,7 @@ def test_native_objects_out_of_turn() -> None:
     lattice = _native.Lattice(features, 1)
     field = _native.MeanField(unary, False, [], 0.0, 1)
     with pytest.raises(TypeError):
-        _native.lattice_term(None, 1.0, None, None, unary[0], None)  # type: ignore[arg-type]
+        _native.lattice_term(None, 1.0, None, None, None)  # type: ignore[arg-type]
     with pytest.raises(TypeError):
         _native.MeanField(unary, False, [lattice], 0.0, 1)  # type: ignore[list-item]
     with pytest.raises(NATIVE_REFUSALS):

@@ -119,6 +119,13 @@ def test_threads_change_no_bit(threads, dimension):
     np.testing.assert_array_equal(one, many)
 
 
+def test_more_threads_than_vertices():
+    features, values = points(1, 1), rows(1, 5)
+    lattice = build_lattice(features, 1)
+    assert 2 * lattice.vertices < 7
+    np.testing.assert_array_equal(filter_by_lattice(lattice, values, 7), filter_by_lattice(lattice, values, 1))
+
+
 def test_order_of_points_does_not_matter():
     features, values = points(800, 4), rows(800, 2)
     order = np.random.default_rng(8).permutation(800)
@@ -136,8 +143,8 @@ def test_features_too_far_apart_are_refused(largest):
 def test_native_door_refuses_what_would_read_out_of_bounds():
     lattice = _native.Lattice(points(10, 2), 1)
     ones = np.ones(10, np.float32)
-    term = _native.lattice_term(lattice, 1.0, None, None, ones, None)
-    grid_term = _native.grid_term(_native.Grid(ones[:3], ones[:5], ones[:5], ones[:2], ones[:2]), 1.0, ones, None)
+    term = _native.lattice_term(lattice, 1.0, None, None, None)
+    grid_term = _native.grid_term(_native.Grid(ones[:3], *[ones[:5]] * 3, *[ones[:2]] * 3), 1.0, None)
     field = _native.MeanField(rows(10, 3), False, [term, grid_term], 0.0, 1)
     with pytest.raises(ValueError, match="points"):
         lattice.filter(rows(11, 1), rows(11, 1), False, 1)
@@ -146,20 +153,20 @@ def test_native_door_refuses_what_would_read_out_of_bounds():
     for wrong in (term, grid_term):
         with pytest.raises(ValueError, match="points"):
             _native.MeanField(rows(11, 3), False, [wrong], 0.0, 1)
-    other = _native.grid_term(_native.Grid(ones[:3], ones[:2], ones[:2], ones[:5], ones[:5]), 1.0, ones, None)
+    other = _native.grid_term(_native.Grid(ones[:3], *[ones[:2]] * 3, *[ones[:5]] * 3), 1.0, None)
     with pytest.raises(ValueError, match="same shape"):
         _native.MeanField(rows(10, 3), False, [grid_term, other], 0.0, 1)
     with pytest.raises(ValueError, match="per point"):
-        _native.lattice_term(lattice, 1.0, ones[:9], None, ones, None)
+        _native.lattice_term(lattice, 1.0, ones[:9], None, None)
     with pytest.raises(ValueError, match="per point"):
-        _native.lattice_term(lattice, 1.0, None, None, ones[:9], None)
-    wrong = _native.lattice_term(lattice, 1.0, None, None, ones, np.zeros((2, 2), np.float32))
+        _native.lattice_term(lattice, 1.0, None, ones[:9], None)
+    wrong = _native.lattice_term(lattice, 1.0, None, None, np.zeros((2, 2), np.float32))
     with pytest.raises(ValueError, match="labels, labels"):
         _native.MeanField(rows(10, 3), False, [wrong], 0.0, 1)
     with pytest.raises(ValueError, match="tap"):
-        _native.Grid(ones[:0], ones[:5], ones[:5], ones[:2], ones[:2])
+        _native.Grid(ones[:0], *[ones[:5]] * 3, *[ones[:2]] * 3)
     with pytest.raises(ValueError, match="before and after"):
-        _native.Grid(ones[:3], ones[:5], ones[:4], ones[:2], ones[:2])
+        _native.Grid(ones[:3], ones[:5], ones[:4], ones[:5], *[ones[:2]] * 3)
     with pytest.raises(ValueError, match="out must"):
         field.belief(rows(9, 3), 1)
     field.release()
@@ -178,4 +185,4 @@ def test_properties():
     lattice = _native.Lattice(points(100, 3), 1)
     assert (lattice.points, lattice.dimension) == (100, 3)
     assert 4 <= lattice.vertices <= 400
-    assert lattice.nbytes >= 100 * 4 * 4 * 4
+    assert lattice.nbytes >= 100 * 4 * 2 * 4  # a vertex and a weight for each of four corners

@@ -235,7 +235,7 @@ def test_memory_that_is_not_there_is_an_error_not_a_crash(make_scene):
         "import resource, numpy as np; from deeplab.crf import refine\n"
         "image, even = np.zeros((1000, 1000, 3), np.uint8), np.full((21, 1000, 1000), 1 / 21, np.float32)\n"
         "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
-        "resource.setrlimit(resource.RLIMIT_AS, (used + (250 << 20),) * 2)\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (used + (150 << 20),) * 2)\n"
         "try: refine(image, even, threads=1)\n"
         "except MemoryError: print('refused')"
     )

@@ -21,8 +21,10 @@ class Grid:
         taps: npt.NDArray[np.float32],
         columns_before: npt.NDArray[np.float32],
         columns_after: npt.NDArray[np.float32],
+        columns_total: npt.NDArray[np.float32],
         rows_before: npt.NDArray[np.float32],
         rows_after: npt.NDArray[np.float32],
+        rows_total: npt.NDArray[np.float32],
     ) -> None: ...
 
 class Pairwise: ...
@@ -32,12 +34,9 @@ def lattice_term(
     weight: float,
     before: npt.NDArray[np.float32] | None,
     after: npt.NDArray[np.float32] | None,
-    total: npt.NDArray[np.float32],
     matrix: npt.NDArray[np.float32] | None,
 ) -> Pairwise: ...
-def grid_term(
-    grid: Grid, weight: float, total: npt.NDArray[np.float32], matrix: npt.NDArray[np.float32] | None
-) -> Pairwise: ...
+def grid_term(grid: Grid, weight: float, matrix: npt.NDArray[np.float32] | None) -> Pairwise: ...
 
 class MeanField:
     def __init__(

@@ -69,8 +69,9 @@ class SharedLattice:
         with self._lock:
             if self._built is None:
                 lattice = build_lattice(features, threads)
-                ones = np.ones((1, lattice.points), np.float32)
-                self._built = lattice, filter_by_lattice(lattice, ones, threads)[0]
+                k = np.ones((1, lattice.points), np.float32)
+                lattice.filter(k, k, False, threads)
+                self._built = lattice, k[0]
             return self._built
 
     def __reduce__(self) -> tuple[type[Any], tuple[()]]:

@@ -4,7 +4,7 @@ Krähenbühl & Koltun 2011, algorithm 1: each update sends every belief through 
 label compatibility, adds the unary energy, and normalises.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, TypeAlias
 
@@ -185,7 +185,7 @@ class DenseCRF:
 def infer_by_terms(
     source: Array,
     probabilities: bool,
-    terms: Sequence[Term],
+    terms: Iterable[Term],
     iterations: int,
     *,
     prune_below: float,
@@ -196,7 +196,8 @@ def infer_by_terms(
     Args:
         source: (L, N) float32, contiguous: unary energies, or the probabilities whose -log they are.
         probabilities: which of the two.
-        terms: the kernels made ready, none of them exact.
+        terms: the kernels made ready, none of them exact. Where nobody else holds them, as with those from a generator,
+            they go before the result takes their memory.
         iterations: at least 0.
         prune_below: as for `DenseCRF`.
         threads: at least 1.
@@ -208,7 +209,7 @@ def infer_by_terms(
 
 
 def _field(
-    source: Array, probabilities: bool, terms: Sequence[Term], prune_below: float, threads: int
+    source: Array, probabilities: bool, terms: Iterable[Term], prune_below: float, threads: int
 ) -> _native.MeanField:
     native = [term.native for term in terms if term.native is not None]
     return _native.MeanField(source, probabilities, native, prune_below, threads)

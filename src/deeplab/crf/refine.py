@@ -21,7 +21,7 @@ __all__ = ["refine", "refine_batch"]
 # What lies further away than this many σα moves next to nothing: docs/crf.md has the measurements.
 _REACH_STDS = 3.0
 
-# A lattice over five features takes 96 bytes per pixel, of which this much is certain to be needed in any build.
+# A lattice over five features takes 48 bytes per pixel beside the features' 20: this much is certain to be needed.
 _LEAST_BYTES_PER_PIXEL = 64
 
 
@@ -151,7 +151,7 @@ def _refine_tile(
             GaussianKernel(kernel.features[chosen], kernel.weight, normalization=kernel.normalization)
             for kernel in kernels
         )
-    terms = [make_term(kernel, source.shape, "lattice", threads) for kernel in kernels]
+    terms = (make_term(kernel, source.shape, "lattice", threads) for kernel in kernels)
     refined = infer_by_terms(
         source, True, terms, settings.iterations, prune_below=shortcuts.prune_below, threads=threads
     )

@@ -91,9 +91,7 @@ def make_term(kernel: Kernel, shape: tuple[int, ...], method: str, threads: int)
     lattice, k = kernel.lattice.over(kernel.features, threads)
     by_lattice = partial(filter_by_lattice, lattice, threads=threads)
     before, after = _normalization(kernel.normalization, k)
-    total = k if before is None else by_lattice(before[None])[0]
-    total = total if after is None else total * after
-    native = _native.lattice_term(lattice, kernel.weight, before, after, total, matrix)
+    native = _native.lattice_term(lattice, kernel.weight, before, after, matrix)
     return Term(kernel.weight, costs, kernel.normalization, by_lattice, points, native)
 
 
@@ -101,21 +99,19 @@ def _normalization(name: str, k: Array) -> tuple[Array | None, Array | None]:
     """Return what to multiply by before and after the filter, from k = K·1."""
     if name == "none":
         return None, None
-    inverse: Array = np.reciprocal(k + _EPSILON)
+    inverse: Array = k + _EPSILON
+    np.reciprocal(inverse, out=inverse)
     if name == "symmetric":
-        root: Array = np.sqrt(inverse)
-        return root, root
+        np.sqrt(inverse, out=inverse)
+        return inverse, inverse
     return (inverse, None) if name == "before" else (None, inverse)
 
 
 def _grid_term(kernel: GridKernel, costs: Array | None, matrix: Array | None) -> Term:
     """All of it is a product of columns and rows: the filter, k, and with them the normalisation."""
     taps = kernel.taps()
-    (before_x, after_x, total_x), (before_y, after_y, total_y) = (
-        _along_side(kernel, taps, length) for length in (kernel.width, kernel.height)
-    )
-    grid = _native.Grid(taps, before_x, after_x, before_y, after_y)
-    native = _native.grid_term(grid, kernel.weight, np.outer(total_y, total_x).ravel(), matrix)
+    grid = _native.Grid(taps, *_along_side(kernel, taps, kernel.width), *_along_side(kernel, taps, kernel.height))
+    native = _native.grid_term(grid, kernel.weight, matrix)
     by_sums = partial(_filter_grid, (kernel.height, kernel.width), taps)
     return Term(kernel.weight, costs, kernel.normalization, by_sums, kernel.points, native)
 
