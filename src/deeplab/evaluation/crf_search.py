@@ -31,7 +31,7 @@ PAPER_GRID: tuple[CRFParams, ...] = tuple(
 REFINEMENTS = ((1.0, 10.0, 1.0), (0.5, 5.0, 0.5))
 
 # A share: what a walk to the next best must gain to go on. Less is far within the interval of any figure.
-LEAST_GAIN = 0.001
+LEAST_GAIN = 0.0005
 
 OBJECTIVES = ("miou", "pixels", "trimap")
 
