@@ -55,8 +55,8 @@ class Lattice {
   Corners corners() const { return {corners_, vertex_.data(), weight_.data()}; }
 
   size_t points_, corners_;
-  Buffer<int32_t> vertex_;               // (points, corners), as in Corners; like the next
-  Buffer<float> weight_;
+  Buffer<int32_t> vertex_;               // (points, corners), as in Corners
+  Buffer<float> weight_;                 // as in Corners
   std::vector<int32_t> first_vertex_;    // (groups, corners) and the end, as Splat wants them
   std::vector<Buffer<int32_t>> chains_;  // per axis, as Blur wants them
 };

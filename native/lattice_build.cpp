@@ -144,6 +144,13 @@ std::vector<int32_t> number_vertices(std::vector<Colour>& colours) {
   return first_vertex;
 }
 
+// Which vertex follows each along an axis, and whether one comes before it.
+struct Links {
+  explicit Links(size_t vertices) : next(vertices), has_previous(vertices + 1) {}
+  Buffer<int32_t> next;
+  Buffer<uint8_t> has_previous;  // one place more, for the vertices that nothing follows
+};
+
 // next[number] = the number of the vertex that lies `delta` further, or -1; has_previous[number + 1] = 1 for that one.
 void link(const Buffer<Vertex>& from, const Buffer<Vertex>& to, uint64_t delta, int32_t* next, uint8_t* has_previous) {
   // Keys are modulo 2**64: those that wrap around come first.
@@ -166,15 +173,14 @@ void link(const Buffer<Vertex>& from, const Buffer<Vertex>& to, uint64_t delta, 
 }
 
 // Lists the chains along `axis`, as Blur wants them; lone vertices are left out. One step takes 1 from every coordinate
-// and adds d + 1 to that of the axis, so colour r leads to r - 1, and 0 to d.
-Buffer<int32_t> chains_along(size_t axis, const std::vector<Colour>& colours, size_t vertices, const Keys& keys) {
+// and adds d + 1 to that of the axis, so colour r leads to r - 1, and 0 to d. `links` is room to work in.
+Buffer<int32_t> chains_along(size_t axis, const std::vector<Colour>& colours, size_t vertices, const Keys& keys,
+                             const Links& links) {
   const size_t d = keys.step.size();
   const uint64_t step = axis < d ? keys.step[axis] : 0;
   uint64_t all = 0;
   for (const uint64_t s : keys.step) all += s;
-  // One place more, for the vertices that nothing follows.
-  const Buffer<int32_t> next(vertices);
-  const Buffer<uint8_t> has_previous(vertices + 1);
+  const auto& [next, has_previous] = links;
   std::fill(has_previous.data(), has_previous.data() + vertices + 1, uint8_t(0));
   for (size_t r = 0; r <= d; ++r)
     link(colours[r].sorted, colours[r ? r - 1 : d].sorted, r ? step : step - all, next.data(), has_previous.data());
@@ -253,7 +259,11 @@ Lattice::Lattice(const float* features, size_t points, size_t dimension, Team& t
   });
   team.each(corners_, 1, [&](size_t r, size_t) { colours[r].sort(); });
   chains_.resize(corners_);
-  team.each(corners_, 1, [&](size_t axis, size_t) { chains_[axis] = chains_along(axis, colours, vertices(), keys); });
+  team.each(team.size(), 1, [&](size_t share, size_t) {
+    const Links links(vertices());
+    for (size_t axis = share; axis < corners_; axis += team.size())
+      chains_[axis] = chains_along(axis, colours, vertices(), keys, links);
+  });
 }
 
 }  // namespace deeplab

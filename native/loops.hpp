@@ -52,7 +52,7 @@ using Slice = void (*)(const Corners& corners, float factor, const float* after,
 using Scale = void (*)(const float* in, const float* scale, float* out, size_t count);
 
 // What softmax needs of the label that is no channel: `logit` plus `share` of what the messages of all channels leave
-// of `total` is its logit, and `belief` takes its belief.
+// of `total` (null: zeros) is its logit, and `belief` takes its belief.
 struct LastLabel {
   float* logit;
   float* total;

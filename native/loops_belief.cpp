@@ -132,7 +132,7 @@ template <int width>
 DEEPLAB_INLINE void softmax_group(const float* logits, float* messages, size_t blocks, size_t stride,
                                   const LastLabel& label, size_t first, int points) {
   float last[kGroup] = {}, max[kGroup] = {}, sum[kGroup];
-  for (int i = 0; i < points; ++i) last[i] = label.total[first + i];
+  for (int i = 0; label.total && i < points; ++i) last[i] = label.total[first + i];
   for (size_t b = 0; b < blocks; ++b)
     for (int i = 0; i < points; ++i) last[i] -= fold(row_at<width>(messages + b * stride + i * width), Sum());
   for (int i = 0; i < points; ++i) max[i] = last[i] = label.logit[first + i] + label.share * last[i];

@@ -142,6 +142,8 @@ void slice(const Corners& corners, float factor, const float* after, const float
            size_t begin, size_t end) {
   if (corners.count == 6)  // x, y, red, green, blue
     slice_corners<width, 6>(corners, factor, after, vertices, points, add, begin, end);
+  else if (corners.count == 3)  // x, y
+    slice_corners<width, 3>(corners, factor, after, vertices, points, add, begin, end);
   else
     slice_corners<width, 0>(corners, factor, after, vertices, points, add, begin, end);
 }

@@ -30,7 +30,6 @@ MeanField::MeanField(const Unary& unary, std::vector<std::shared_ptr<const Pairw
       negligible_(negligible),
       blocks_(unary.labels - 1),
       last_logit_(unary.points),
-      last_total_(unary.points),
       last_belief_(unary.points) {
   for (auto& kernel : kernels) {
     mixes_ |= !kernel->matrix.empty();
@@ -44,15 +43,20 @@ MeanField::MeanField(const Unary& unary, std::vector<std::shared_ptr<const Pairw
     for (size_t b = 0; b < blocks_.blocks; ++b)
       std::fill(belief_.data() + b * block_size() + begin * blocks_.width,
                 belief_.data() + b * block_size() + end * blocks_.width, 0.0f);
-    std::fill(last_total_.data() + begin, last_total_.data() + end, 0.0f);
     softmax(belief_.data(), begin, end);
   });
   if (mixes_) {
     mix_labels(team);
     message_ = Buffer<float>(belief_.size());
-  } else {
-    for (const Term& term : terms_) term.kernel->add_total(term.kernel->weight, last_total_.data(), team);
+    return;
   }
+  Buffer<float> total(unary.points);
+  std::fill(total.data(), total.data() + unary.points, 0.0f);
+  for (const Term& term : terms_) term.kernel->add_total(term.kernel->weight, total.data(), team);
+  if (prunes())
+    last_total_ = std::move(total);
+  else
+    for (size_t i = 0; i < unary.points; ++i) last_logit_[i] += total[i];  // the last label is alone
 }
 
 // Probabilities tell without a softmax which labels are negligible from the start; else all are in the contest.

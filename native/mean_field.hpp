@@ -15,7 +15,7 @@ namespace deeplab {
 struct Pairwise {
   std::shared_ptr<const Lattice> lattice;
   std::shared_ptr<const Grid> grid;
-  std::shared_ptr<const std::vector<float>> before, after;  // may be the same; `after` alone is one over K·1
+  std::shared_ptr<const Buffer<float>> before, after;  // may be the same; `after` alone is one over K·1
   float weight;
   std::vector<float> matrix;  // (labels, labels), the cost of two labels side by side; empty: the Potts model
 
@@ -79,6 +79,7 @@ class MeanField {
   Blocks blocks_;
   std::vector<size_t> channel_label_, last_labels_;
   Buffer<float> logit_, belief_, message_;  // rows, block after block; messages apart only where kernels have matrices
+  // Where no label leaves the contest, the total's share is in the last logit, and the total itself gone.
   Buffer<float> last_logit_, last_total_, last_belief_;
   std::vector<float> largest_;  // belief of each channel, and at the end of the last label, at any point
   std::mutex largest_mutex_;

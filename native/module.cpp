@@ -5,6 +5,7 @@
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <mutex>
 #include <optional>
 #include <stdexcept>
@@ -13,6 +14,7 @@
 
 namespace nb = nanobind;
 using namespace nb::literals;
+using deeplab::Buffer;
 using deeplab::Grid;
 using deeplab::Lattice;
 using deeplab::MeanField;
@@ -23,6 +25,7 @@ namespace {
 
 using Row = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Table = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using OutRow = nb::ndarray<float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using OutTable = nb::ndarray<float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 
 void require(bool condition, const char* message) {
@@ -40,10 +43,16 @@ std::vector<float> copy(const Array& values) {
   return {values.data(), values.data() + values.size()};
 }
 
-std::vector<float> copy(const std::optional<Row>& values, size_t points) {
-  if (!values) return {};
-  require(values->shape(0) == points, "a normalisation must have one value per point");
-  return copy(*values);
+// Uninitialised float32 that goes back to the system as soon as Python lets go of it.
+nb::ndarray<nb::numpy, float> empty(const std::vector<size_t>& shape) {
+  size_t size = 1;
+  for (const size_t length : shape) {
+    if (length && size > PTRDIFF_MAX / length) throw std::bad_alloc();
+    size *= length;
+  }
+  auto* values = new Buffer<float>(size);
+  const nb::capsule owner(values, [](void* buffer) noexcept { delete static_cast<Buffer<float>*>(buffer); });
+  return {values->data(), shape.size(), shape.data(), owner};
 }
 
 void make_lattice(Lattice* self, Table features, int threads) {
@@ -51,6 +60,15 @@ void make_lattice(Lattice* self, Table features, int threads) {
   nb::gil_scoped_release release;
   Team team(threads);
   new (self) Lattice(features.data(), features.shape(0), features.shape(1), team);
+}
+
+void sums(const Lattice& lattice, OutRow out, int threads) {
+  require(out.shape(0) == lattice.points(), "out must have one value per point");
+  require_aligned(out);
+  nb::gil_scoped_release release;
+  Team team(threads);
+  std::fill(out.data(), out.data() + out.shape(0), 0.0f);
+  lattice.add_total(1.0f, nullptr, nullptr, out.data(), team);
 }
 
 void filter(const Lattice& lattice, Table values, OutTable out, bool reverse, int threads) {
@@ -78,8 +96,13 @@ void make_grid(Grid* self, Row taps, Row columns_before, Row columns_after, Row 
 Pairwise lattice_term(std::shared_ptr<Lattice> lattice, float weight, const std::optional<Row>& before,
                       const std::optional<Row>& after, const std::optional<Table>& matrix) {
   const size_t points = lattice->points();
-  const auto shared = [&](const std::optional<Row>& values) {
-    return values ? std::make_shared<const std::vector<float>>(copy(values, points)) : nullptr;
+  const auto shared = [&](const std::optional<Row>& values) -> std::shared_ptr<const Buffer<float>> {
+    if (!values) return nullptr;
+    require(values->shape(0) == points, "a normalisation must have one value per point");
+    require_aligned(*values);
+    auto copied = std::make_shared<Buffer<float>>(points);
+    std::copy(values->data(), values->data() + points, copied->data());
+    return copied;
   };
   const auto first = shared(before);
   const bool same = before && after && before->data() == after->data();
@@ -144,12 +167,14 @@ NB_MODULE(_native, m) {
   m.doc() = "The permutohedral lattice and fused mean field in C++; call it through deeplab.crf.";
   // PyTorch does not free its graph at exit, nor what that holds: no leak of ours.
   nb::set_leak_warnings(false);
+  m.def("empty", &empty, "shape"_a);
   nb::class_<Lattice>(m, "Lattice")
       .def("__init__", &make_lattice, "features"_a.noconvert(), "threads"_a)
       .def_prop_ro("points", &Lattice::points)
       .def_prop_ro("dimension", &Lattice::dimension)
       .def_prop_ro("vertices", &Lattice::vertices)
       .def_prop_ro("nbytes", &Lattice::bytes)
+      .def("sums", &sums, "out"_a.noconvert(), "threads"_a)
       .def("filter", &filter, "values"_a.noconvert(), "out"_a.noconvert(), "reverse"_a, "threads"_a);
   nb::class_<Grid>(m, "Grid").def("__init__", &make_grid, "taps"_a.noconvert(), "columns_before"_a.noconvert(),
                                   "columns_after"_a.noconvert(), "columns_total"_a.noconvert(),

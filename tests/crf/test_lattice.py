@@ -150,6 +150,8 @@ def test_native_door_refuses_what_would_read_out_of_bounds():
         lattice.filter(rows(11, 1), rows(11, 1), False, 1)
     with pytest.raises(ValueError, match="points"):
         lattice.filter(rows(10, 2), rows(10, 1), False, 1)
+    with pytest.raises(ValueError, match="per point"):
+        lattice.sums(ones[:9], 1)
     for wrong in (term, grid_term):
         with pytest.raises(ValueError, match="points"):
             _native.MeanField(rows(11, 3), False, [wrong], 0.0, 1)
@@ -179,6 +181,31 @@ def test_native_door_refuses_what_would_read_out_of_bounds():
     for wrong in (points(10, 2).astype(np.float64), points(10, 4)[:, ::2], points(10, 2)[0]):
         with pytest.raises(TypeError):
             _native.Lattice(wrong, 1)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_sums_are_what_the_filter_makes_of_ones(threads):
+    lattice = _native.Lattice(points(3000, 3), threads)
+    ones, sums = np.ones((1, 3000), np.float32), np.full(3000, np.nan, np.float32)
+    lattice.filter(ones, ones, False, threads)
+    lattice.sums(sums, threads)
+    np.testing.assert_array_equal(sums, ones[0])
+
+
+@pytest.mark.parametrize("shape", [[3], [2, 3, 4], [0, 5], [400, 500]])
+def test_empty_arrays_are_like_those_of_numpy(shape):
+    array = _native.empty(shape)
+    assert (array.shape, array.dtype, array.flags.c_contiguous) == (tuple(shape), np.float32, True)
+    array[...] = 7
+    view = array.reshape(-1)[:1]
+    del array
+    assert (view == 7).all()
+
+
+def test_an_array_that_cannot_fit_is_a_memory_error():
+    for shape in ([2**62, 2**62], [2**58]):
+        with pytest.raises(MemoryError):
+            _native.empty(shape)
 
 
 def test_properties():

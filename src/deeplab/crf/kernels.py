@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from deeplab.crf import _native
 from deeplab.crf.checks import check_choice, check_count, check_energies, check_finite, check_number, check_real
 from deeplab.crf.lattice import SharedLattice
 from deeplab.errors import InputError
@@ -179,9 +180,10 @@ def bilateral_kernel(
     if array.ndim != 3:
         raise InputError(f"image has shape {array.shape}; expected (H, W, C): for one channel, pass image[..., None]")
     height, width, channels = array.shape
-    colours = array.reshape(-1, channels).astype(np.float32) / _deviation(rgb_std, "rgb_std")
-    features = np.concatenate([_positions(height, width, xy_std_px), colours], axis=1)
-    return GaussianKernel(features, weight=weight, normalization=normalization)
+    features = _native.empty([height, width, 2 + channels])
+    _place(features, xy_std_px)
+    np.divide(array, _deviation(rgb_std, "rgb_std"), out=features[..., 2:], dtype=np.float32, casting="unsafe")
+    return GaussianKernel(features.reshape(-1, 2 + channels), weight=weight, normalization=normalization)
 
 
 def appearance_kernel(
@@ -207,11 +209,17 @@ def narrowed_stds(xy_std_px: float, rgb_std: float) -> tuple[float, float]:
 
 def _positions(height: int, width: int, std_px: float) -> npt.NDArray[np.float32]:
     """(H·W, 2) float32: x and y of each pixel, x first, over the standard deviation."""
+    features = _native.empty([height, width, 2])
+    _place(features, std_px)
+    return features.reshape(-1, 2)
+
+
+def _place(features: npt.NDArray[np.float32], std_px: float) -> None:
+    """Set the first two features (H, W, C) to x and y over the standard deviation."""
     deviation = _deviation(std_px, "xy_std_px")
-    features = np.empty((height, width, 2), np.float32)
+    height, width, _ = features.shape
     features[..., 0] = np.arange(width, dtype=np.float32) / deviation
     features[..., 1] = np.arange(height, dtype=np.float32)[:, None] / deviation
-    return features.reshape(-1, 2)
 
 
 def _deviation(std: float, name: str) -> np.float32:

@@ -69,9 +69,9 @@ class SharedLattice:
         with self._lock:
             if self._built is None:
                 lattice = build_lattice(features, threads)
-                k = np.ones((1, lattice.points), np.float32)
-                lattice.filter(k, k, False, threads)
-                self._built = lattice, k[0]
+                k = _native.empty([lattice.points])
+                lattice.sums(k, threads)
+                self._built = lattice, k
             return self._built
 
     def __reduce__(self) -> tuple[type[Any], tuple[()]]:

@@ -99,7 +99,7 @@ def _normalization(name: str, k: Array) -> tuple[Array | None, Array | None]:
     """Return what to multiply by before and after the filter, from k = K·1."""
     if name == "none":
         return None, None
-    inverse: Array = k + _EPSILON
+    inverse = np.add(k, _EPSILON, out=_native.empty(k.shape))
     np.reciprocal(inverse, out=inverse)
     if name == "symmetric":
         np.sqrt(inverse, out=inverse)
