@@ -116,7 +116,7 @@ def test_the_papers_networks_are_trained_as_by_their_authors(name: str) -> None:
         ("name: mine", "name: mine\nvalidate_every: -1", r"validate_every must be 0 \(.*\) or more, .* got -1 and"),
         ("name: mine", "name: mine\nvalidate_at: [0, -3]", r"validate_at likewise, got 0 and \[0, -3\]"),
         ("name: mine", "name: mine\nvalidate_at: 3", r"the recipe\.validate_at must be a list, got 3"),
-        ("name: mine", "name: mine\nstart: scratch", "start must be one of imagenet, checkpoint, other_labels"),
+        ("name: mine", "name: mine\nstart: scratch", "start must be one of imagenet, checkpoint, other_labels, trunk"),
         ("name: mine", "name: mine\nfc_channels: -1", r"fc_channels must be 0 \(the variant's own\) or more, got -1"),
         ("name: mine", "name: mine\nstrided_msc: true", "strided_msc is for MSc networks; DeepLab-LargeFOV has none"),
         ("name: mine", "name: mine\nsampling: even", "sampling must be one of shuffled, class_balanced"),

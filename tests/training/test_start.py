@@ -80,6 +80,23 @@ def test_fc_layers_come_from_other_labels_if_asked(recipe: Recipe, base: Path, d
     assert (header.initialisation["random"], header.initialisation["classifiers"]) == (["fc8"], "fresh")
 
 
+@pytest.mark.parametrize("variant", ["fcn8s", "msc-largefov"])
+def test_any_variant_starts_from_the_trunk_of_another(
+    variant: str, recipe: Recipe, base: Path, data: Path, tmp_path: Path
+) -> None:
+    (data / "set" / "classes.txt").write_text("ground\nred\nblue\n")
+    solver = replace(recipe.solver, iterations=1, learning_rate=0.0)
+    other = replace(recipe, name="other", variant=variant, start="trunk", fc_channels=8, solver=solver)
+    weights = load_initialisation(base, other.network, trunk=True)
+    model, header = load_checkpoint(train(other, data, weights, tmp_path / "other", str))
+    trained, trunk = load_checkpoint(base)[0].state_dict(), model.state_dict()
+    convolutions = [name for name in trained if name.startswith("conv")]
+    assert len(convolutions) == 26
+    assert all(torch.equal(trained[name], trunk[name]) for name in convolutions)
+    assert (header.initialisation["layers"], header.initialisation["variant"]) == ("conv1 to conv5", "largefov")
+    assert {"fc6", "fc7"} <= set(header.initialisation["random"])
+
+
 def test_weights_and_the_recipes_word_for_them_must_agree(
     recipe: Recipe, base: Path, data: Path, tmp_path: Path, fresh: Initialisation
 ) -> None:

@@ -56,7 +56,9 @@ def train(
         with extra("tensorboard"):
             import torch.utils.tensorboard as _  # noqa: F401  # before the work begins
     plan = load_recipe(recipe)
-    start = load_initialisation(weights, plan.network, channels=plan.channels, seed=plan.seed)
+    start = load_initialisation(
+        weights, plan.network, channels=plan.channels, seed=plan.seed, trunk=plan.start == "trunk"
+    )
     if threads is not None:
         torch.set_num_threads(threads)
     machine = Machine(device, workers, cache_gb, tensorboard)

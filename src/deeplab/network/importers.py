@@ -68,6 +68,10 @@ class Initialisation:
         fresh = sorted({name.rpartition(".")[0] for name in own if name not in copied})
         return {**self.record, "random": fresh}
 
+    def trunk(self) -> Initialisation:
+        """The same with conv1 to conv5 alone."""
+        return replace(self, tensors={name: tensor for name, tensor in self.tensors.items() if name.startswith("conv")})
+
     def without_classifiers(self) -> Initialisation:
         """The same without the layers that belong to the classes of where they come from."""
         kept = {name: tensor for name, tensor in self.tensors.items() if not _belongs_to_classes(name)}
@@ -79,7 +83,7 @@ def _belongs_to_classes(name: str) -> bool:
 
 
 def load_initialisation(
-    path: Path, variant: Variant, *, channels: ChannelRule = "even", seed: int = 0
+    path: Path, variant: Variant, *, channels: ChannelRule = "even", seed: int = 0, trunk: bool = False
 ) -> Initialisation:
     """Read weights for a variant from any known kind of file, told apart by content.
 
@@ -93,6 +97,7 @@ def load_initialisation(
         variant: the network to fill.
         channels: which channels of wider fully connected layers to keep.
         seed: for ``"random"``.
+        trunk: of a network of ours take conv1 to conv5 alone; it may then be of any variant.
 
     Raises:
         InputError: the channel rule is unknown.
@@ -102,6 +107,8 @@ def load_initialisation(
     path = find_weights(path)
     source = _READERS[_kind(path)](path)
     record = {**source.record, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    if source.header is not None and trunk:
+        return replace(source.trunk(), record={**record, "layers": "conv1 to conv5"})
     if source.header is not None:
         _check_kin(path, source.header.variant, variant)
         return replace(source, record=record)

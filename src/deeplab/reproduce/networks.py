@@ -103,7 +103,13 @@ def _train(plan: Plan, name: str, desk: Desk) -> dict[str, Any]:
     if plan.threads is not None:
         torch.set_num_threads(plan.threads)
     recipe: Recipe = plan.recipes[name]
-    start = load_initialisation(_start(plan, name), recipe.network, channels=recipe.channels, seed=recipe.seed)
+    start = load_initialisation(
+        _start(plan, name),
+        recipe.network,
+        channels=recipe.channels,
+        seed=recipe.seed,
+        trunk=recipe.start == "trunk",
+    )
     folder = desk.make_folder("training")
     checkpoint = train(recipe, plan.data, start, folder, desk.say, desk.show, Machine(plan.device))
     header = load_checkpoint(checkpoint)[1]

@@ -186,7 +186,7 @@ def _in_order(wanted: Sequence[str], recipes: Mapping[str, Recipe], given: Mappi
     """The networks, each after the one that it starts from."""
     for name, recipe in recipes.items():
         base = find_variant(name).base_name
-        if recipe.start == "imagenet" or base == name:
+        if recipe.start != "checkpoint" or base == name:
             continue
         if base not in wanted:
             raise InputError(

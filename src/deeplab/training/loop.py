@@ -135,9 +135,9 @@ def _checked_start(recipe: Recipe, weights: Initialisation, label_set: LabelSet)
     """Check that the weights are of the kind that the recipe starts from; other classes' layers are left out."""
     if (weights.header is None) != (recipe.start == "imagenet"):
         given = "published weights" if weights.header is None else "a network of deeplab's"
-        wanted = "start: checkpoint or other_labels" if weights.header is not None else "start: imagenet"
+        wanted = "start: checkpoint, other_labels or trunk" if weights.header is not None else "start: imagenet"
         raise ModelError(f"the recipe says start: {recipe.start}, but --weights is {given}; change one ({wanted})")
-    if weights.header is None:
+    if weights.header is None or recipe.start == "trunk":
         return weights
     if recipe.start == "other_labels":
         return weights.without_classifiers()

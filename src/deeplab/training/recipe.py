@@ -118,7 +118,8 @@ class Recipe:
         warm_up: the stage before it, or None.
         start: what weights the run begins with: ``"imagenet"``, published ones of VGG-16; ``"checkpoint"``, a network
             of `deeplab train` over the same labels, the same variant or the base of an MSc one; ``"other_labels"``,
-            such a network over other labels, its classifiers fresh.
+            such a network over other labels, its classifiers fresh; ``"trunk"``, conv1 to conv5 of any network of
+            `deeplab train`, all else fresh.
         validation: photos scored without CRF while training, or None.
         validate_every: iterations between validations; 0 for the end of a stage only.
         validate_at: further iterations of each stage to validate after; 0 is before the first.
@@ -143,7 +144,7 @@ class Recipe:
     data: tuple[Source, ...]
     solver: Solver
     warm_up: WarmUp | None = None
-    start: Literal["imagenet", "checkpoint", "other_labels"] = "imagenet"
+    start: Literal["imagenet", "checkpoint", "other_labels", "trunk"] = "imagenet"
     validation: Source | None = None
     validate_every: int = 0
     validate_at: tuple[int, ...] = ()
