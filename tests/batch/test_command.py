@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from PIL import Image
 
 from deeplab import models
 from deeplab.label_maps import read_label_map
+from deeplab.segment import Segmenter
 
 Run = Callable[..., Any]
 
@@ -84,6 +86,26 @@ def test_doubtful_pixels_are_void(run: Run) -> None:
     assert sum(line["classes"].values()) == pytest.approx(1 - (labels == 255).mean())
     assert line["settings"] == {"crf": True, "min_confidence": threshold}
     assert "must lie in 0–1" in run("segment", "photos", "--min-confidence", "2").err
+
+
+@pytest.mark.usefixtures("here")
+def test_the_crfs_parameters_may_be_others(run: Run) -> None:
+    segmenter = Segmenter.from_pretrained()
+    own = segmenter.info.crf
+    other = replace(own, params=replace(own.params, bilateral_weight=40.0, spatial_xy_std_px=9.0))
+    assert run("segment", "photos/0.png", "-o", "own").status == 0
+    given = ("--bilateral-weight", "40", "--spatial-xy-std-px", "9")
+    assert run("segment", "photos", "-o", "other", *given).status == 0
+    labels = read_label_map("other/0.png")
+    np.testing.assert_array_equal(labels, segmenter.segment("photos/0.png", crf=other).labels)
+    assert (labels != read_label_map("own/0.png")).any()
+    assert lines("other/manifest.jsonl")[0]["settings"]["crf"] == asdict(other)
+    assert "4 of 4 photos are done already" in run("segment", "photos", "-o", "other", *given).err
+    assert len(run("segment", "photos", "-o", "other").out.splitlines()) == 4  # other settings: done again
+    refused = run("segment", "photos/0.png", "-o", "third", "--bilateral-rgb-std", "0")
+    assert (refused.status, "bilateral_rgb_std" in refused.err) == (1, True)
+    assert "--no-crf leaves out" in run("segment", "photos/0.png", "-o", "third", "--no-crf", *given).err
+    assert not Path("third").exists()
 
 
 @pytest.mark.usefixtures("here")

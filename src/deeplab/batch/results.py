@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from deeplab.batch.remote import RemotePhoto
+from deeplab.crf import CRFSettings
 from deeplab.errors import DeepLabError, ImageError, InputError
 from deeplab.images import encode_jpeg
 from deeplab.label_maps import encode_label_map
@@ -24,14 +25,14 @@ class Settings:
     """How photos are segmented.
 
     Attributes:
-        crf: refine by the fully connected CRF.
+        crf: refine by the fully connected CRF as the model asks; or how else to.
         min_confidence: pixels whose label is less probable (0–1) become void; None: none do.
 
     Raises:
         InputError: the confidence is outside 0–1.
     """
 
-    crf: bool = True
+    crf: bool | CRFSettings = True
     min_confidence: float | None = None
 
     def __post_init__(self) -> None:
@@ -99,7 +100,7 @@ def segment_photo(
         raise ImageError(f"{photo} does not fit in memory; shrink it, or close other programs") from None
 
 
-def _segment(segmenter: Segmenter, photo: Path | RemotePhoto, crf: bool) -> Segmentation:
+def _segment(segmenter: Segmenter, photo: Path | RemotePhoto, crf: bool | CRFSettings) -> Segmentation:
     if isinstance(photo, Path):
         return segmenter.segment(photo, crf=crf)
     with tempfile.TemporaryDirectory() as folder:

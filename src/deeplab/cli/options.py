@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from deeplab.labels import LabelSet
 
 __all__ = [
+    "CRF_OPTIONS",
     "ModelOption",
     "NamesOption",
     "ReaderOption",
@@ -39,6 +40,14 @@ NamesOption = Annotated[
     Path | None, typer.Option(metavar="FILE", help="A names file; classes.txt in DIR, if any, if not given.")
 ]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Threads to use; all cores if not given.")]
+CRF_OPTIONS = {
+    "bilateral_weight": typer.Option(help="w1: pull between pixels alike in colour."),
+    "bilateral_xy_std_px": typer.Option(help="σα: how far it reaches, in pixels."),
+    "bilateral_rgb_std": typer.Option(help="σβ: how alike, in levels of 0–255."),
+    "spatial_weight": typer.Option(help="w2: pull between close pixels of any colour."),
+    "spatial_xy_std_px": typer.Option(help="σγ: how far it reaches, in pixels."),
+}
+"""The CRF's parameters, by their names in `deeplab.crf.CRFParams`."""
 
 Job = TypeVar("Job")
 Ready = TypeVar("Ready")

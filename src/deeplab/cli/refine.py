@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deeplab.cli.options import ThreadsOption, make_folder, percent, read_label_set, run_jobs
+from deeplab.cli.options import CRF_OPTIONS, ThreadsOption, make_folder, percent, read_label_set, run_jobs
 from deeplab.crf.params import CRFParams
 from deeplab.errors import InputError
 from deeplab.progress import Reporter
@@ -55,21 +55,11 @@ def refine(
     save_probabilities: Annotated[
         Path | None, typer.Option(metavar="FILE|DIR", help="Also write the refined probabilities (.npy, .npz).")
     ] = None,
-    bilateral_weight: Annotated[
-        float, typer.Option(help="w1: pull between pixels alike in colour.")
-    ] = DEFAULTS.bilateral_weight,
-    bilateral_xy_std_px: Annotated[
-        float, typer.Option(help="σα: how far it reaches, in pixels.")
-    ] = DEFAULTS.bilateral_xy_std_px,
-    bilateral_rgb_std: Annotated[
-        float, typer.Option(help="σβ: how alike, in levels of 0–255.")
-    ] = DEFAULTS.bilateral_rgb_std,
-    spatial_weight: Annotated[
-        float, typer.Option(help="w2: pull between close pixels of any colour.")
-    ] = DEFAULTS.spatial_weight,
-    spatial_xy_std_px: Annotated[
-        float, typer.Option(help="σγ: how far it reaches, in pixels.")
-    ] = DEFAULTS.spatial_xy_std_px,
+    bilateral_weight: Annotated[float, CRF_OPTIONS["bilateral_weight"]] = DEFAULTS.bilateral_weight,
+    bilateral_xy_std_px: Annotated[float, CRF_OPTIONS["bilateral_xy_std_px"]] = DEFAULTS.bilateral_xy_std_px,
+    bilateral_rgb_std: Annotated[float, CRF_OPTIONS["bilateral_rgb_std"]] = DEFAULTS.bilateral_rgb_std,
+    spatial_weight: Annotated[float, CRF_OPTIONS["spatial_weight"]] = DEFAULTS.spatial_weight,
+    spatial_xy_std_px: Annotated[float, CRF_OPTIONS["spatial_xy_std_px"]] = DEFAULTS.spatial_xy_std_px,
     iterations: Annotated[int, typer.Option(help="Mean field updates.")] = 10,
     normalization: Annotated[str, typer.Option(metavar="MODE", help="after, symmetric, before or none.")] = "after",
     force: Annotated[bool, typer.Option("--force", help="Replace existing results.")] = False,

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deeplab.cli.options import ModelOption, ThreadsOption, extra, make_folder, percent, run_jobs
-from deeplab.errors import DeepLabError, ImageError, OutputError
+from deeplab.cli.options import CRF_OPTIONS, ModelOption, ThreadsOption, extra, make_folder, percent, run_jobs
+from deeplab.crf.params import CRFParams
+from deeplab.errors import DeepLabError, ImageError, InputError, OutputError
 from deeplab.progress import Reporter, reporter
 
 if TYPE_CHECKING:
     from deeplab.batch import Job, Result, Settings
+    from deeplab.crf import CRFSettings
+    from deeplab.segment import Segmenter
 
 __all__ = ["segment"]
 
@@ -31,6 +35,11 @@ def segment(
     ] = Path(),
     model: ModelOption = None,
     crf: Annotated[bool, typer.Option(help="Refine by the fully connected CRF.")] = True,
+    bilateral_weight: Annotated[float | None, CRF_OPTIONS["bilateral_weight"]] = None,
+    bilateral_xy_std_px: Annotated[float | None, CRF_OPTIONS["bilateral_xy_std_px"]] = None,
+    bilateral_rgb_std: Annotated[float | None, CRF_OPTIONS["bilateral_rgb_std"]] = None,
+    spatial_weight: Annotated[float | None, CRF_OPTIONS["spatial_weight"]] = None,
+    spatial_xy_std_px: Annotated[float | None, CRF_OPTIONS["spatial_xy_std_px"]] = None,
     overlay: Annotated[bool, typer.Option(help="Also write the photo tinted by class.")] = True,
     min_confidence: Annotated[
         float | None, typer.Option(metavar="0–1", help="Leave a photo's pixels void whose class is less probable.")
@@ -59,10 +68,24 @@ def segment(
     Results go to the current folder, or to the one that -o names. What a manifest there says is done already is
     skipped; a file that is not in it is replaced with --force only, a photo never. A photo that fails is reported and
     the others go on; the exit status is then 1. A video becomes NAME_overlay.mp4 or a folder of label maps.
+
+    The CRF's parameters are the model's own where not given; pixels are those of the photo as the network sees it.
     """
     from deeplab.batch import Settings
     from deeplab.video import VIDEO_SUFFIXES
 
+    given = {
+        "bilateral_weight": bilateral_weight,
+        "bilateral_xy_std_px": bilateral_xy_std_px,
+        "bilateral_rgb_std": bilateral_rgb_std,
+        "spatial_weight": spatial_weight,
+        "spatial_xy_std_px": spatial_xy_std_px,
+    }
+    changes = {name: value for name, value in given.items() if value is not None}
+    if changes and not crf:
+        option = f"--{next(iter(changes)).replace('_', '-')}"
+        raise InputError(f"{option} is for the CRF, which --no-crf leaves out; give one of the two")
+    CRFParams(**changes)  # says what is out of range before anything is made
     settings = Settings(crf=crf, min_confidence=min_confidence)
     make_folder(output)
     videos = [photo for photo in photos if Path(photo).suffix.lower() in VIDEO_SUFFIXES]
@@ -71,12 +94,13 @@ def segment(
     if stills:
         cluster = ray_address or ray
         well = _segment_photos(
-            stills, output, model, settings, manifest, cluster, overlay=overlay, force=force, threads=threads
+            stills, output, model, settings, changes, manifest, cluster, overlay=overlay, force=force, threads=threads
         )
     if videos:
         well &= _segment_videos(
-            videos, output, model, crf=crf, kind=video, span=span, every=every, side=side, force=force, threads=threads
-        )
+            videos, output, model, changes,
+            crf=crf, kind=video, span=span, every=every, side=side, force=force, threads=threads,
+        )  # fmt: skip
     if not well:
         raise typer.Exit(1)
 
@@ -86,6 +110,7 @@ def _segment_photos(
     output: Path,
     model: str | None,
     settings: Settings,
+    changes: dict[str, float],
     manifest: str | None,
     cluster: str | bool,
     *,
@@ -107,6 +132,7 @@ def _segment_photos(
     cores = thread_count(threads)
     workers = max(1, min(cores, len(found)))
     segmenter = Segmenter.from_pretrained(model, threads=threads if workers == 1 else cores // workers)
+    settings = replace(settings, crf=_changed(settings.crf, changes, segmenter))
     model_file = segmenter.network.path
     origin = batch.Origin(segmenter.info.name, hashlib.sha256(read_model(model_file)).hexdigest(), settings)
 
@@ -139,6 +165,7 @@ def _segment_videos(
     videos: Sequence[str],
     output: Path,
     model: str | None,
+    changes: dict[str, float],
     *,
     crf: bool,
     kind: str,
@@ -162,13 +189,14 @@ def _segment_videos(
         for video in videos
     ]
     segmenter = Segmenter.from_pretrained(model, threads=threads)
+    refine = _changed(crf, changes, segmenter)
 
     def run(video: str, out: Reporter) -> None:
         try:
             result = segment_video(
                 video, output, segmenter,
-                kind=kind, span=span or SPAN_FRAMES, every=every, side_px=side or MAX_NETWORK_SIDE_PX, crf=crf,
-                overwrite=force, show=out.show,
+                kind=kind, span=span or SPAN_FRAMES, every=every, side_px=side or MAX_NETWORK_SIDE_PX,
+                crf=refine, overwrite=force, show=out.show,
             )  # fmt: skip
         except MemoryError:
             raise ImageError(f"{video}: a window of frames does not fit in memory; give a smaller --span") from None
@@ -177,6 +205,12 @@ def _segment_videos(
         out.result(f"{video} → {result.output}: {_in_words(result.shares)}")
 
     return run_jobs("segmenting", plan, run, iter)
+
+
+def _changed(crf: bool | CRFSettings, changes: dict[str, float], segmenter: Segmenter) -> bool | CRFSettings:
+    """The model's own CRF with some of its parameters changed; as it was where none are."""
+    own = segmenter.info.crf
+    return replace(own, params=replace(own.params, **changes)) if changes else crf
 
 
 def _in_words(shares: dict[str, float]) -> str:

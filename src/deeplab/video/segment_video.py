@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from deeplab.crf import CRFSettings
 from deeplab.crf.checks import check_choice, check_count
 from deeplab.files import make_folder
 from deeplab.images import shrunk
@@ -62,7 +63,7 @@ def segment_video(
     span: int = SPAN_FRAMES,
     every: int = 1,
     side_px: int = MAX_NETWORK_SIDE_PX,
-    crf: bool = True,
+    crf: bool | CRFSettings = True,
     overwrite: bool = False,
     show: Show | None = None,
 ) -> SegmentedVideo:
@@ -80,7 +81,7 @@ def segment_video(
             middle half.
         every: run the network on every Nth frame, at least 1, and interpolate its scores between.
         side_px: the longest side, in pixels, at which frames are segmented; labels of larger ones are enlarged.
-        crf: whether to refine by the CRF.
+        crf: whether to refine by the CRF as the model asks; or how else to, as in `Segmenter.segment`.
         overwrite: replace existing results.
         show: takes the progress.
 
@@ -129,7 +130,7 @@ class _Item(NamedTuple):
 
 
 def _segmented(
-    frames: Iterable[Frame], segmenter: Segmenter, span: int, every: int, side_px: int, crf: bool
+    frames: Iterable[Frame], segmenter: Segmenter, span: int, every: int, side_px: int, crf: bool | CRFSettings
 ) -> Iterator[tuple[Frame, NDArray[np.uint8]]]:
     """Yield each frame with its labels, (H, W) like the frame."""
 
@@ -145,7 +146,11 @@ def _segmented(
 
 
 def _probabilities(
-    copies: list[NDArray[np.uint8]], scores: list[NDArray[np.float32]], own: range, segmenter: Segmenter, crf: bool
+    copies: list[NDArray[np.uint8]],
+    scores: list[NDArray[np.float32]],
+    own: range,
+    segmenter: Segmenter,
+    crf: bool | CRFSettings,
 ) -> list[NDArray[np.float32]]:
     """Return the probabilities (L, h, w) of a window's own frames, from the copies (h, w, 3) and scores of all."""
     info, threads = segmenter.info, segmenter.threads
@@ -153,10 +158,11 @@ def _probabilities(
     single = [label_probabilities(each, size, seen, info.output_stride) for each in scores]
     if not crf:
         return [single[place] for place in own]
+    settings = info.crf if crf is True else crf
     if len(single) == 1:
-        refine_in_place(copies[0], single[0], info.crf, network_size=seen, threads=threads)
+        refine_in_place(copies[0], single[0], settings, network_size=seen, threads=threads)
         return single
-    settings = replace(info.crf, params=info.crf.params.scaled(max(size) / max(seen)))
+    settings = replace(settings, params=settings.params.scaled(max(size) / max(seen)))
     together = np.stack(single, axis=1)
     refined = refine_frames(np.stack(copies), together, settings, t_std_frames=T_STD_FRAMES, threads=threads)
     return [refined[:, place] for place in own]
