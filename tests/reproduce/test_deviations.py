@@ -15,6 +15,18 @@ def test_the_authors_own_recipes_deviate_in_nothing(name: str) -> None:
     assert changed_settings(load_recipe(RECIPES / f"{name}-voc.yaml").to_dict()) == []
 
 
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_what_reproduce_trains_fits_what_it_starts_from(path: Path) -> None:
+    recipe = load_recipe(path)
+    assert recipe.start in ("imagenet", "checkpoint")  # VGG-16, or what the same command has trained before
+    base = recipe.network.base_name
+    if recipe.start == "checkpoint" and base != recipe.variant:
+        other = load_recipe(path.with_name(path.name.removeprefix("msc-"))).network
+        assert (other.name, other.input_zoom) == (base, recipe.network.input_zoom)
+        assert other.fc_channels == recipe.network.fc_channels
+        assert (other.pooling == "plain") == (recipe.network.pooling == "plain")
+
+
 def test_every_changed_setting_is_named_with_the_authors() -> None:
     recipe = load_recipe(RECIPES / "shipped" / "voc-largefov.yaml").to_dict()
     assert changed_settings(recipe) == [
