@@ -45,8 +45,8 @@ def test_the_message_names_the_data_sets_and_the_nearest() -> None:
 
 def test_without_weights_the_shipped_models_stand_in(data: Path, tmp_path: Path) -> None:
     plan = make_plan(find_benchmark("voc2012"), data, tmp_path, FULL)
-    assert plan.variants == ("largefov",)
-    assert plan.given["largefov"].name == "voc-largefov.onnx"
+    assert plan.variants == ("largefov", "msc-largefov")
+    assert [plan.given[name].name for name in plan.variants] == ["voc-largefov.onnx", "voc-msc-largefov.onnx"]
 
 
 @pytest.mark.parametrize(
