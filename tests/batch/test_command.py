@@ -153,12 +153,12 @@ def test_what_is_not_installed_is_said(run: Run, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.usefixtures("here")
 def test_ctrl_c_does_not_wait_for_what_computes(tiny_model: Path) -> None:
     script = """
-import sys, threading
+import os, sys, threading
 from deeplab import cli
 from deeplab.segment import Segmenter
 
 def stuck(*_, **__):
-    print("begun", flush=True)
+    os.write(1, b"begun\\n")  # at once: another thread writes the same
     threading.Event().wait(3600)
 
 Segmenter.segment = stuck
@@ -167,10 +167,10 @@ cli.main()
 """
     command = [sys.executable, "-c", script, str(tiny_model)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "begun\n"
-        process.send_signal(signal.SIGINT)
         try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "begun\n"
+            process.send_signal(signal.SIGINT)
             _, err = process.communicate(timeout=60)
         finally:
             process.kill()
