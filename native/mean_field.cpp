@@ -28,13 +28,17 @@ MeanField::MeanField(const Unary& unary, std::vector<std::shared_ptr<const Pairw
                      float negligible, Team& team)
     : unary_(unary),
       negligible_(negligible),
-      blocks_(unary.labels - 1),
-      last_logit_(unary.points),
-      last_belief_(unary.points) {
+      blocks_(unary.labels - 1) {
   for (auto& kernel : kernels) {
     mixes_ |= !kernel->matrix.empty();
     terms_.push_back({std::move(kernel), {}, {}});
   }
+  Buffer<float> total(mixes_ ? 0 : unary.points);  // before the tables, which need the memory that this takes meanwhile
+  std::fill(total.data(), total.data() + total.size(), 0.0f);
+  if (!mixes_)
+    for (const Term& term : terms_) term.kernel->add_total(term.kernel->weight, total.data(), team);
+  last_logit_ = Buffer<float>(unary.points);
+  last_belief_ = Buffer<float>(unary.points);
   choose_labels(team);
   load_logits(team);
   belief_ = Buffer<float>(blocks_.blocks * block_size());
@@ -48,15 +52,11 @@ MeanField::MeanField(const Unary& unary, std::vector<std::shared_ptr<const Pairw
   if (mixes_) {
     mix_labels(team);
     message_ = Buffer<float>(belief_.size());
-    return;
-  }
-  Buffer<float> total(unary.points);
-  std::fill(total.data(), total.data() + unary.points, 0.0f);
-  for (const Term& term : terms_) term.kernel->add_total(term.kernel->weight, total.data(), team);
-  if (prunes())
+  } else if (prunes()) {
     last_total_ = std::move(total);
-  else
+  } else {
     for (size_t i = 0; i < unary.points; ++i) last_logit_[i] += total[i];  // the last label is alone
+  }
 }
 
 // Probabilities tell without a softmax which labels are negligible from the start; else all are in the contest.
