@@ -32,6 +32,16 @@ def test_label_maps_with_every_option(run: Run, make_clip: MakeClip, tiny_model:
     assert len(list((tmp_path / "out" / "clip_labels").glob("clip_0000??.png"))) == 12
 
 
+def test_the_crfs_parameters_reach_videos(run: Run, make_clip: MakeClip, tiny_model: Path, tmp_path: Path) -> None:
+    clip = str(make_clip())
+    for name, options in {"own": (), "other": ("--bilateral-weight", "40", "--spatial-xy-std-px", "9")}.items():
+        arguments = ("-o", str(tmp_path / name), "--model", str(tiny_model), "--video", "labels", *options)
+        assert run("segment", clip, *arguments).status == 0
+    maps = [[path.read_bytes() for path in sorted((tmp_path / name).rglob("*.png"))] for name in ("own", "other")]
+    assert len(maps[0]) == len(maps[1]) == 12
+    assert maps[0] != maps[1]
+
+
 def test_bad_videos_are_reported_and_the_others_go_on(
     run: Run, make_clip: MakeClip, tiny_model: Path, tmp_path: Path
 ) -> None:

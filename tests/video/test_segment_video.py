@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,19 @@ def test_label_maps_of_single_frames_are_those_of_photos(
         np.testing.assert_array_equal(labels, segmenter(frame.image).labels)
     found = np.bincount(np.concatenate(maps).ravel(), minlength=21) / np.size(maps)
     assert list(result.shares.values()) == pytest.approx(sorted(found[found > 0], reverse=True))
+
+
+def test_the_crf_may_be_another_than_the_models(make_clip: MakeClip, segmenter: Segmenter, tmp_path: Path) -> None:
+    clip, own = make_clip(), segmenter.info.crf
+    other = replace(own, params=replace(own.params, bilateral_weight=40.0, spatial_xy_std_px=9.0))
+    segment_video(clip, tmp_path / "alone", segmenter, kind="labels", span=1, crf=other)
+    for frame, labels in zip(frames_of(clip)[0], label_maps(tmp_path / "alone"), strict=True):
+        np.testing.assert_array_equal(labels, segmenter.segment(frame.image, crf=other).labels)
+    for name, crf in {"own": own, "models": True, "other": other}.items():
+        segment_video(clip, tmp_path / name, segmenter, kind="labels", span=4, crf=crf)
+    together = {name: np.stack(label_maps(tmp_path / name)) for name in ("own", "models", "other")}
+    np.testing.assert_array_equal(together["own"], together["models"])
+    assert (together["other"] != together["own"]).any()
 
 
 def test_without_crf_they_are_the_networks(make_clip: MakeClip, segmenter: Segmenter, tmp_path: Path) -> None:
