@@ -14,35 +14,27 @@ constexpr size_t kTransposed = 64;
 
 size_t Lattice::bytes() const {
   size_t words = vertex_.size() + weight_.size() + first_vertex_.size();
-  for (const auto& chains : chains_) words += chains.size();
+  for (const Chains& chains : chains_) words += chains.size;
+  for (const Share& share : shares_) words += share.later.size();
   return 4 * words;
 }
 
 float Lattice::slice_scale() const { return 1.0f / (1.0f + std::ldexp(1.0f, -int(dimension()))); }
 
 void Lattice::splat(const float* points, const float* before, float* vertices, int width_index, Team& team) const {
-  // Each thread takes some of the colours, and of the first and last of them perhaps only some vertices. It passes over
-  // all points, so that every vertex adds them up in the same order whatever the number of threads.
-  const size_t all = this->vertices(), shares = team.size();
-  team.each(shares, 1, [&](size_t share, size_t) {
-    std::vector<Part> parts;
-    const size_t begin = share * corners_ * all / shares, end = (share + 1) * corners_ * all / shares;
-    for (size_t r = begin / all; r * all < end; ++r) {
-      const size_t first = std::max(begin, r * all) - r * all, last = std::min(end - r * all, all);
-      parts.push_back({r, int32_t(first), int32_t(last), first == 0 && last == all});
-    }
-    if (parts.empty()) return;  // more threads than vertices
-    loops().lattice.splat[width_index](corners(), first_vertex_.data(), parts.data(), parts.size(), before, points,
-                                       vertices, points_);
+  team.each(shares_.size(), 1, [&](size_t s, size_t) {
+    const Share& share = shares_[s];
+    const SplatShare what{share.first_group, share.last_group, share.later.data(), share.later.size() - 1};
+    loops().lattice.splat[width_index](corners(), first_vertex_.data(), what, before, points, vertices, points_);
   });
 }
 
 void Lattice::blur(float* vertices, int width_index, bool reverse, Team& team) const {
   const Blur loop = loops().lattice.blur[width_index];
   for (size_t k = 0; k < corners_; ++k) {
-    const auto& order = chains_[reverse ? corners_ - 1 - k : k];
-    team.each(order.size(), kChainGrain, [&](size_t begin, size_t end) {
-      loop(order.data(), order.size(), vertices, begin, end);
+    const Chains& chains = chains_[reverse ? corners_ - 1 - k : k];
+    team.each(chains.size, kChainGrain, [&](size_t begin, size_t end) {
+      loop(chains.order, chains.size, vertices, begin, end);
     });
   }
 }

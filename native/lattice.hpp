@@ -53,12 +53,24 @@ class Lattice {
 
  private:
   Corners corners() const { return {corners_, vertex_.data(), weight_.data()}; }
+  void share_splat(Team& team);
+
+  struct Chains {  // as Blur wants them
+    const int32_t* order;
+    size_t size;
+  };
+  struct Share {
+    size_t first_group, last_group;
+    Buffer<int32_t> later;  // as in SplatShare, and one place that does not count
+  };
 
   size_t points_, corners_;
   Buffer<int32_t> vertex_;               // (points, corners), as in Corners
   Buffer<float> weight_;                 // as in Corners
-  std::vector<int32_t> first_vertex_;    // (groups, corners) and the end, as Splat wants them
-  std::vector<Buffer<int32_t>> chains_;  // per axis, as Blur wants them
+  std::vector<int32_t> first_vertex_;    // of each group, and the end, as Splat wants them
+  std::vector<Chains> chains_;           // per axis
+  std::vector<Buffer<int32_t>> order_;   // what they lie in, several axes after each other: fewer pages to touch
+  std::vector<Share> shares_;            // of the splat, one for each thread of the build
 };
 
 // planes[channel] (null: padding, filled with `pad`) <-> rows of one block, over points [begin, end).

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <mutex>
+#include <numeric>
 #include <stdexcept>
 
 #include "lattice.hpp"
@@ -17,6 +18,13 @@ constexpr double kLargestCoordinate = 1 << 20;
 // Points whose keys are held at a time: those of one colour stay in the second-level cache. A multiple of
 // kGroupedPoints.
 constexpr size_t kEmbeddedPoints = 1 << 15;
+
+// The splat is shared out between bins of vertices, so many, by one of so many corners: no likely number of them
+// divides it.
+constexpr size_t kBins = 1024;
+constexpr size_t kSampledCorners = 31;
+// Clearing a vertex and fetching it for the first time takes as long as adding to it so many times.
+constexpr size_t kVertexWork = 6;
 
 // Vertices whose chains are put in the order of their lengths, up to this length.
 constexpr size_t kSortedTogether = 16384;
@@ -101,7 +109,7 @@ Keys make_keys(const float* features, size_t points, size_t d, const std::vector
 
 // The vertices of one colour. It shares no cache line with the next one, which another thread may be filling.
 struct alignas(128) Colour {
-  explicit Colour(size_t points) : set(points) {}
+  Colour(uint64_t* slots, size_t slot_count) : set(slots, slot_count) {}
 
   // Finds the vertices of `count` more points, of which it has the keys.
   void add(const uint64_t* key, size_t count, int32_t* vertex) {
@@ -115,19 +123,17 @@ struct alignas(128) Colour {
 
   // Puts the vertices in the order of their keys; no more can be added.
   void sort() {
-    sorted = set.sorted(number);
-    set = VertexSet(0);
-    number = Buffer<int32_t>();
+    sorted = std::move(set).sort(std::move(number));
   }
 
   VertexSet set;
   std::vector<uint32_t> before_group;  // of each group of points: how many vertices came before
   Buffer<int32_t> number;              // of each vertex, in the whole lattice
-  Buffer<Vertex> sorted;
+  SortedVertices sorted;
 };
 
 // Numbers the vertices of all colours by the first group of points around each, so that what lies together in the image
-// lies together in memory. Returns the first vertex of each group and colour, and at the end how many there are.
+// lies together in memory. Returns the first vertex of each group, and at the end how many there are.
 std::vector<int32_t> number_vertices(std::vector<Colour>& colours) {
   for (Colour& colour : colours) {
     colour.before_group.push_back(uint32_t(colour.set.size()));
@@ -135,11 +141,11 @@ std::vector<int32_t> number_vertices(std::vector<Colour>& colours) {
   }
   std::vector<int32_t> first_vertex;
   int32_t number = 0;
-  for (size_t group = 0; group + 1 < colours[0].before_group.size(); ++group)
-    for (Colour& colour : colours) {
-      first_vertex.push_back(number);
+  for (size_t group = 0; group + 1 < colours[0].before_group.size(); ++group) {
+    first_vertex.push_back(number);
+    for (Colour& colour : colours)
       for (size_t v = colour.before_group[group]; v < colour.before_group[group + 1]; ++v) colour.number[v] = number++;
-    }
+  }
   first_vertex.push_back(number);
   return first_vertex;
 }
@@ -152,30 +158,33 @@ struct Links {
 };
 
 // next[number] = the number of the vertex that lies `delta` further, or -1; has_previous[number + 1] = 1 for that one.
-void link(const Buffer<Vertex>& from, const Buffer<Vertex>& to, uint64_t delta, int32_t* next, uint8_t* has_previous) {
-  // Keys are modulo 2**64: those that wrap around come first.
-  const auto wraps = std::lower_bound(from.data(), from.data() + from.size(), 0 - delta,
-                                      [](const Vertex& vertex, uint64_t key) { return vertex.key < key; });
-  const Vertex *there = to.data(), *last_there = there + to.size();
-  const auto merge = [&](const Vertex* here, const Vertex* last_here) {
-    while (here < last_here && there < last_there) {  // which of the two is behind is hard to foretell: no branches
-      const uint64_t wanted = here->key + delta, found = there->key;
-      const int32_t number = wanted == found ? there->number : -1;
-      next[here->number] = number;
+void link(const SortedVertices& from, const SortedVertices& to, uint64_t delta, int32_t* next, uint8_t* has_previous) {
+  const uint64_t *from_key = from.key.data(), *to_key = to.key.data();
+  const int32_t *from_number = from.number.data(), *to_number = to.number.data();
+  const size_t wraps = size_t(std::lower_bound(from_key, from_key + from.size, 0 - delta) - from_key), last = to.size;
+  size_t there = 0;
+  const auto merge = [=, &there](size_t here, size_t last_here) {
+    size_t other = there;
+    while (here < last_here && other < last) {  // which of the two is behind is hard to foresee: no branches
+      const uint64_t wanted = from_key[here] + delta, found = to_key[other];
+      const int32_t number = wanted == found ? to_number[other] : -1;
+      next[from_number[here]] = number;
       has_previous[number + 1] = 1;
       here += wanted <= found;
-      there += found <= wanted;
+      other += found <= wanted;
     }
-    for (; here < last_here; ++here) next[here->number] = -1;
+    for (; here < last_here; ++here) next[from_number[here]] = -1;
+    there = other;
   };
-  merge(wraps, from.data() + from.size());
-  merge(from.data(), wraps);
+  merge(wraps, from.size);  // keys are modulo 2**64: those that wrap around come first
+  merge(0, wraps);
 }
 
-// Lists the chains along `axis`, as Blur wants them; lone vertices are left out. One step takes 1 from every coordinate
-// and adds d + 1 to that of the axis, so colour r leads to r - 1, and 0 to d. `links` is room to work in.
-Buffer<int32_t> chains_along(size_t axis, const std::vector<Colour>& colours, size_t vertices, const Keys& keys,
-                             const Links& links) {
+// Lists the chains along `axis` in `order`, as Blur wants them, and returns its size; lone vertices are left out. One
+// step takes 1 from every coordinate and adds d + 1 to that of the axis, so colour r leads to r - 1, and 0 to d. `links`
+// is room to work in.
+size_t chains_along(size_t axis, const std::vector<Colour>& colours, size_t vertices, const Keys& keys,
+                    const Links& links, int32_t* order) {
   const size_t d = keys.step.size();
   const uint64_t step = axis < d ? keys.step[axis] : 0;
   uint64_t all = 0;
@@ -184,9 +193,6 @@ Buffer<int32_t> chains_along(size_t axis, const std::vector<Colour>& colours, si
   std::fill(has_previous.data(), has_previous.data() + vertices + 1, uint8_t(0));
   for (size_t r = 0; r <= d; ++r)
     link(colours[r].sorted, colours[r ? r - 1 : d].sorted, r ? step : step - all, next.data(), has_previous.data());
-  size_t linked = 0;
-  for (size_t v = 0; v < vertices; ++v) linked += size_t(has_previous[v + 1] | (next[v] >= 0));
-  Buffer<int32_t> order(linked);
   // Among chains that start near each other those of one length follow each other: their ends are then foreseen.
   std::vector<int32_t> heads(kSortedTogether), of_length[kLongChain + 1];
   size_t place = 0;
@@ -209,7 +215,7 @@ Buffer<int32_t> chains_along(size_t axis, const std::vector<Colour>& colours, si
       starts.clear();
     }
   }
-  return order;
+  return place;
 }
 
 }  // namespace
@@ -223,8 +229,11 @@ Lattice::Lattice(const float* features, size_t points, size_t dimension, Team& t
   const Keys keys = make_keys(features, points, dimension, scale, team);
 
   // The corners of each point as numbers of vertices among those of their colour; of their keys only some at a time.
+  const size_t slot_count = VertexSet::slots_for(points, dimension);
+  Buffer<uint64_t> slots(corners_ * slot_count);  // of all colours together, in few pages
   std::vector<Colour> colours;
-  for (size_t r = 0; r < corners_; ++r) colours.emplace_back(points);
+  colours.reserve(corners_);
+  for (size_t r = 0; r < corners_; ++r) colours.emplace_back(slots.data() + r * slot_count, slot_count);
   vertex_ = Buffer<int32_t>(points * corners_);
   weight_ = Buffer<float>(points * corners_);
   const size_t most = std::min(points, kEmbeddedPoints);
@@ -257,12 +266,51 @@ Lattice::Lattice(const float* features, size_t points, size_t dimension, Team& t
         vertex = colours[r].number[size_t(vertex)];
       }
   });
+  share_splat(team);
   team.each(corners_, 1, [&](size_t r, size_t) { colours[r].sort(); });
+  slots = Buffer<uint64_t>();
   chains_.resize(corners_);
+  order_.resize(team.size());
   team.each(team.size(), 1, [&](size_t share, size_t) {
     const Links links(vertices());
-    for (size_t axis = share; axis < corners_; axis += team.size())
-      chains_[axis] = chains_along(axis, colours, vertices(), keys, links);
+    // Only so much of it takes memory as is then in use.
+    order_[share] = Buffer<int32_t>((corners_ + team.size() - 1) / team.size() * vertices());
+    int32_t* place = order_[share].data();
+    for (size_t axis = share; axis < corners_; axis += team.size()) {
+      chains_[axis] = {place, chains_along(axis, colours, vertices(), keys, links, place)};
+      place += chains_[axis].size;
+    }
+  });
+}
+
+// Each thread takes some groups of points and the vertices that are numbered by them. So it finds both in its cache, and
+// every vertex adds up its points in the same order whatever the number of threads. All shares are about as much work,
+// but where most vertices are those of a few groups.
+void Lattice::share_splat(Team& team) {
+  const size_t per_bin = vertices() / kBins + 1;
+  std::vector<size_t> before(vertices() / per_bin + 2);  // corners at vertices before each bin
+  for (size_t k = 0; k < vertex_.size(); k += kSampledCorners)
+    before[size_t(vertex_[k]) / per_bin + 1] += kSampledCorners;
+  std::partial_sum(before.begin(), before.end(), before.begin());
+  std::vector<size_t> work;  // before each group
+  for (const int32_t v : first_vertex_) work.push_back(before[size_t(v) / per_bin] + kVertexWork * size_t(v));
+  shares_.resize(team.size());
+  team.each(team.size(), 1, [&](size_t s, size_t) {
+    const auto group_of = [&](size_t share) {
+      return size_t(std::upper_bound(work.begin(), work.end(), work.back() * share / team.size()) - work.begin()) - 1;
+    };
+    const size_t first_group = group_of(s), last_group = group_of(s + 1);
+    const int32_t first = first_vertex_[first_group], last = first_vertex_[last_group];
+    const size_t begin = std::min(last_group * kGroupedPoints, points_) * corners_;
+    size_t count = 0;
+    for (size_t k = begin; k < vertex_.size(); ++k) count += (vertex_[k] >= first) & (vertex_[k] < last);
+    Buffer<int32_t> later(count + 1);
+    count = 0;
+    for (size_t k = begin; k < vertex_.size(); ++k) {  // whose a corner is is hard to foresee: no branches
+      later[count] = int32_t(k);
+      count += (vertex_[k] >= first) & (vertex_[k] < last);
+    }
+    shares_[s] = {first_group, last_group, std::move(later)};
   });
 }
 

@@ -23,20 +23,21 @@ struct Corners {
   const float* weight;    // barycentric
 };
 
-// The vertices of one corner's colour that lie in [first, last).
-struct Part {
-  size_t corner;
-  int32_t first, last;
-  bool whole;  // whether these are all
-};
-
-// Vertices are numbered by the first group of points that they lie around, and within a group colour by colour.
+// Vertices are numbered by the first group of points that they lie around.
 constexpr size_t kGroupedPoints = 1024;
 
-// vertices[v] = sum of weight * before[i] * points[i] over the points i around v, in their order, for all v of `parts`;
-// without `before`, that counts as one. There is at least one part, and they are of successive corners.
-// first_vertex[group * corners.count + corner] is the first vertex of that group and colour.
-using Splat = void (*)(const Corners& corners, const int32_t* first_vertex, const Part* parts, size_t part_count,
+// The vertices that are numbered by some groups of points, and the corners at them of all later points, in order, each
+// as point * corners.count + corner.
+struct SplatShare {
+  size_t first_group, last_group;
+  const int32_t* later;
+  size_t later_count;
+};
+
+// vertices[v] = sum of weight * before[i] * points[i] over the points i around v, in their order, for all v of `share`;
+// without `before`, that counts as one. first_vertex[group] is the first vertex of a group; behind the last group comes
+// the number of vertices.
+using Splat = void (*)(const Corners& corners, const int32_t* first_vertex, const SplatShare& share,
                        const float* before, const float* points, float* vertices, size_t point_count);
 
 // Along each chain that starts in order[begin, end): v += (previous + next) / 2, in place.

@@ -9,58 +9,66 @@ namespace {
 // chain or list of a few rows takes less time than a mispredicted end of it, so that the ends must not be branches.
 constexpr int kNarrow = 4;
 
-// `fixed` parts, or if that is zero as many as are given; `bounded` if any of them is not a whole colour.
-template <int width, size_t fixed, bool bounded>
-void splat_parts(const Corners& corners, const int32_t* first_vertex, const Part* parts, size_t given,
-                 const float* before, const float* points, float* vertices, size_t point_count) {
+template <int width>
+DEEPLAB_INLINE Row<width> splat_row(const float* points, const float* before, size_t i) {
+  Row<width> row = row_at<width>(points + i * width);
+  if (!before) return row;
+  const float factor = before[i];
+  row.each([factor](auto& v) { v *= factor; });
+  return row;
+}
+
+template <int width>
+DEEPLAB_INLINE void add_to(float* place, float weight, const Row<width>& row) {
+  Row<width> sum = row_at<width>(place);
+  sum.each([weight](auto& s, const auto& r) { s += weight * r; }, row);
+  sum.store(place);
+}
+
+// `fixed` corners, or if that is zero as many as there are. `first_share`: no point has a corner at an earlier vertex.
+template <int width, size_t fixed, bool first_share>
+void splat_share(const Corners& corners, const int32_t* first_vertex, const SplatShare& share, const float* before,
+                 const float* points, float* vertices, size_t point_count) {
   constexpr size_t ahead = 2;
-  const size_t part_count = fixed ? fixed : given, first = parts[0].corner;
-  const auto place = [&](int32_t v) { return vertices + size_t(v) * width; };
-  for (size_t start = 0; start < point_count; start += kGroupedPoints, first_vertex += corners.count) {
-    // Those of successive colours follow each other, but for the bounds.
-    for (size_t p = 0, step = bounded ? 1 : part_count; p < part_count; p += step) {
-      const int32_t begin = first_vertex[first + p], end = first_vertex[first + p + step];
-      for (int32_t v = begin < parts[p].first ? parts[p].first : begin; v < end && v < parts[p].last; ++v)
-        Row<width>{}.store(place(v));
-    }
+  const size_t count = fixed ? fixed : corners.count;
+  const int32_t first = first_vertex[share.first_group];
+  alignas(64) float nowhere[width];  // takes what is for other shares: a branch there would be hard to foresee
+  Row<width>{}.store(nowhere);
+  const auto place = [&](int32_t v) { return first_share || v >= first ? vertices + size_t(v) * width : nowhere; };
+  for (size_t group = share.first_group; group < share.last_group; ++group) {
+    for (int32_t v = first_vertex[group]; v < first_vertex[group + 1]; ++v) Row<width>{}.store(place(v));
+    const size_t start = group * kGroupedPoints;
     const size_t stop = start + kGroupedPoints < point_count ? start + kGroupedPoints : point_count;
     for (size_t i = start; i < stop; ++i) {
-      const int32_t* vertex = corners.vertex + i * corners.count + first;
-      const float* weight = corners.weight + i * corners.count + first;
+      const int32_t* vertex = corners.vertex + i * count;
+      const float* weight = corners.weight + i * count;
       if (width > kNarrow && i + ahead < point_count)
-        for (size_t p = 0; p < part_count; ++p) prefetch_row<width>(place(vertex[ahead * corners.count + p]));
-      Row<width> row = row_at<width>(points + i * width);
-      if (before) {
-        const float factor = before[i];
-        row.each([factor](auto& v) { v *= factor; });
-      }
-      for (size_t p = 0; p < part_count; ++p) {
-        if (bounded && (vertex[p] < parts[p].first || vertex[p] >= parts[p].last)) continue;
-        const float w = weight[p];
-        Row<width> sum = row_at<width>(place(vertex[p]));
-        sum.each([w](auto& s, const auto& r) { s += w * r; }, row);
-        sum.store(place(vertex[p]));
-      }
+        for (size_t k = 0; k < count; ++k) prefetch_row<width>(place(vertex[ahead * count + k]));
+      const Row<width> row = splat_row<width>(points, before, i);
+      for (size_t k = 0; k < count; ++k) add_to<width>(place(vertex[k]), weight[k], row);
     }
+  }
+  for (size_t l = 0; l < share.later_count; ++l) {
+    const size_t corner = size_t(share.later[l]), i = corner / count;
+    if (width > kNarrow && l + ahead < share.later_count) {
+      const size_t next = size_t(share.later[l + ahead]);
+      prefetch_row<width>(place(corners.vertex[next]));
+      prefetch_row<width>(points + next / count * width);
+    }
+    add_to<width>(place(corners.vertex[corner]), corners.weight[corner], splat_row<width>(points, before, i));
   }
 }
 
 template <int width>
-void splat(const Corners& corners, const int32_t* first_vertex, const Part* parts, size_t part_count,
-           const float* before, const float* points, float* vertices, size_t point_count) {
-  const auto with = [&](auto loop) {
-    loop(corners, first_vertex, parts, part_count, before, points, vertices, point_count);
-  };
-  bool whole = true;
-  for (size_t p = 0; p < part_count; ++p) whole = whole && parts[p].whole;
-  if (whole && part_count == 6)  // one thread for x, y, red, green, blue
-    with(splat_parts<width, 6, false>);
-  else if (whole && part_count == 3)  // two threads for them, or one for x, y
-    with(splat_parts<width, 3, false>);
-  else if (part_count == 2)  // two threads for x, y
-    with(splat_parts<width, 2, true>);
+void splat(const Corners& corners, const int32_t* first_vertex, const SplatShare& share, const float* before,
+           const float* points, float* vertices, size_t point_count) {
+  const auto with = [&](auto loop) { loop(corners, first_vertex, share, before, points, vertices, point_count); };
+  if (corners.count == 6)  // x, y, red, green, blue
+    with(share.first_group == 0 ? splat_share<width, 6, true> : splat_share<width, 6, false>);
+  else if (corners.count == 3)  // x, y
+    with(share.first_group == 0 ? splat_share<width, 3, true> : splat_share<width, 3, false>);
   else
-    with(splat_parts<width, 0, true>);
+    with(splat_share<width, 0, false>);
 }
 
 DEEPLAB_INLINE size_t vertex_of(int32_t mark) { return size_t(mark ^ (mark >> 31)); }

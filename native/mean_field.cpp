@@ -21,7 +21,7 @@ void Pairwise::add_total(float factor, float* out, Team& team) const {
     for (size_t i = 0; i < lattice->points(); ++i) out[i] += factor;
     return;
   }
-  lattice->add_total(factor, before ? before->data() : nullptr, after ? after->data() : nullptr, out, team);
+  lattice->add_total(factor, before.get(), after.get(), out, team);
 }
 
 MeanField::MeanField(const Unary& unary, std::vector<std::shared_ptr<const Pairwise>> kernels,
@@ -232,8 +232,7 @@ void MeanField::filter_block(size_t b, Team& team) {
     const size_t size = (term.kernel->lattice ? term.kernel->lattice->vertices() : unary_.points) * blocks_.width;
     if (!uses_up && term.table.size() != size) term.table = Buffer<float>(size);
     if (term.kernel->lattice) {
-      const float* before = term.kernel->before ? term.kernel->before->data() : nullptr;
-      term.kernel->lattice->splat(rows, before, term.table.data(), blocks_.index, team);
+      term.kernel->lattice->splat(rows, term.kernel->before.get(), term.table.data(), blocks_.index, team);
       term.kernel->lattice->blur(term.table.data(), blocks_.index, false, team);
     } else if (!uses_up) {
       std::copy(rows, rows + block_size(), term.table.data());
@@ -250,8 +249,7 @@ void MeanField::filtered(const Term& term, const float* rows, float factor, floa
                          size_t end) const {
   const size_t width = blocks_.width;
   if (term.kernel->lattice) {
-    const float* after = term.kernel->after ? term.kernel->after->data() : nullptr;
-    term.kernel->lattice->slice(term.table.data(), factor, after, out - begin * width, add, blocks_.index, begin, end);
+    term.kernel->lattice->slice(term.table.data(), factor, term.kernel->after.get(), out - begin * width, add, blocks_.index, begin, end);
     return;
   }
   const float* summed = (term.table.size() ? term.table.data() : rows) + begin * width;

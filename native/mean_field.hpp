@@ -15,7 +15,7 @@ namespace deeplab {
 struct Pairwise {
   std::shared_ptr<const Lattice> lattice;
   std::shared_ptr<const Grid> grid;
-  std::shared_ptr<const Buffer<float>> before, after;  // may be the same; `after` alone is one over K·1
+  std::shared_ptr<const float> before, after;  // `after` alone is one over K·1
   float weight;
   std::vector<float> matrix;  // (labels, labels), the cost of two labels side by side; empty: the Potts model
 

@@ -93,20 +93,17 @@ void make_grid(Grid* self, Row taps, Row columns_before, Row columns_after, Row 
                   along(rows_before, rows_after, rows_total));
 }
 
+// The normalisations are not copied: the term holds the arrays.
 Pairwise lattice_term(std::shared_ptr<Lattice> lattice, float weight, const std::optional<Row>& before,
                       const std::optional<Row>& after, const std::optional<Table>& matrix) {
   const size_t points = lattice->points();
-  const auto shared = [&](const std::optional<Row>& values) -> std::shared_ptr<const Buffer<float>> {
+  const auto kept = [&](const std::optional<Row>& values) -> std::shared_ptr<const float> {
     if (!values) return nullptr;
     require(values->shape(0) == points, "a normalisation must have one value per point");
     require_aligned(*values);
-    auto copied = std::make_shared<Buffer<float>>(points);
-    std::copy(values->data(), values->data() + points, copied->data());
-    return copied;
+    return {std::make_shared<Row>(*values), values->data()};
   };
-  const auto first = shared(before);
-  const bool same = before && after && before->data() == after->data();
-  Pairwise term{lattice, nullptr, first, same ? first : shared(after), weight, {}};
+  Pairwise term{lattice, nullptr, kept(before), kept(after), weight, {}};
   if (matrix) term.matrix = copy(*matrix);
   return term;
 }

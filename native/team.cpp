@@ -23,9 +23,9 @@ bool spin_until(Condition&& condition) {
 
 }  // namespace
 
-Team::Team(int threads) {
+Team::Team(int threads) : shares_(size_t(std::max(threads, 1))) {
   try {
-    for (int i = 1; i < threads; ++i) helpers_.emplace_back([this] { serve(); });
+    for (size_t i = 1; i < shares_.size(); ++i) helpers_.emplace_back([this, i] { serve(i); });
   } catch (const std::exception&) {
     // The process may start no more threads, or has no memory for them: those we have do the work.
   }
@@ -48,16 +48,19 @@ void Team::each(size_t count, size_t grain, const Body& body) {
   }
   {
     std::lock_guard<std::mutex> lock(mutex_);
-    count_ = count;
     grain_ = grain;
     body_ = &body;
     error_ = nullptr;
-    next_.store(0);
+    const size_t chunks = (count + grain - 1) / grain;
+    for (size_t t = 0; t < size(); ++t) {
+      shares_[t].next.store(t * chunks / size() * grain);
+      shares_[t].end = std::min((t + 1) * chunks / size() * grain, count);
+    }
     busy_.store(helpers_.size());
     round_.fetch_add(1);
   }
   wake_.notify_all();
-  work();
+  work(0);
   const auto idle = [this] { return busy_.load() == 0; };
   if (!spin_until(idle)) {
     std::unique_lock<std::mutex> lock(mutex_);
@@ -66,17 +69,21 @@ void Team::each(size_t count, size_t grain, const Body& body) {
   if (error_) std::rethrow_exception(error_);
 }
 
-void Team::work() {
+void Team::work(size_t thread) {
   try {
-    for (size_t begin; (begin = next_.fetch_add(grain_)) < count_;) (*body_)(begin, std::min(begin + grain_, count_));
+    for (size_t k = 0; k < size(); ++k) {
+      Share& share = shares_[(thread + k) % size()];
+      for (size_t begin; (begin = share.next.fetch_add(grain_)) < share.end;)
+        (*body_)(begin, std::min(begin + grain_, share.end));
+    }
   } catch (...) {
     std::lock_guard<std::mutex> lock(mutex_);
     if (!error_) error_ = std::current_exception();
-    next_.store(count_);
+    for (Share& share : shares_) share.next.store(share.end);
   }
 }
 
-void Team::serve() {
+void Team::serve(size_t thread) {
   for (unsigned seen = 0;;) {
     const auto called = [&] { return round_.load() != seen; };
     if (!spin_until(called)) {
@@ -88,7 +95,7 @@ void Team::serve() {
       seen = round_.load();
       if (closing_) return;
     }
-    work();
+    work(thread);
     bool last;
     {
       std::lock_guard<std::mutex> lock(mutex_);

@@ -24,22 +24,29 @@ class Team {
   size_t size() const { return helpers_.size() + 1; }
 
   // Calls body(begin, end) over [0, count) in chunks of `grain`, in any order, on any thread; returns when all are done.
-  // The first exception is rethrown here.
+  // Each thread starts on a share of its own, the same for loops of one length, so that it finds in its cache what it
+  // left there; then it helps the others. The first exception is rethrown here.
   using Body = std::function<void(size_t begin, size_t end)>;
   void each(size_t count, size_t grain, const Body& body);
 
  private:
-  void serve();
-  void work();
+  // What is left of a thread's chunks; on a cache line of its own.
+  struct alignas(64) Share {
+    std::atomic<size_t> next{0};
+    size_t end = 0;
+  };
+
+  void serve(size_t thread);
+  void work(size_t thread);
 
   std::vector<std::thread> helpers_;
   std::mutex mutex_;
   std::condition_variable wake_;
   std::atomic<unsigned> round_{0};  // one per loop; helpers wait for it to move
-  std::atomic<size_t> next_{0};
   std::atomic<size_t> busy_{0};
   bool closing_ = false;
-  size_t count_ = 0, grain_ = 1;
+  std::vector<Share> shares_;  // one per thread, the caller's first
+  size_t grain_ = 1;
   const Body* body_ = nullptr;
   std::exception_ptr error_;
 };

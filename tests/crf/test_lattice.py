@@ -110,13 +110,19 @@ def test_hashed_keys_give_the_same_lattice():
     np.testing.assert_allclose(response, expected, rtol=1e-6)
 
 
+# spread 0.3: all vertices are around the first few points; points in order: hardly any is around two threads' points
 @pytest.mark.parametrize("threads", [2, 3, 7])
-@pytest.mark.parametrize("dimension", [2, 5])
-def test_threads_change_no_bit(threads, dimension):
-    features, values = points(20_000, dimension, spread=5), rows(20_000, 21)
-    one = filter_by_lattice(build_lattice(features, 1), values, 1)
-    many = filter_by_lattice(build_lattice(features, threads), values, threads)
-    np.testing.assert_array_equal(one, many)
+@pytest.mark.parametrize("channels", [1, 21])
+@pytest.mark.parametrize(("dimension", "spread"), [(1, 5), (2, 5), (2, 0.3), (3, 20), (5, 5), (5, 0.3)])
+@pytest.mark.parametrize("in_order", [False, True])
+def test_threads_change_no_bit(threads, channels, dimension, spread, in_order):
+    features, values = points(20_000, dimension, spread=spread), rows(20_000, channels)
+    if in_order:
+        features = np.ascontiguousarray(features[features[:, 0].argsort()])
+    alone, together = build_lattice(features, 1), build_lattice(features, threads)
+    one = filter_by_lattice(alone, values, 1)
+    for lattice, users in ((together, threads), (together, 1), (alone, threads)):
+        np.testing.assert_array_equal(filter_by_lattice(lattice, values, users), one)
 
 
 def test_more_threads_than_vertices():

@@ -216,7 +216,7 @@ def _field(
 
 
 def _read(field: _native.MeanField, shape: tuple[int, ...], threads: int) -> Array:
-    belief = np.empty(shape, np.float32)
+    belief = _native.empty(shape)
     field.belief(belief, threads)
     return belief
 
