@@ -95,7 +95,7 @@ def test_more_is_measured_and_written_where_asked(run: Run, devkit: Path, tiny_m
     )  # fmt: skip
     assert outcome.status == 0
     assert "boundary F1" in outcome.out
-    assert "band around boundaries" in outcome.out
+    assert "mean IoU near boundaries" in outcome.out
     figures = json.loads(files["figures.json"].read_text())
     network = figures["results"]["network"]
     assert len(network["trimap"]["mean_iou"]) == 40

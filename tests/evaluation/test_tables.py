@@ -65,6 +65,7 @@ def test_the_json_holds_the_same_figures() -> None:
     assert content["gain"]["mean_iou"] == pytest.approx([0.3889] * 3, abs=1e-4)
     assert content["gain"]["iou"]["fish"] == [None] * 3
     assert network["trimap"] == {"mean_iou": [], "pixel_accuracy": []}
+    assert content["trimap_gain"] == {"mean_iou": [], "pixel_accuracy": []}
     without = to_json(EXAMPLE, resamples=0)
     assert without["results"]["network"]["intervals"]["mean_iou"] == [None, None]
 
@@ -74,12 +75,31 @@ def test_bands_become_a_table_and_curves() -> None:
     bands = np.stack([np.arange(1, 41)[:, None, None] * Confusion(np.array(HALF), PETS).tally] * 2).astype(np.int32)
     first = EXAMPLE.outcomes["network"]
     evaluation = Evaluation({"network": Outcome(first.confusion, first.tallies, bands)})
-    rows = words(format_trimap(evaluation))
-    assert rows[0] == ["band", "around", "boundaries", "mean", "IoU,", "network", "pixel", "accuracy,", "network"]
-    assert [row[0] for row in rows[1:]] == ["1", "5", "10", "20", "40"]
-    assert rows[1][2:] == ["61.11", "80.00"]
+    overlap, accuracy = (words(table) for table in format_trimap(evaluation).split("\n\n"))
+    assert overlap[0] == ["mean", "IoU", "near", "boundaries,", "%", "network"]
+    assert accuracy[0] == ["pixel", "accuracy", "near", "boundaries,", "%", "network"]
+    assert [row[0] for row in overlap[1:]] == ["1", "5", "10", "20", "40"]
+    assert (overlap[1][2:], accuracy[1][2:]) == (["61.11"], ["80.00"])
     curves = to_json(evaluation)["results"]["network"]["trimap"]
     assert curves["pixel_accuracy"] == [pytest.approx([0.8, 0.8, 0.8])] * 40
+
+
+def test_bands_of_two_ways_come_with_the_gain() -> None:
+    def with_bands(way: str, counts: list[list[int]]) -> Outcome:
+        bands = np.stack([np.stack([Confusion(np.array(counts), PETS).tally] * 40)] * 2).astype(np.int32)
+        return Outcome(EXAMPLE.outcomes[way].confusion, EXAMPLE.outcomes[way].tallies, bands)
+
+    right = np.diag(np.array(HALF).sum(1)).tolist()
+    evaluation = Evaluation(
+        {"network": with_bands("network", HALF), "network + CRF": with_bands("network + CRF", right)}
+    )
+    overlap, accuracy = (words(table) for table in format_trimap(evaluation).split("\n\n"))
+    assert overlap[0][-1] == accuracy[0][-1] == "gain"
+    # all photos are alike, so that no set of them has another gain
+    assert overlap[3][2:] == ["61.11", "100.00", "+38.89", "[+38.9,", "+38.9]"]
+    assert accuracy[3][2:] == ["80.00", "100.00", "+20.00", "[+20.0,", "+20.0]"]
+    assert words(format_trimap(evaluation, resamples=0))[3][-1] == "+38.89"
+    assert to_json(evaluation)["trimap_gain"]["pixel_accuracy"] == [pytest.approx([0.2] * 3)] * 40
 
 
 def test_the_csv_holds_the_matrices() -> None:

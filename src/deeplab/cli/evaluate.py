@@ -95,7 +95,7 @@ def evaluate(
                 )  # fmt: skip
     print(tables.format_table(evaluation, named, resamples=resamples))
     if trimap is not None:
-        print(f"\n{tables.format_trimap(evaluation)}")
+        print(f"\n{tables.format_trimap(evaluation, resamples=resamples)}")
     if json_file is not None:
         content = json.dumps(tables.to_json(evaluation, named, resamples=resamples), indent=1)
         write_text(json_file, content, overwrite=force)

@@ -48,7 +48,7 @@ def train(
     with extra("train"):
         import torch
 
-        from deeplab.network.importers import load_initialisation
+        from deeplab.training.loop import load_start
         from deeplab.training.loop import train as run
         from deeplab.training.machine import Machine
         from deeplab.training.recipe import load_recipe
@@ -56,9 +56,7 @@ def train(
         with extra("tensorboard"):
             import torch.utils.tensorboard as _  # noqa: F401  # before the work begins
     plan = load_recipe(recipe)
-    start = load_initialisation(
-        weights, plan.network, channels=plan.channels, seed=plan.seed, trunk=plan.start == "trunk"
-    )
+    start = load_start(plan, weights)
     if threads is not None:
         torch.set_num_threads(threads)
     machine = Machine(device, workers, cache_gb, tensorboard)

@@ -74,11 +74,20 @@ def headline_measures(evaluation: Evaluation, classes: Sequence[str] = ()) -> li
     return measures
 
 
-def curve(name: str, outcome: Outcome, draws: NDArray[np.int64] | None) -> list[Estimate]:
-    """Return one of the `CURVES` in the bands 1, 2, … px wide; empty where none were measured."""
+def curve(
+    name: str, outcome: Outcome, draws: NDArray[np.int64] | None, *, beyond: Outcome | None = None
+) -> list[Estimate]:
+    """Return one of the `CURVES`, or its gain over `beyond`, in bands 1, 2, … px wide; empty where none are.
+
+    Both outcomes have bands, or neither.
+    """
     if outcome.bands is None:
         return []
-    return [estimate(CURVES[name], outcome.bands[:, band], draws) for band in range(outcome.bands.shape[1])]
+    minus = None if beyond is None else beyond.bands
+    return [
+        estimate(CURVES[name], outcome.bands[:, band], draws, minus=None if minus is None else minus[:, band])
+        for band in range(outcome.bands.shape[1])
+    ]
 
 
 def _class_iou(label: int, tallies: NDArray[Any]) -> NDArray[np.float64]:

@@ -47,19 +47,31 @@ def format_table(evaluation: Evaluation, classes: Sequence[str] = (), *, resampl
     return "\n".join([table[0], rule, *table[1 : len(by_class) + 1], rule, *table[len(by_class) + 1 :], *notes])
 
 
-def format_trimap(evaluation: Evaluation) -> str:
-    """Lay the figures in bands around object boundaries out as text, in percent; empty where none were measured."""
-    curves = {
-        f"{key.replace('_', ' ').replace('iou', 'IoU')}, {way}": curve(key, outcome, None)
-        for way, outcome in evaluation.outcomes.items()
-        for key in CURVES
-        if outcome.bands is not None
-    }
-    if not curves:
+def format_trimap(evaluation: Evaluation, *, resamples: int = 1000, seed: int = 0) -> str:
+    """Lay the figures in bands around object boundaries out as text, in percent; empty where none were measured.
+
+    Of two ways of labelling, the second's gain stands beside, with its 95 % interval.
+
+    Args:
+        evaluation: what `evaluate_scores` or `evaluate_predictions` returned.
+        resamples: how many sets of photos the intervals come from; 0 for no intervals.
+        seed: of the resampling.
+    """
+    ways, outcomes = list(evaluation.outcomes), list(evaluation.outcomes.values())
+    if any(outcome.bands is None for outcome in outcomes):
         return ""
-    rows = [[f"{width} px", *(_cell(points[width - 1]) for points in curves.values())] for width in _PRINTED_WIDTHS]
-    table = _aligned([["band around boundaries", *curves], *rows])
-    return "\n".join([table[0], "-" * len(table[0]), *table[1:]])
+    draws = draw_photos(evaluation.photos, resamples=resamples, seed=seed) if resamples else None
+    tables = []
+    for key in CURVES:
+        title = f"{key.replace('_', ' ').replace('iou', 'IoU')} near boundaries, %"
+        columns = [[_cell(point) for point in curve(key, outcome, None)] for outcome in outcomes]
+        two = len(outcomes) == 2
+        if two:
+            columns.append([_cell(point, sign="+") for point in curve(key, outcomes[1], draws, beyond=outcomes[0])])
+        rows = [[f"{width} px", *(column[width - 1] for column in columns)] for width in _PRINTED_WIDTHS]
+        table = _aligned([[title, *ways, *(["gain"] if two else [])], *rows])
+        tables.append("\n".join([table[0], "-" * len(table[0]), *table[1:]]))
+    return "\n\n".join(tables)
 
 
 def confusion_csv(evaluation: Evaluation) -> str:
@@ -81,7 +93,7 @@ def to_json(
     ``results`` holds the figures of every way of labelling, with the ends of their 95 % intervals in ``intervals``, the
     curves over bands of 1 … 40 px, as [value, low, high], in ``trimap``, and in ``calibration``, where confidence is
     known, by bin the pixels, those labelled right, and the sum of their confidences; ``gain`` holds what the second of
-    two ways adds, as [value, low, high].
+    two ways adds, as [value, low, high], and ``trimap_gain`` the same for the curves.
 
     Args:
         evaluation: what `evaluate_scores` or `evaluate_predictions` returned.
@@ -122,6 +134,9 @@ def to_json(
         gains = {measure: _json(measure.of(after, draws, beyond=before)) for measure in by_class + means}
         content["gain"] = {measure.key: gains[measure] for measure in means}
         content["gain"]["iou"] = {measure.key: gains[measure] for measure in by_class}
+        content["trimap_gain"] = {
+            key: [_json(point) for point in curve(key, after, draws, beyond=before)] for key in CURVES
+        }
     return content
 
 

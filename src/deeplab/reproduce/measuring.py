@@ -13,11 +13,9 @@ from numpy.typing import NDArray
 from deeplab.crf import CRFSettings
 from deeplab.data.samples import Sample
 from deeplab.evaluation import figures, search_files, tables
-from deeplab.evaluation.bootstrap import draw_photos, estimate
 from deeplab.evaluation.crf_search import Search, grid_search
 from deeplab.evaluation.crf_trials import Trials
-from deeplab.evaluation.evaluate import Evaluation, Extras, evaluate_scores, load_scored
-from deeplab.evaluation.measures import CURVES
+from deeplab.evaluation.evaluate import Extras, evaluate_scores, load_scored
 from deeplab.evaluation.peer_cost import pydensecrf_seconds
 from deeplab.evaluation.stored_scores import open_scores, store_scores
 from deeplab.files import atomic_file
@@ -102,9 +100,8 @@ def search_crf(work: Work) -> Done:
 def evaluate(work: Work, crf: CRFSettings) -> Done:
     """Evaluate with and without the CRF (section 5): figures with intervals, bands around boundaries, contours.
 
-    Its result is that of `deeplab.evaluation.tables.to_json`; ``trimap_gain`` holds what the CRF adds in every band, as
-    [value, low, high], and ``by_photo`` the photos' names and each photo's own mean IoU by way of labelling. The
-    photos' tallies are left beside it.
+    Its result is that of `deeplab.evaluation.tables.to_json`; ``by_photo`` holds the photos' names and each photo's own
+    mean IoU by way of labelling. The photos' tallies are left beside it.
     """
     plan, photos, desk = work.plan, work.photos.test, work.desk
     resamples, seed = plan.effort.resamples, plan.seed
@@ -119,7 +116,6 @@ def evaluate(work: Work, crf: CRFSettings) -> Done:
             np.savez_compressed(file, **tallies)  # type: ignore[arg-type]  # the stubs' keyword allow_pickle
         return {
             **tables.to_json(evaluation, resamples=resamples, seed=seed),
-            "trimap_gain": _trimap_gain(evaluation, resamples, seed),
             "by_photo": {
                 "names": [sample.name for sample in photos],
                 "mean_iou": {way: _numbers(figures.mean_iou(each)) for way, each in tallies.items()},
@@ -167,19 +163,6 @@ def measure_speed(work: Work, crf: CRFSettings) -> Done:
         }
 
     return work.desk.step("speed", {**work.inputs(timed, crf), "threads": threads}, make)
-
-
-def _trimap_gain(evaluation: Evaluation, resamples: int, seed: int) -> dict[str, list[list[float | None]]]:
-    draws = draw_photos(evaluation.photos, resamples=resamples, seed=seed)
-    network, crf = (outcome.bands for outcome in evaluation.outcomes.values())
-    assert network is not None  # they were asked for
-    assert crf is not None
-    return {
-        name: [
-            _numbers(estimate(figure, crf[:, band], draws, minus=network[:, band])) for band in range(network.shape[1])
-        ]
-        for name, figure in CURVES.items()
-    }
 
 
 def _numbers(values: Sequence[float] | NDArray[np.float64]) -> list[float | None]:

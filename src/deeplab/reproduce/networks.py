@@ -95,21 +95,14 @@ def _train(plan: Plan, name: str, desk: Desk) -> dict[str, Any]:
     """Train as the recipe says; a run that was stopped goes on."""
     import torch
 
-    from deeplab.network.importers import load_initialisation
     from deeplab.network.weights import load_checkpoint
-    from deeplab.training.loop import train
+    from deeplab.training.loop import load_start, train
     from deeplab.training.machine import Machine
 
     if plan.threads is not None:
         torch.set_num_threads(plan.threads)
     recipe: Recipe = plan.recipes[name]
-    start = load_initialisation(
-        _start(plan, name),
-        recipe.network,
-        channels=recipe.channels,
-        seed=recipe.seed,
-        trunk=recipe.start == "trunk",
-    )
+    start = load_start(recipe, _start(plan, name))
     folder = desk.make_folder("training")
     checkpoint = train(recipe, plan.data, start, folder, desk.say, desk.show, Machine(plan.device))
     header = load_checkpoint(checkpoint)[1]

@@ -16,7 +16,7 @@ from deeplab.data.samples import Sample
 from deeplab.errors import DataError, InputError, ModelError, OutputError
 from deeplab.labels import LabelSet
 from deeplab.network.build import build_network
-from deeplab.network.importers import Initialisation
+from deeplab.network.importers import Initialisation, load_initialisation
 from deeplab.network.vgg import DeepLab
 from deeplab.network.weights import Header, save_checkpoint
 from deeplab.progress import Say, Show, duration, plain_show
@@ -29,9 +29,20 @@ from deeplab.training.run import Run, make_crops
 from deeplab.training.stage import Stage, run_stage
 from deeplab.training.warm_up import Features, Head, store_features
 
-__all__ = ["train"]
+__all__ = ["load_start", "train"]
 
 HEAD = ("fc6.", "fc7.", "fc8.")
+
+
+def load_start(recipe: Recipe, weights: Path) -> Initialisation:
+    """Read what a recipe's network starts from, of the file `weights`, or of the shipped model of that name.
+
+    Raises:
+        ModelError: as `load_initialisation` raises it.
+    """
+    return load_initialisation(
+        weights, recipe.network, channels=recipe.channels, seed=recipe.seed, trunk=recipe.start == "trunk"
+    )
 
 
 def train(
