@@ -33,6 +33,9 @@ REFINEMENTS = ((1.0, 10.0, 1.0), (0.5, 5.0, 0.5))
 # A share: what a walk to the next best must gain to go on. Less is far within the interval of any figure.
 LEAST_GAIN = 0.0005
 
+# Of the neighbours in a search with voters: on a plateau most are as good as the best.
+MOST_TRIED = 6
+
 OBJECTIVES = ("miou", "pixels", "trimap")
 
 
@@ -163,8 +166,9 @@ def grid_search(search: Search, grid: Sequence[CRFParams] = PAPER_GRID) -> CRFPa
 def refine_best(search: Search, stage: str, steps: tuple[float, float, float], voters: int | None = None) -> None:
     """Try the neighbours of the best, each of w1, σα and σβ a step lower, equal or higher, as long as it gains.
 
-    The walk ends where the best of them is ahead by less than `LEAST_GAIN`. With `voters`, those that are behind the
-    best on so many photos, by more than chance explains, are tried on no others.
+    The walk ends where the best of them is ahead by less than `LEAST_GAIN`. With `voters`, only those that are furthest
+    ahead on so many photos are tried on the others, `MOST_TRIED` at most, and none that is behind there by more than
+    chance explains.
     """
     gain = np.inf
     while gain >= LEAST_GAIN:
@@ -172,7 +176,9 @@ def refine_best(search: Search, stage: str, steps: tuple[float, float, float], v
         around = _around(centre, steps)
         if voters is not None:
             search.measure(stage, around, voters)
-            around = [params for params in around if search.gap(params, centre, voters).high >= 0]
+            gaps = {params: search.gap(params, centre, voters) for params in around}
+            likely = [params for params in around if gaps[params].high >= 0]
+            around = sorted(likely, key=lambda params: -gaps[params].value)[:MOST_TRIED]
         search.measure(stage, around)
         gain = search.value(search.best()) - search.value(centre)
 

@@ -23,8 +23,8 @@ def smart_search(search: Search, *, trials: int = 40, seed: int = 0) -> CRFParam
 
     The authors' default and the model's own parameters are tried first. A proposal that is behind the best on a quarter
     of the photos, by more than chance explains (the paired 95 % interval lies below 0), is dropped; the estimator is
-    then told the best's figure less that gap. At the end come the best's neighbours, as in the paper's last rounds, and
-    are dropped likewise.
+    then told the best's figure less that gap. At the end come the best's neighbours, as in the paper's last rounds: the
+    few that lead on that quarter are tried on all photos.
 
     Args:
         search: the photos and what is to be best.
