@@ -19,8 +19,8 @@ constexpr double kLargestCoordinate = 1 << 20;
 // kGroupedPoints.
 constexpr size_t kEmbeddedPoints = 1 << 15;
 
-// The splat is shared out between bins of vertices, so many, by one of so many corners: no likely number of them
-// divides it.
+// How many corners lie at which vertices is estimated for bins of vertices, so many, from one of so many corners: no
+// likely number of corners divides it.
 constexpr size_t kBins = 1024;
 constexpr size_t kSampledCorners = 31;
 // Clearing a vertex and fetching it for the first time takes as long as adding to it so many times.

@@ -249,7 +249,8 @@ void MeanField::filtered(const Term& term, const float* rows, float factor, floa
                          size_t end) const {
   const size_t width = blocks_.width;
   if (term.kernel->lattice) {
-    term.kernel->lattice->slice(term.table.data(), factor, term.kernel->after.get(), out - begin * width, add, blocks_.index, begin, end);
+    term.kernel->lattice->slice(term.table.data(), factor, term.kernel->after.get(), out - begin * width, add,
+                                blocks_.index, begin, end);
     return;
   }
   const float* summed = (term.table.size() ? term.table.data() : rows) + begin * width;
