@@ -122,9 +122,7 @@ struct alignas(128) Colour {
   }
 
   // Puts the vertices in the order of their keys; no more can be added.
-  void sort() {
-    sorted = std::move(set).sort(std::move(number));
-  }
+  void sort() { sorted = std::move(set).sort(std::move(number)); }
 
   VertexSet set;
   std::vector<uint32_t> before_group;  // of each group of points: how many vertices came before
@@ -302,13 +300,14 @@ void Lattice::share_splat(Team& team) {
     const size_t first_group = group_of(s), last_group = group_of(s + 1);
     const int32_t first = first_vertex_[first_group], last = first_vertex_[last_group];
     const size_t begin = std::min(last_group * kGroupedPoints, points_) * corners_;
+    const auto is_ours = [&](size_t k) { return (vertex_[k] >= first) & (vertex_[k] < last); };
     size_t count = 0;
-    for (size_t k = begin; k < vertex_.size(); ++k) count += (vertex_[k] >= first) & (vertex_[k] < last);
+    for (size_t k = begin; k < vertex_.size(); ++k) count += is_ours(k);
     Buffer<int32_t> later(count + 1);
     count = 0;
     for (size_t k = begin; k < vertex_.size(); ++k) {  // whose a corner is is hard to foresee: no branches
       later[count] = int32_t(k);
-      count += (vertex_[k] >= first) & (vertex_[k] < last);
+      count += is_ours(k);
     }
     shares_[s] = {first_group, last_group, std::move(later)};
   });

@@ -15,7 +15,7 @@ constexpr size_t kDigits = size_t(1) << kDigitBits;
 
 size_t VertexSet::slots_for(size_t points, size_t dimension) {
   size_t slots = 4;
-  while (slots < points / 20 * dimension) slots *= 2;
+  while (slots < points / 20 * std::min(dimension, size_t(5))) slots *= 2;
   return slots;
 }
 
@@ -60,7 +60,8 @@ SortedVertices VertexSet::sort(Buffer<int32_t> number) && {
   int bits = 0;
   while (bits < 64 && differing >> bits) ++bits;
   // An even number of passes: the last one leads back to where the keys were, and the slots can go.
-  const int passes = (bits + 2 * kDigitBits - 1) / (2 * kDigitBits) * 2, digit_bits = passes ? (bits + passes - 1) / passes : 1;
+  const int passes = (bits + 2 * kDigitBits - 1) / (2 * kDigitBits) * 2;
+  const int digit_bits = passes ? (bits + passes - 1) / passes : 1;
   const uint64_t digit = (uint64_t(1) << digit_bits) - 1;
   const Buffer<int32_t> other(passes ? size_ : 0);
   uint64_t *key = keys_.data(), *next_key = slots_;
@@ -78,6 +79,7 @@ SortedVertices VertexSet::sort(Buffer<int32_t> number) && {
     std::swap(key, next_key);
     std::swap(value, next_value);
   }
+  own_slots_ = Buffer<uint64_t>();
   return {size_, std::move(keys_), std::move(number)};
 }
 

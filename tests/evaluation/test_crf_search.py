@@ -15,7 +15,15 @@ from numpy.typing import NDArray
 from deeplab.crf import CRFParams, CRFSettings
 from deeplab.data.samples import Sample
 from deeplab.errors import DataError, InputError
-from deeplab.evaluation.crf_search import PAPER_GRID, Objective, Search, choose_photos, grid_search, refine_best
+from deeplab.evaluation.crf_search import (
+    MOST_TRIED,
+    PAPER_GRID,
+    Objective,
+    Search,
+    choose_photos,
+    grid_search,
+    refine_best,
+)
 from deeplab.evaluation.heat_map import heat_map_svg
 from deeplab.evaluation.peer_cost import pydensecrf_seconds
 from deeplab.evaluation.search_files import best_yaml, to_json, trials_csv
@@ -92,6 +100,16 @@ def test_the_search_does_not_walk_on_for_next_to_nothing() -> None:
     refine_best(search, "refinement", (1.0, 10.0, 1.0))
     assert len(search.stages) == 27
     assert search.best().bilateral_weight == 6
+
+
+def test_with_voters_only_the_foremost_neighbours_are_tried_on_all_photos() -> None:
+    search: Any = Search(FakeTrials(lambda params: 0.5 + 0.0002 * params.bilateral_weight))  # type: ignore[arg-type]
+    search.measure("start", [CRFParams(5, 50, 5)])
+    refine_best(search, "refinement", (1.0, 10.0, 1.0), voters=10)
+    assert len(search.stages) == 27
+    first, *others = search.complete()  # nine neighbours lead
+    assert first == CRFParams(5, 50, 5)
+    assert [params.bilateral_weight for params in others] == [6] * MOST_TRIED
 
 
 def test_the_search_never_leaves_what_is_possible() -> None:
