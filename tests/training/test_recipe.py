@@ -16,7 +16,7 @@ from deeplab.training.recipe import Recipe, Solver, Source, load_recipe
 from deeplab.training.solver import make_optimizer
 
 RECIPES = Path(__file__).parents[2] / "recipes"
-FILES = sorted([*RECIPES.glob("*.yaml"), *RECIPES.glob("shipped/*.yaml")])
+FILES = sorted(path for folder in ("", "shipped", "field-of-view") for path in (RECIPES / folder).glob("*.yaml"))
 GOOD = """\
 name: mine
 variant: largefov
@@ -58,6 +58,13 @@ def test_every_recipe_is_valid(path: Path) -> None:
     assert recipe.name == path.stem
     with torch.device("meta"):
         make_optimizer(build_network(recipe.network, 3), recipe.solver)
+
+
+def test_the_recipes_for_the_field_of_view_differ_in_the_network_alone() -> None:
+    recipes = [load_recipe(path) for path in RECIPES.glob("field-of-view/*.yaml")]
+    assert {recipe.variant for recipe in recipes} == {"deeplab", "deeplab-4x4", "deeplab-7x7", "largefov"}
+    alike = [replace(recipe, name="alike", variant="largefov") for recipe in recipes]
+    assert all(recipe == alike[0] for recipe in alike)
 
 
 @pytest.mark.parametrize("name", VARIANTS)
