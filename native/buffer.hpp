@@ -21,7 +21,7 @@ class Buffer {
 
  private:
   static constexpr std::align_val_t kCacheLine{64};
-  static constexpr size_t kMostSpare = size_t(1) << 22;  // what take_pages may map beyond it
+  static constexpr size_t kMostSpare = size_t(1) << 22;  // what take_pages may map beyond the size
 
   static T* allocate(size_t size) {
     if (size > (size_t(PTRDIFF_MAX) - kMostSpare) / sizeof(T)) throw std::bad_alloc();
