@@ -112,6 +112,36 @@ def test_int8_comes_back_to_half_a_step(name: str, build: Build, store: Store) -
         assert (off.reshape(len(step), -1).amax(1) <= step / 2 + 1e-6).all()
 
 
+@pytest.mark.parametrize("precision", ["float32", "float16", "int8"])
+@pytest.mark.parametrize("name", ["largefov", "msc-deeplab"])
+def test_layers_of_lower_rank_come_back_as_one(
+    name: str, precision: str, build: Build, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deeplab.network.low_rank.RANKS", 2)
+    for module in ("vgg", "onnx_graph"):  # the thin trunk's channels
+        taps = (("image", 3, 1), ("pool1", 4, 2), ("pool2", 4, 4), ("pool3", 8, 8), ("pool4", 8, 8))
+        monkeypatch.setattr(f"deeplab.network.{module}.MSC_TAPS", taps)
+    model = build(replace(VARIANTS[name], fc_channels=8))
+    path = store(model, precision=precision, low_rank=0.3, calibration=[photo(1), photo(2)])
+    names = {tensor.name.removesuffix(".half") for tensor in onnx.load(path).graph.initializer}
+    cut = {name.removesuffix(".basis.bias") for name in names if name.endswith(".basis.bias")}
+    assert len(cut) > 2
+    assert cut.isdisjoint({"conv1_1", "msc_image.conv1"})
+    loaded, _ = load_checkpoint(path)
+    for layer in ("conv1_1", "fc8"):  # the first and the last are never cut
+        steps = 1 if precision != "int8" else model.get_parameter(f"{layer}.weight").abs().max() / INT8_WEIGHT_STEPS
+        off = loaded.get_parameter(f"{layer}.weight") - model.get_parameter(f"{layer}.weight")
+        assert off.abs().max() <= steps * (0.5 if precision == "int8" else 1e-3)
+    found, image = ScoreNetwork(path, threads=1).scores(photo(3)), photo(3)
+    same = ScoreNetwork(store(loaded), threads=1).scores(image)
+    assert (
+        np.sqrt(np.square(same - found).mean())
+        < {"float32": 1e-4, "float16": 1e-2, "int8": 0.15}[precision] * same.std()
+    )
+    whole = ScoreNetwork(store(model), threads=1).scores(image)
+    assert 1e-3 * whole.std() < np.sqrt(np.square(whole - found).mean()) < whole.std()
+
+
 def test_int8_weights_compute_what_the_file_does(build: Build, largefov: Variant, store: Store) -> None:
     path = store(build(largefov), precision="int8", calibration=[photo(1), photo(2)])
     network, image = ScoreNetwork(path, threads=1), photo(3)

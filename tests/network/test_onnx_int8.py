@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from deeplab.network.onnx_int8 import classify, convolve, convolve_photo, holds_photos
-from deeplab.network.onnx_nodes import Graph, Value, conv_window
+from deeplab.network.onnx_nodes import Graph, Value, conv_window, pointwise
 from deeplab.network.variants import VARIANTS, Layer
 from deeplab.preprocessing import CAFFE_VGG, PAPER, TORCHVISION, Preprocessing
 
@@ -38,7 +38,9 @@ def int8_graph(preprocessing: Preprocessing | None = None, **steps: float) -> Gr
     return Graph([], [], steps, preprocessing, False)
 
 
-def convolved(x: NDArray[Any], weight: NDArray[Any], bias: NDArray[Any], layer: Layer) -> NDArray[np.float64]:
+def convolved(
+    x: NDArray[Any], weight: NDArray[Any], bias: NDArray[Any], layer: Layer, *, relu: bool = True
+) -> NDArray[np.float64]:
     """Convolution and ReLU by the definition, in float64."""
     before, after = layer.padding
     x = np.pad(x.astype(np.float64), ((0, 0), (0, 0), (before, after), (before, after)))
@@ -49,7 +51,7 @@ def convolved(x: NDArray[Any], weight: NDArray[Any], bias: NDArray[Any], layer: 
         for j in range(layer.kernel):
             top, left = i * layer.dilation, j * layer.dilation
             total += np.einsum("oc,bcyx->boyx", weight[:, :, i, j], x[:, :, top : top + rows, left : left + columns])
-    return total.clip(0)
+    return total.clip(0) if relu else total
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 30), (12, 12), (13, 23), (24, 25), (25, 12), (41, 34)])
@@ -70,6 +72,23 @@ def test_far_taps_by_bands_are_those_of_one_node(size: tuple[int, int]) -> None:
     expected = convolved(0.03 * x, weight, bias, layer)
     assert len(np.unique(found)) > min(4, x.size // 6)
     assert np.abs(0.5 * found - expected.clip(0, 0.5 * 255)).max() < 0.5 + 54 * 0.5 / 63 * 0.1 * 4
+
+
+def test_without_a_relu_what_is_negative_stays() -> None:
+    """Two layers, the values in between on both sides of 0."""
+    random = np.random.default_rng(8)
+    x = random.integers(0, 256, (1, 6, 11, 9), dtype=np.uint8)
+    inner = Layer("inner", "conv", 5, 3, 1, 1, (1, 1))
+    weights = [random.normal(0, 0.1, shape).astype(np.float32) for shape in ((5, 6, 3, 3), (4, 5, 1, 1))]
+    biases = [random.normal(0, 1, count).astype(np.float32) for count in (5, 4)]
+    between = convolved(0.03 * x, weights[0], biases[0], inner, relu=False)
+    assert between.min() < -1 < 1 < between.max()
+    expected = convolved(between, weights[1], biases[1], pointwise("outer"))
+    steps = {"inner": np.abs(between).max() / 127, "outer": expected.max() / 255}
+    graph = int8_graph(**steps)
+    y = convolve(graph, Value("x", 0.03), weights[0], biases[0], inner, relu=False)
+    found = run(graph, convolve(graph, y, weights[1], biases[1], pointwise("outer")).name, TensorProto.UINT8, x=x)
+    assert np.abs(steps["outer"] * found - expected).max() < 0.05 * expected.max()
 
 
 @pytest.mark.parametrize("preprocessing", [CAFFE_VGG, PAPER, TORCHVISION])

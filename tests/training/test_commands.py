@@ -56,7 +56,12 @@ def test_from_a_recipe_to_a_model_file(run: Run, workshop: Path) -> None:
     trained = run("train", "recipe.yaml", "--data", "data", "--weights", "vgg.npz", "--threads", "1")
     assert trained.status == 0, trained.err
     assert "runs/three/three.safetensors" in trained.out
-    for options, size_mb in ((("--float16",), 41), (("--int8", "--calibration", "data/set/images"), 21)):
+    measured = ("--calibration", "data/set/images")
+    for options, size_mb in (
+        (("--float16",), 41),
+        (("--int8", *measured), 21),
+        (("--int8", "--low-rank", "0.5", *measured), 6.5),
+    ):
         made = run(
             "export", "runs/three/three.safetensors", "-o", "three.onnx", "--card", "card.yaml", "--force", *options
         )
@@ -117,6 +122,7 @@ def test_what_goes_wrong_is_one_line(run: Run, workshop: Path) -> None:
         (("train", "recipe.yaml", "--data", "data", "--weights", "vgg.npz", "--device", "tpu"), "give auto, cpu, cuda"),
         (("export", "none.safetensors"), "none.safetensors: no such file"),
         (("export", "x", "--int8"), "--int8 --calibration DIR"),
+        (("export", "x", "--low-rank", "0.1"), "--int8 and --low-rank need photos"),
         (("export", "x", "--int8", "--float16", "--calibration", "data"), "exclude each other"),
     ):
         outcome = run(*arguments)

@@ -77,7 +77,13 @@ def export(
     int8: Annotated[bool, typer.Option("--int8", help="Integer arithmetic: a quarter of the size, faster.")] = False,
     float16: Annotated[bool, typer.Option("--float16", help="Half the size; computes in float32.")] = False,
     calibration: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="A folder of photos that int8 takes its ranges from.")
+        Path | None, typer.Option(metavar="DIR", help="A folder of photos for --int8 and --low-rank to measure.")
+    ] = None,
+    low_rank: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE", help="Leave out this share of the multiply-adds, where it costs least, e.g. 0.1."
+        ),
     ] = None,
     photos: Annotated[int, typer.Option(min=1, help="Use so many of these photos, evenly spaced.")] = 100,
     strided_msc: Annotated[
@@ -104,8 +110,10 @@ def export(
 
     if int8 and float16:
         raise InputError("--int8 and --float16 exclude each other; give one")
-    if int8 != (calibration is not None):
-        raise InputError("int8 needs photos to calibrate on, and nothing else does: give --int8 --calibration DIR")
+    if (int8 or low_rank is not None) != (calibration is not None):
+        raise InputError(
+            "--int8 and --low-rank need photos to measure, and nothing else does: give --int8 --calibration DIR"
+        )
     model, header = load_checkpoint(checkpoint)
     if strided_msc:
         if not model.variant.msc:
@@ -120,7 +128,8 @@ def export(
     with reporter() as out:
         export_onnx(
             model, header, target, name=target.stem, crf=said.crf, card=said.card, precision=precision,
-            calibration=(shrink_for_network(read_image(photo)) for photo in chosen), overwrite=force, say=out.say,
+            low_rank=low_rank, calibration=(shrink_for_network(read_image(photo)) for photo in chosen),
+            overwrite=force, say=out.say,
         )  # fmt: skip
 
 

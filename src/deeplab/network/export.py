@@ -10,14 +10,17 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import helper
+from torch import nn
 
 from deeplab.crf import CRFSettings
 from deeplab.errors import InputError, ModelError
 from deeplab.files import atomic_file, check_output
 from deeplab.models import METADATA_KEY, ModelInfo
 from deeplab.network.build import Network
+from deeplab.network.low_rank import Factors, Responses, factorise
 from deeplab.network.onnx_graph import build_graph
 from deeplab.network.onnx_nodes import to_onnx
+from deeplab.network.vgg import CLASSIFIERS
 from deeplab.network.weights import Header, check_header
 from deeplab.preprocessing import Preprocessing, pad_to_grid
 
@@ -37,6 +40,7 @@ def export_onnx(
     crf: CRFSettings,
     card: Mapping[str, Any],
     precision: Precision = "float32",
+    low_rank: float | None = None,
     calibration: Iterable[NDArray[np.uint8]] = (),
     overwrite: bool = False,
     say: Callable[[str], None] = print,
@@ -55,18 +59,22 @@ def export_onnx(
         card: the model card, any JSON values.
         precision: ``"float16"`` stores weights in half the room and computes in float32. ``"int8"`` stores a quarter
             and computes in integers, some three times as fast.
-        calibration: for int8, some tens of photos like those to come, each (H, W, 3) uint8 RGB; they set the range of
-            every layer's activations. Read one at a time.
+        low_rank: the share of the convolutions' multiply-adds to leave out, where it costs least, above 0 and below 1;
+            None leaves every layer whole. See `deeplab.network.low_rank`.
+        calibration: for int8 and `low_rank`, some tens of photos like those to come, each (H, W, 3) uint8 RGB; they set
+            the range of every layer's activations and show where fewer products will do. Read one at a time.
         overwrite: whether to replace a file at `path`.
         say: takes progress lines.
 
     Raises:
-        InputError: the precision is unknown, int8 without photos, or an option does not fit.
+        InputError: the precision is unknown, photos are needed and missing, or an option does not fit.
         ModelError: header and network differ, or a weight is not finite (in float16, not below 65504).
         OutputError: the file cannot be written.
     """
     if precision not in ("float32", "float16", "int8"):
         raise InputError(f"unknown precision {precision!r}; choose float32, float16 or int8")
+    if low_rank is not None and not 0 < low_rank < 1:
+        raise InputError(f"low_rank is the share of multiply-adds to leave out, above 0 and below 1; got {low_rank}")
     check_header(model, header)
     check_output(path, overwrite=overwrite)
     model = model.eval()
@@ -84,11 +92,19 @@ def export_onnx(
     except TypeError as error:
         raise InputError(f"the model card must hold JSON values alone ({error}); quote dates, for one") from None
     _check_weights(model, float(np.finfo(np.float16 if precision == "float16" else np.float32).max))
-    steps = {}
-    if precision == "int8":
+    steps: dict[str, float] = {}
+    factors: dict[str, Factors] = {}
+    if precision == "int8" or low_rank is not None:
         pixels = (pad_to_grid(info.preprocessing.apply(photo), info.output_stride) for photo in calibration)
-        steps = _calibrate(model, header.preprocessing, pixels, say)
-    content = to_onnx(build_graph(model, header.preprocessing, steps, half=precision == "float16"), model.classes)
+        layers = {} if low_rank is None else _inner_layers(model)
+        peaks, responses = _observe(model, header.preprocessing, pixels, layers, say)
+        if precision == "int8":
+            steps = {name: (peak or 1) / ACTIVATION_STEPS for name, peak in peaks.items()}
+        if low_rank is not None:
+            factors = factorise(layers, responses, low_rank)
+            say(f"ranks: {', '.join(f'{name} {len(factor.basis)}' for name, factor in factors.items())}")
+    graph = build_graph(model, header.preprocessing, steps, half=precision == "float16", factors=factors)
+    content = to_onnx(graph, model.classes)
     helper.set_model_props(content, {METADATA_KEY: metadata})
     onnx.checker.check_model(content)
     with atomic_file(path, overwrite=overwrite) as file:
@@ -104,22 +120,40 @@ def _check_weights(model: Network, largest: float) -> None:
             )
 
 
-def _calibrate(
-    model: Network, preprocessing: Preprocessing, photos: Iterable[NDArray[np.float32]], say: Callable[[str], None]
-) -> dict[str, float]:
-    """The step of every activation, by name: its largest value over all photos is step 255."""
+def _inner_layers(model: Network) -> dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Weights and biases, by name, of the convolutions behind another one and before a ReLU."""
+    named = {name: module for name, module in model.named_modules() if isinstance(module, nn.Conv2d)}
+    return {
+        name: (module.weight.detach().float().numpy(), module.bias.detach().float().numpy())
+        for name, module in named.items()
+        if module.in_channels > 3 and module.bias is not None and not any(part in f"{name}." for part in CLASSIFIERS)
+    }
+
+
+def _observe(
+    model: Network,
+    preprocessing: Preprocessing,
+    photos: Iterable[NDArray[np.float32]],
+    layers: Iterable[str],
+    say: Callable[[str], None],
+) -> tuple[dict[str, float], dict[str, Responses]]:
+    """Over all photos, the largest activation behind every ReLU, and the responses of the layers named, by name."""
     import onnxruntime  # type: ignore[import-untyped]
 
     graph = build_graph(model, preprocessing)
     names = [node.output[0] for node in graph.nodes if node.op_type == "Relu"]
-    largest = [graph.add("ReduceMax", [name], f"{name}.max", keepdims=0) for name in names]
-    session = onnxruntime.InferenceSession(to_onnx(graph, model.classes, largest).SerializeToString())
-    peaks = np.zeros(len(names), np.float32)
+    outputs = [graph.add("ReduceMax", [name], f"{name}.max", keepdims=0) for name in names]
+    outputs += [f"{name}.sum" for name in layers]
+    session = onnxruntime.InferenceSession(to_onnx(graph, model.classes, outputs).SerializeToString())
+    peaks = dict.fromkeys(names, 0.0)
+    responses = {name: Responses.none(model.get_parameter(f"{name}.bias").numel()) for name in layers}
     count = 0
     for count, pixels in enumerate(photos, start=1):
-        peaks = np.maximum(peaks, session.run(largest, {"image": pixels}))
+        found = dict(zip(outputs, session.run(outputs, {"image": pixels}), strict=True))
+        peaks = {name: max(peak, float(found[f"{name}.max"])) for name, peak in peaks.items()}
+        responses = {name: answers.plus(found[f"{name}.sum"]) for name, answers in responses.items()}
         if count % 10 == 0:
             say(f"calibration: {count} photos")
     if not count:
-        raise InputError("int8 needs photos to calibrate on; give some tens of photos like those to come")
-    return {name: float(peak or 1) / ACTIVATION_STEPS for name, peak in zip(names, peaks, strict=True)}
+        raise InputError("int8 and low rank need photos to calibrate on; give some tens of photos like those to come")
+    return peaks, responses

@@ -138,9 +138,24 @@ def _number(arrays: Mapping[str, NDArray[np.generic]], name: str, otherwise: int
 
 def _parameter(arrays: Mapping[str, NDArray[np.generic]], name: str, preprocessing: Preprocessing) -> Tensor:
     """A parameter as float32, whatever it is stored as."""
+    layer, _, kind = name.rpartition(".")
+    if f"{layer}.basis.bias" in arrays or f"{layer}.basis.bias.half" in arrays:  # a layer in two steps of lower rank
+        inner = _stored(arrays, f"{layer}.basis.{kind}", preprocessing)
+        outer = _stored(arrays, f"{layer}.weight", preprocessing)[:, :, 0, 0]
+        values = np.tensordot(outer, inner, 1)
+        return _float32(values + _stored(arrays, name, preprocessing) if kind == "bias" else values)
+    return _float32(_stored(arrays, name, preprocessing))
+
+
+def _float32(values: NDArray[np.float64]) -> Tensor:
+    return torch.from_numpy(values.astype(np.float32))
+
+
+def _stored(arrays: Mapping[str, NDArray[np.generic]], name: str, preprocessing: Preprocessing) -> NDArray[np.float64]:
+    """A convolution's weights or biases as they are in the file, whatever their type."""
     values = _array(arrays, name)
     if not np.issubdtype(values.dtype, np.integer):
-        return torch.from_numpy(values.astype(np.float32))
+        return values.astype(np.float64)
     layer, _, kind = name.rpartition(".")
     weight_step = _array(arrays, f"{layer}.weight_step").astype(np.float64)
     weight = _array(arrays, f"{layer}.weight").astype(np.float64)
@@ -150,11 +165,11 @@ def _parameter(arrays: Mapping[str, NDArray[np.generic]], name: str, preprocessi
     photo = f"{layer}.photo.step" in arrays
     if kind == "weight":
         std = np.array(preprocessing.std)[:, None, None]
-        return torch.from_numpy((weight[:, :3] * std if photo else weight).astype(np.float32))
+        return weight[:, :3] * std if photo else weight
     bias = values.astype(np.float64) * weight_step * _array(arrays, f"{layer}.input.step").astype(np.float64)
     if photo:
         bias += (weight[:, :3] * np.array(preprocessing.mean)[:, None, None]).sum((1, 2, 3))
-    return torch.from_numpy(bias.astype(np.float32))
+    return bias
 
 
 def _array(arrays: Mapping[str, NDArray[np.generic]], name: str) -> NDArray[np.generic]:

@@ -14,7 +14,8 @@ from torch import nn
 
 from deeplab.network.build import Network
 from deeplab.network.fcn import CROPS, FCN8s, fcn_layers
-from deeplab.network.onnx_int8 import classify, convolve, convolve_photo, holds_photos, quantize, real
+from deeplab.network.low_rank import PEAK_STD, Factors
+from deeplab.network.onnx_int8 import MIDDLE, Floats, classify, convolve, convolve_photo, holds_photos, quantize, real
 from deeplab.network.onnx_nodes import Graph, Value, conv_window, pointwise, window
 from deeplab.network.variants import MSC_TAPS, SKIPS, UPSAMPLING, Layer, trunk_layers
 from deeplab.network.vgg import DeepLab, msc_layer
@@ -24,7 +25,12 @@ __all__ = ["build_graph"]
 
 
 def build_graph(
-    model: Network, preprocessing: Preprocessing, steps: Mapping[str, float] | None = None, *, half: bool = False
+    model: Network,
+    preprocessing: Preprocessing,
+    steps: Mapping[str, float] | None = None,
+    *,
+    half: bool = False,
+    factors: Mapping[str, Factors] | None = None,
 ) -> Graph:
     """Write what the network's ``aligned`` computes at test as nodes, each named after its layer.
 
@@ -33,9 +39,13 @@ def build_graph(
         preprocessing: of its input.
         steps: the value of one step of every activation, by name, for int8; None: float32.
         half: store float weights as float16, cast when the model is loaded.
+        factors: layers to write as two of lower rank, by name.
     """
+    factors, steps = factors or {}, steps or {}
     photo = preprocessing if steps and holds_photos(preprocessing) else None
-    graph = Graph([], [], steps or {}, photo, half)
+    if steps:
+        steps = {**steps, **{f"{name}.basis": PEAK_STD / MIDDLE for name in factors}}
+    graph = Graph([], [], steps, photo, half, factors)
     x = _fcn8s(graph, model) if isinstance(model, FCN8s) else _deeplab(graph, model)
     graph.add("Identity", [x.name], "scores")
     return graph
@@ -105,12 +115,22 @@ def _axes(graph: Graph, x: Value) -> str:
 
 
 def _convolve(graph: Graph, x: Value, model: Network, layer: Layer, *, relu: bool = True) -> Value:
+    if layer.name in graph.factors:
+        basis, basis_bias, weight, bias = graph.factors[layer.name]
+        x = _layer(graph, x, basis, basis_bias, layer._replace(name=f"{layer.name}.basis"), relu=False)
+        return _layer(graph, x, weight, bias, pointwise(layer.name), relu=relu)
+    weight, bias = _average(layer) if layer.kind == "average" else _parameters(model.get_submodule(layer.name))
+    return _layer(graph, x, weight, bias, layer, relu=relu)
+
+
+def _layer(graph: Graph, x: Value, weight: Floats, bias: Floats, layer: Layer, *, relu: bool) -> Value:
     name = layer.name
-    weight, bias = _average(layer) if layer.kind == "average" else _parameters(model.get_submodule(name))
-    if x.step is not None and not relu:
+    if x.step is not None and not relu and name not in graph.steps:
         return classify(graph, x, weight, bias, name)
-    if name in graph.steps and (x.step is not None or (x.is_image and graph.photo)):
-        return (convolve if x.step is not None else convolve_photo)(graph, x, weight, bias, layer)
+    if x.step is not None and name in graph.steps:
+        return convolve(graph, x, weight, bias, layer, relu=relu)
+    if x.is_image and graph.photo and name in graph.steps:
+        return convolve_photo(graph, x, weight, bias, layer)
     operands = [graph.constant(f"{name}.weight", weight), graph.constant(f"{name}.bias", bias)]
     output = graph.add("Conv", [real(graph, x), *operands], f"{name}.sum" if relu else name, **conv_window(layer))
     return quantize(graph, graph.add("Relu", [output], name)) if relu else Value(output)

@@ -1,6 +1,7 @@
 """Layers on integers: uint8 activations by int8 weights, summed in 32 bits.
 
-Activations count steps from 0, where every ReLU leaves them. Weights count steps of their own in each output channel.
+Activations count steps from 0, where every ReLU leaves them; where there is no ReLU, from the middle. Weights count
+steps of their own in each output channel.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ __all__ = ["classify", "convolve", "convolve_photo", "holds_photos", "quantize",
 # Weights keep to 7 bits: two products of uint8 and int7 fit the 16-bit sums of processors without VNNI, which
 # saturate silently on 8 bits. So every processor gives the same scores.
 WEIGHT_STEPS = 63
+
+MIDDLE = 128
 
 # A photo's colours and an empty channel: four bytes a pixel are gathered faster than three.
 PHOTO_CHANNELS = 4
@@ -49,11 +52,12 @@ def real(graph: Graph, x: Value) -> str:
     return graph.add("DequantizeLinear", [x.name, *_scale(graph, name, x.step)], name)
 
 
-def convolve(graph: Graph, x: Value, weight: Floats, bias: Floats, layer: Layer) -> Value:
-    """Convolution and ReLU of uint8: what is below 0 ends at the unsigned output's 0."""
+def convolve(graph: Graph, x: Value, weight: Floats, bias: Floats, layer: Layer, *, relu: bool = True) -> Value:
+    """Convolution of uint8, and ReLU: what is below 0 ends at the unsigned output's 0. Without ReLU, 0 lies midway."""
     assert x.step is not None
     weight_step = _weight_step(weight, bias, x.step)
-    return _qlinear(graph, x.name, x.step, _whole(weight, weight_step), weight_step, bias, layer)
+    zero = 0 if relu else MIDDLE
+    return _qlinear(graph, x, _whole(weight, weight_step), weight_step, bias, layer, zero)
 
 
 def convolve_photo(graph: Graph, x: Value, weight: Floats, bias: Floats, layer: Layer) -> Value:
@@ -76,7 +80,7 @@ def convolve_photo(graph: Graph, x: Value, weight: Floats, bias: Floats, layer: 
     padded = graph.add("Pad", [x.name, pads], f"{name}.padded")
     photo = graph.add("QuantizeLinear", [padded, *scale], f"{name}.photo", axis=1)
     whole = np.pad(whole, ((0, 0), (0, empty), (0, 0), (0, 0)))
-    return _qlinear(graph, photo, 1, whole, weight_step, bias, layer._replace(padding=(0, 0)))
+    return _qlinear(graph, Value(photo, 1), whole, weight_step, bias, layer._replace(padding=(0, 0)))
 
 
 def classify(graph: Graph, x: Value, weight: Floats, bias: Floats, name: str) -> Value:
@@ -93,19 +97,20 @@ def classify(graph: Graph, x: Value, weight: Floats, bias: Floats, name: str) ->
     return Value(graph.add("Transpose", [sums], name, perm=[0, 3, 1, 2]))
 
 
-def _qlinear(graph: Graph, x: str, x_step: float, whole: Any, weight_step: Any, bias: Any, layer: Layer) -> Value:
+def _qlinear(graph: Graph, x: Value, whole: Any, weight_step: Any, bias: Any, layer: Layer, zero: int = 0) -> Value:
     name, step = layer.name, graph.steps[layer.name]
+    assert x.step is not None
     operands = [
-        x, *_scale(graph, f"{name}.input", x_step),
+        x.name, *_scale(graph, f"{name}.input", x.step, x.zero),
         graph.constant(f"{name}.weight", whole, np.int8),
         graph.constant(f"{name}.weight_step", weight_step),
         graph.constant(f"{name}.weight_zero", np.zeros(len(whole)), np.int8),
-        *_scale(graph, name, step),
-        graph.constant(f"{name}.bias", np.rint(bias / (weight_step * x_step)), np.int32),
+        *_scale(graph, name, step, zero),
+        graph.constant(f"{name}.bias", np.rint(bias / (weight_step * x.step)), np.int32),
     ]  # fmt: skip
     if has_far_taps(layer):
-        return Value(convolve_in_bands(graph, operands, layer, f"{name}.u8"), step)
-    return Value(graph.add("QLinearConv", operands, f"{name}.u8", **conv_window(layer)), step)
+        return Value(convolve_in_bands(graph, operands, layer, f"{name}.u8"), step, zero=zero)
+    return Value(graph.add("QLinearConv", operands, f"{name}.u8", **conv_window(layer)), step, zero=zero)
 
 
 def _weight_step(weight: Floats, bias: Floats, x_step: float) -> Floats:
@@ -118,5 +123,5 @@ def _whole(weight: Floats, step: Floats) -> Floats:
     return np.asarray(np.rint(weight / step[:, None, None, None]))
 
 
-def _scale(graph: Graph, name: str, step: float) -> list[str]:
-    return [graph.constant(f"{name}.step", step), graph.constant(f"{name}.zero", 0, np.uint8)]
+def _scale(graph: Graph, name: str, step: float, zero: int = 0) -> list[str]:
+    return [graph.constant(f"{name}.step", step), graph.constant(f"{name}.zero", zero, np.uint8)]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from deeplab.network.low_rank import Factors
 from deeplab.network.variants import Layer
 from deeplab.preprocessing import Preprocessing
 
@@ -26,6 +28,7 @@ class Graph(NamedTuple):
         steps: the value of one step of every activation that is kept as uint8, by name; empty without int8.
         photo: how a photo became the graph's input, where that input is to be turned into uint8 pixels again.
         half: whether float constants are stored as float16.
+        factors: layers to write as two of lower rank, by name.
     """
 
     nodes: list[onnx.NodeProto]
@@ -33,6 +36,7 @@ class Graph(NamedTuple):
     steps: Mapping[str, float]
     photo: Preprocessing | None
     half: bool
+    factors: Mapping[str, Factors] = MappingProxyType({})
 
     def add(self, op: str, inputs: list[str], output: str, **attributes: Any) -> str:
         """Append a node and return its output's name."""
@@ -49,7 +53,7 @@ class Graph(NamedTuple):
 
 
 class Value(NamedTuple):
-    """A tensor (1, C, h, w) of the graph: float32, or uint8 that counts steps of `step` from 0.
+    """A tensor (1, C, h, w) of the graph: float32, or uint8 that counts steps of `step` from `zero`.
 
     `is_image` is set for the network's input, photo pixels minus their mean.
     """
@@ -57,6 +61,7 @@ class Value(NamedTuple):
     name: str
     step: float | None = None
     is_image: bool = False
+    zero: int = 0
 
 
 def window(layer: Layer) -> dict[str, Any]:
