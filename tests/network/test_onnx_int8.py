@@ -54,24 +54,27 @@ def convolved(
     return total.clip(0) if relu else total
 
 
+@pytest.mark.parametrize("relu", [True, False])
 @pytest.mark.parametrize("size", [(1, 1), (3, 30), (12, 12), (13, 23), (24, 25), (25, 12), (41, 34)])
-def test_far_taps_by_bands_are_those_of_one_node(size: tuple[int, int]) -> None:
+def test_far_taps_by_bands_are_those_of_one_node(size: tuple[int, int], relu: bool) -> None:
     random = np.random.default_rng(4)
     layer = FC6._replace(channels=5)
     weight = random.normal(0, 0.1, (5, 6, 3, 3)).astype(np.float32)
     bias = random.normal(0, 1, 5).astype(np.float32)
     x = random.integers(0, 256, (1, 6, *size), dtype=np.uint8)
     graph = int8_graph(fc6=0.5)
-    found = run(graph, convolve(graph, Value("x", 0.03), weight, bias, layer).name, TensorProto.UINT8, x=x)
+    output = convolve(graph, Value("x", 0.03), weight, bias, layer, relu=relu)
+    found = run(graph, output.name, TensorProto.UINT8, x=x)
     names = [f"fc6.{part}" for part in ("input.step", "input.zero", "weight", "weight_step", "weight_zero")]
     plain = int8_graph()
     plain.weights.extend(graph.weights)
     operands = ["x", *names, "fc6.step", "fc6.zero", "fc6.bias"]
     plain.add("QLinearConv", operands, "one", **conv_window(layer))
     assert np.array_equal(found, run(plain, "one", TensorProto.UINT8, x=x))
-    expected = convolved(0.03 * x, weight, bias, layer)
+    expected = convolved(0.03 * x, weight, bias, layer, relu=relu)
     assert len(np.unique(found)) > min(4, x.size // 6)
-    assert np.abs(0.5 * found - expected.clip(0, 0.5 * 255)).max() < 0.5 + 54 * 0.5 / 63 * 0.1 * 4
+    values = 0.5 * (found.astype(np.float64) - output.zero)
+    assert np.abs(values - expected.clip(-64, 0.5 * (255 - output.zero))).max() < 0.5 + 54 * 0.5 / 63 * 0.1 * 4
 
 
 def test_without_a_relu_what_is_negative_stays() -> None:

@@ -110,10 +110,11 @@ def export(
 
     if int8 and float16:
         raise InputError("--int8 and --float16 exclude each other; give one")
-    if (int8 or low_rank is not None) != (calibration is not None):
-        raise InputError(
-            "--int8 and --low-rank need photos to measure, and nothing else does: give --int8 --calibration DIR"
-        )
+    measured = int8 or low_rank is not None
+    if measured and calibration is None:
+        raise InputError("--int8 and --low-rank need photos to measure; give a folder of them, --calibration DIR")
+    if calibration is not None and not measured:
+        raise InputError("--calibration is for --int8 and --low-rank; give one of them, or both")
     model, header = load_checkpoint(checkpoint)
     if strided_msc:
         if not model.variant.msc:

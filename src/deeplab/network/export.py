@@ -29,6 +29,7 @@ __all__ = ["Precision", "export_onnx"]
 Precision = Literal["float32", "float16", "int8"]
 
 ACTIVATION_STEPS = 255
+ON_PHOTO = ("conv1_1.", "msc_image.conv1.")
 
 
 def export_onnx(
@@ -59,15 +60,15 @@ def export_onnx(
         card: the model card, any JSON values.
         precision: ``"float16"`` stores weights in half the room and computes in float32. ``"int8"`` stores a quarter
             and computes in integers, some three times as fast.
-        low_rank: the share of the convolutions' multiply-adds to leave out, where it costs least, above 0 and below 1;
-            None leaves every layer whole. See `deeplab.network.low_rank`.
+        low_rank: the share of multiply-adds to leave out, where it costs least, above 0 and below 1, of the layers
+            between the first and the classifier; None leaves every layer whole. See `deeplab.network.low_rank`.
         calibration: for int8 and `low_rank`, some tens of photos like those to come, each (H, W, 3) uint8 RGB; they set
             the range of every layer's activations and show where fewer products will do. Read one at a time.
         overwrite: whether to replace a file at `path`.
         say: takes progress lines.
 
     Raises:
-        InputError: the precision is unknown, photos are needed and missing, or an option does not fit.
+        InputError: the precision is unknown, photos are needed and missing or too few, or an option does not fit.
         ModelError: header and network differ, or a weight is not finite (in float16, not below 65504).
         OutputError: the file cannot be written.
     """
@@ -101,8 +102,9 @@ def export_onnx(
         if precision == "int8":
             steps = {name: (peak or 1) / ACTIVATION_STEPS for name, peak in peaks.items()}
         if low_rank is not None:
-            factors = factorise(layers, responses, low_rank)
-            say(f"ranks: {', '.join(f'{name} {len(factor.basis)}' for name, factor in factors.items())}")
+            factors, left_out = factorise(layers, responses, low_rank)
+            ranks = ", ".join(f"{name} {len(layer.basis)}" for name, layer in factors.items())
+            say(f"{100 * left_out:.1f} % of the multiply-adds left out; ranks: {ranks}")
     graph = build_graph(model, header.preprocessing, steps, half=precision == "float16", factors=factors)
     content = to_onnx(graph, model.classes)
     helper.set_model_props(content, {METADATA_KEY: metadata})
@@ -122,11 +124,11 @@ def _check_weights(model: Network, largest: float) -> None:
 
 def _inner_layers(model: Network) -> dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]:
     """Weights and biases, by name, of the convolutions behind another one and before a ReLU."""
-    named = {name: module for name, module in model.named_modules() if isinstance(module, nn.Conv2d)}
+    outer = (*ON_PHOTO, *CLASSIFIERS)
     return {
-        name: (module.weight.detach().float().numpy(), module.bias.detach().float().numpy())
-        for name, module in named.items()
-        if module.in_channels > 3 and module.bias is not None and not any(part in f"{name}." for part in CLASSIFIERS)
+        name: (module.weight.detach().float().numpy(), module.get_parameter("bias").detach().float().numpy())
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Conv2d) and not any(part in f"{name}." for part in outer)
     }
 
 
@@ -150,10 +152,13 @@ def _observe(
     count = 0
     for count, pixels in enumerate(photos, start=1):
         found = dict(zip(outputs, session.run(outputs, {"image": pixels}), strict=True))
-        peaks = {name: max(peak, float(found[f"{name}.max"])) for name, peak in peaks.items()}
+        peaks = {name: float(np.maximum(peak, found[f"{name}.max"])) for name, peak in peaks.items()}
         responses = {name: answers.plus(found[f"{name}.sum"]) for name, answers in responses.items()}
         if count % 10 == 0:
             say(f"calibration: {count} photos")
+    for name, peak in peaks.items():
+        if not np.isfinite(peak):
+            raise ModelError(f"what {name} answers to these photos is not finite; train the network again")
     if not count:
         raise InputError("int8 and low rank need photos to calibrate on; give some tens of photos like those to come")
     return peaks, responses

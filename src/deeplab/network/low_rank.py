@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 
 from deeplab.errors import InputError
 
-__all__ = ["PEAK_STD", "Factors", "Responses", "factorise"]
+__all__ = ["Factors", "Responses", "factorise"]
 
 RANKS = 32  # ranks are multiples of this, as processors' vectors are
-PEAK_STD = 8  # how far coordinates go, in standard deviations: their tails are longer than the normal distribution's
+CELLS_PER_CHANNEL = 4  # fewer would lie in a subspace by chance
 HALVINGS = 60
+STILL = 1e-12  # variance to squared mean at which a layer counts as one that never moves
 
 
 class Responses(NamedTuple):
@@ -43,35 +44,35 @@ class Responses(NamedTuple):
 
     def plus(self, answers: NDArray[np.float32]) -> Responses:
         """These and a map (1, N, h, w) more."""
-        columns = answers.reshape(answers.shape[1], -1)
+        columns = answers.reshape(answers.shape[1], -1).astype(np.float64)
         return Responses(
-            self.cells + columns.shape[1],
-            self.total + columns.sum(1, dtype=np.float64),
-            self.products + columns @ columns.T,
+            self.cells + columns.shape[1], self.total + columns.sum(1), self.products + columns @ columns.T
         )
 
 
 class Factors(NamedTuple):
-    """A layer as two: its own window to r coordinates of unit variance and mean 0, then pointwise to its N channels.
+    """A layer as two: its own window to r orthonormal coordinates of mean 0, then pointwise to its N channels.
 
     Attributes:
         basis: weights (r, C, k, k) float32.
         basis_bias: (r,) float32.
         weight: (N, r, 1, 1) float32.
         bias: (N,) float32.
+        std: the coordinates' standard deviations over the photos, falling, (r,) float32.
     """
 
     basis: NDArray[np.float32]
     basis_bias: NDArray[np.float32]
     weight: NDArray[np.float32]
     bias: NDArray[np.float32]
+    std: NDArray[np.float32]
 
 
 def factorise(
     layers: Mapping[str, tuple[NDArray[np.float32], NDArray[np.float32]]],
     responses: Mapping[str, Responses],
     share: float,
-) -> dict[str, Factors]:
+) -> tuple[dict[str, Factors], float]:
     """Leave out a share of the layers' multiply-adds, where the product of their kept shares of variance falls least.
 
     Args:
@@ -80,11 +81,17 @@ def factorise(
         share: of all their multiply-adds, above 0.
 
     Returns:
-        Those layers that take fewer multiply-adds as two.
+        Those layers that take fewer multiply-adds as two; and the share left out, a little more than asked for, because
+        ranks come in steps.
 
     Raises:
-        InputError: the share is more than the lowest ranks leave out.
+        InputError: the share is more than the lowest ranks leave out, or the photos are too few.
     """
+    for name, (cells, _, products) in responses.items():
+        if cells < CELLS_PER_CHANNEL * len(products):
+            raise InputError(
+                f"{name} answered in {cells} cells, too few to know its {len(products)} channels by; give more photos"
+            )
     spectra = {name: _spectrum(*layers[name], responses[name]) for name in layers}
     whole = sum(layer.multiply_adds(len(layer.bias)) for layer in spectra.values())
 
@@ -92,10 +99,10 @@ def factorise(
         return 1 - sum(layer.multiply_adds(layer.best(price / whole)) for layer in spectra.values()) / whole
 
     most = left_out(np.inf)
+    if most <= 0:
+        raise InputError(f"no layer of this network has more than {RANKS} channels, so none can be of lower rank")
     if share > most:
-        raise InputError(
-            f"at most {most:.3f} of this network's multiply-adds can be left out, not {share}; ask for less"
-        )
+        raise InputError(f"at most {most:.3f} of the multiply-adds can be left out here, not {share}; ask for less")
     low, high = 0.0, 1.0
     while left_out(high) < share:
         high *= 2
@@ -103,7 +110,8 @@ def factorise(
         middle = (low + high) / 2
         low, high = (low, middle) if left_out(middle) >= share else (middle, high)
     ranks = {name: layer.best(high / whole) for name, layer in spectra.items()}
-    return {name: spectra[name].factors(rank) for name, rank in ranks.items() if rank < len(spectra[name].bias)}
+    cut = {name: spectra[name].factors(rank) for name, rank in ranks.items() if rank < len(spectra[name].bias)}
+    return cut, left_out(high)
 
 
 class _Spectrum(NamedTuple):
@@ -122,8 +130,9 @@ class _Spectrum(NamedTuple):
         return self.cells * (channels * taps if rank == channels else rank * (taps + channels))
 
     def lost(self, rank: int) -> float:
-        """-log of the share of variance that this rank keeps."""
-        return -float(np.log(self.variances[:rank].sum() / self.variances.sum()))
+        """-log of the share of variance that this rank keeps; 0 for a layer that never moves."""
+        floor = STILL * float(np.square(self.mean).sum()) + np.finfo(np.float64).tiny
+        return -float(np.log((self.variances[:rank].sum() + floor) / (self.variances.sum() + floor)))
 
     def best(self, price: float) -> int:
         """The rank at which loss and price together are least; at an infinite price, that of fewest multiply-adds."""
@@ -134,11 +143,10 @@ class _Spectrum(NamedTuple):
         return min(ranks, key=lambda rank: self.lost(rank) + price * self.multiply_adds(rank))
 
     def factors(self, rank: int) -> Factors:
-        kept, std = self.directions[:, :rank], np.sqrt(self.variances[:rank])
-        inward = kept.T / std[:, None]
+        kept = self.directions[:, :rank]
         parts = (
-            np.tensordot(inward, self.weight, 1), inward @ (self.bias - self.mean),
-            (kept * std)[:, :, None, None], self.mean,
+            np.tensordot(kept.T, self.weight, 1), kept.T @ (self.bias - self.mean), kept[:, :, None, None], self.mean,
+            np.sqrt(self.variances[:rank]),
         )  # fmt: skip
         return Factors(*(part.astype(np.float32) for part in parts))
 
@@ -146,8 +154,7 @@ class _Spectrum(NamedTuple):
 def _spectrum(weight: NDArray[np.float32], bias: NDArray[np.float32], responses: Responses) -> _Spectrum:
     mean = responses.total / responses.cells
     variances, directions = np.linalg.eigh(responses.products / responses.cells - np.outer(mean, mean))
-    floor = np.finfo(np.float32).eps * max(variances[-1], np.finfo(np.float32).tiny)  # of channels that never move
     return _Spectrum(
         weight.astype(np.float64), bias.astype(np.float64), responses.cells, mean,
-        variances[::-1].clip(floor), directions[:, ::-1],
+        variances[::-1].clip(0), directions[:, ::-1],
     )  # fmt: skip

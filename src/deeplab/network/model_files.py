@@ -2,7 +2,8 @@
 
 A model file holds a network's parameters under their own names: float32, float16 (``NAME.half``), or integers that
 count steps: int8 for weights, with one step a channel, and int32 for biases, with that step times the input's. Layers
-on a photo's own pixels have its mean and scale in them, classifiers their weights as a matrix (C, L).
+on a photo's own pixels have its mean and scale in them, classifiers their weights as a matrix (C, L). A layer of lower
+rank is two: ``NAME.basis``, and ``NAME`` from its coordinates to the channels; read back, it is their product.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
@@ -39,7 +40,8 @@ class StoredNetwork(NamedTuple):
     Attributes:
         info: what it says of itself.
         variant: the network.
-        tensors: by parameter name, float32; of int8 files to half a step of what was exported.
+        tensors: by parameter name, float32; of int8 files to half a step of what was exported, layers of lower
+            rank as they compute.
     """
 
     info: ModelInfo
@@ -139,23 +141,19 @@ def _number(arrays: Mapping[str, NDArray[np.generic]], name: str, otherwise: int
 def _parameter(arrays: Mapping[str, NDArray[np.generic]], name: str, preprocessing: Preprocessing) -> Tensor:
     """A parameter as float32, whatever it is stored as."""
     layer, _, kind = name.rpartition(".")
-    if f"{layer}.basis.bias" in arrays or f"{layer}.basis.bias.half" in arrays:  # a layer in two steps of lower rank
-        inner = _stored(arrays, f"{layer}.basis.{kind}", preprocessing)
-        outer = _stored(arrays, f"{layer}.weight", preprocessing)[:, :, 0, 0]
-        values = np.tensordot(outer, inner, 1)
-        return _float32(values + _stored(arrays, name, preprocessing) if kind == "bias" else values)
-    return _float32(_stored(arrays, name, preprocessing))
-
-
-def _float32(values: NDArray[np.float64]) -> Tensor:
+    values = _stored(arrays, name, preprocessing)
+    if f"{layer}.basis.bias" in arrays or f"{layer}.basis.bias.half" in arrays:
+        outer = _stored(arrays, f"{layer}.weight", preprocessing).astype(np.float64)
+        whole = np.tensordot(outer.squeeze((2, 3)), _stored(arrays, f"{layer}.basis.{kind}", preprocessing), 1)
+        values = whole + values if kind == "bias" else whole
     return torch.from_numpy(values.astype(np.float32))
 
 
-def _stored(arrays: Mapping[str, NDArray[np.generic]], name: str, preprocessing: Preprocessing) -> NDArray[np.float64]:
-    """A convolution's weights or biases as they are in the file, whatever their type."""
+def _stored(arrays: Mapping[str, NDArray[np.generic]], name: str, preprocessing: Preprocessing) -> NDArray[Any]:
+    """A convolution's weights or biases as floating-point numbers, whatever they are stored as."""
     values = _array(arrays, name)
     if not np.issubdtype(values.dtype, np.integer):
-        return values.astype(np.float64)
+        return values
     layer, _, kind = name.rpartition(".")
     weight_step = _array(arrays, f"{layer}.weight_step").astype(np.float64)
     weight = _array(arrays, f"{layer}.weight").astype(np.float64)

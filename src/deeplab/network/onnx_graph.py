@@ -14,8 +14,18 @@ from torch import nn
 
 from deeplab.network.build import Network
 from deeplab.network.fcn import CROPS, FCN8s, fcn_layers
-from deeplab.network.low_rank import PEAK_STD, Factors
-from deeplab.network.onnx_int8 import MIDDLE, Floats, classify, convolve, convolve_photo, holds_photos, quantize, real
+from deeplab.network.low_rank import Factors
+from deeplab.network.onnx_int8 import (
+    COORDINATE_STEP,
+    Floats,
+    balance,
+    classify,
+    convolve,
+    convolve_photo,
+    holds_photos,
+    quantize,
+    real,
+)
 from deeplab.network.onnx_nodes import Graph, Value, conv_window, pointwise, window
 from deeplab.network.variants import MSC_TAPS, SKIPS, UPSAMPLING, Layer, trunk_layers
 from deeplab.network.vgg import DeepLab, msc_layer
@@ -44,7 +54,8 @@ def build_graph(
     factors, steps = factors or {}, steps or {}
     photo = preprocessing if steps and holds_photos(preprocessing) else None
     if steps:
-        steps = {**steps, **{f"{name}.basis": PEAK_STD / MIDDLE for name in factors}}
+        steps = {**steps, **{f"{name}.basis": COORDINATE_STEP for name in factors}}
+        factors = {name: balance(layer) for name, layer in factors.items()}
     graph = Graph([], [], steps, photo, half, factors)
     x = _fcn8s(graph, model) if isinstance(model, FCN8s) else _deeplab(graph, model)
     graph.add("Identity", [x.name], "scores")
@@ -116,14 +127,16 @@ def _axes(graph: Graph, x: Value) -> str:
 
 def _convolve(graph: Graph, x: Value, model: Network, layer: Layer, *, relu: bool = True) -> Value:
     if layer.name in graph.factors:
-        basis, basis_bias, weight, bias = graph.factors[layer.name]
-        x = _layer(graph, x, basis, basis_bias, layer._replace(name=f"{layer.name}.basis"), relu=False)
+        basis, basis_bias, weight, bias, _ = graph.factors[layer.name]
+        inner = layer._replace(name=f"{layer.name}.basis", channels=len(basis))
+        x = _layer(graph, x, basis, basis_bias, inner, relu=False)
         return _layer(graph, x, weight, bias, pointwise(layer.name), relu=relu)
     weight, bias = _average(layer) if layer.kind == "average" else _parameters(model.get_submodule(layer.name))
     return _layer(graph, x, weight, bias, layer, relu=relu)
 
 
 def _layer(graph: Graph, x: Value, weight: Floats, bias: Floats, layer: Layer, *, relu: bool) -> Value:
+    """A convolution; before a ReLU, a float one's own output is ``NAME.sum``."""
     name = layer.name
     if x.step is not None and not relu and name not in graph.steps:
         return classify(graph, x, weight, bias, name)
@@ -148,6 +161,7 @@ def _average(layer: Layer) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 
 
 def _pool(graph: Graph, x: Value, model: Network, layer: Layer) -> Value:
+    assert x.zero == 0
     if max(layer.padding) >= layer.kernel:
         # More than ONNX Runtime pads within a pool, and 1.19 merges a Pad node into it all the same: an average
         # over single cells pads too. Behind a ReLU its zeros are as good as minus infinity.

@@ -12,18 +12,35 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto
 
+from deeplab.network.low_rank import Factors
 from deeplab.network.onnx_bands import convolve_in_bands, has_far_taps
 from deeplab.network.onnx_nodes import Graph, Value, conv_window
 from deeplab.network.variants import Layer
 from deeplab.preprocessing import Preprocessing
 
-__all__ = ["classify", "convolve", "convolve_photo", "holds_photos", "quantize", "real"]
+__all__ = [
+    "COORDINATE_STEP",
+    "Floats",
+    "balance",
+    "classify",
+    "convolve",
+    "convolve_photo",
+    "holds_photos",
+    "quantize",
+    "real",
+]
 
 # Weights keep to 7 bits: two products of uint8 and int7 fit the 16-bit sums of processors without VNNI, which
 # saturate silently on 8 bits. So every processor gives the same scores.
 WEIGHT_STEPS = 63
 
+# What stands for 0 where values have both signs.
 MIDDLE = 128
+
+# One step of a lower rank's coordinates, the strongest of which has the standard deviation 1: they go as far as eight
+# of them, for their tails are longer than the normal distribution's.
+COORDINATE_STEP = 8 / MIDDLE
+WEAKEST = 1e-3  # of the strongest coordinate's standard deviation: below, one counts as if it had this
 
 # A photo's colours and an empty channel: four bytes a pixel are gathered faster than three.
 PHOTO_CHANNELS = 4
@@ -49,7 +66,7 @@ def real(graph: Graph, x: Value) -> str:
     if x.step is None:
         return x.name
     name = f"{x.name}.real"
-    return graph.add("DequantizeLinear", [x.name, *_scale(graph, name, x.step)], name)
+    return graph.add("DequantizeLinear", [x.name, *_scale(graph, name, x.step, x.zero)], name)
 
 
 def convolve(graph: Graph, x: Value, weight: Floats, bias: Floats, layer: Layer, *, relu: bool = True) -> Value:
@@ -83,9 +100,25 @@ def convolve_photo(graph: Graph, x: Value, weight: Floats, bias: Floats, layer: 
     return _qlinear(graph, Value(photo, 1), whole, weight_step, bias, layer._replace(padding=(0, 0)))
 
 
+def balance(factors: Factors) -> Factors:
+    """Scale the coordinates so that their 8 bits and the 7 of the weights behind them lose about equally.
+
+    With one step for all coordinates the weak ones are rounded coarsely; at equal strength the strongest coordinate's
+    weights set each channel's step, and the weak ones' are. The fourth root of their standard deviations lies between.
+    """
+    std = factors.std.clip(WEAKEST * (factors.std[0] or 1))
+    scale = std**0.75 * std[0] ** 0.25
+    return factors._replace(
+        basis=factors.basis / scale[:, None, None, None],
+        basis_bias=factors.basis_bias / scale,
+        weight=factors.weight * scale[:, None, None],
+    )
+
+
 def classify(graph: Graph, x: Value, weight: Floats, bias: Floats, name: str) -> Value:
     """Float scores (1, L, h, w) of uint8 cells: a pointwise convolution without ReLU, its sums exact."""
     assert x.step is not None
+    assert x.zero == 0
     weight_step = _weight_step(weight, np.zeros_like(bias), x.step)
     whole = graph.constant(f"{name}.weight", _whole(weight, weight_step)[:, :, 0, 0].T, np.int8)
     steps = [graph.constant(f"{name}.weight_step", weight_step), graph.constant(f"{name}.input.step", x.step)]
