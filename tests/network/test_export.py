@@ -189,6 +189,10 @@ def test_bad_networks_and_places(
     model.fc7.bias.data[0] = 1e5
     with pytest.raises(ModelError, match=r"fc7\.bias holds values that are not finite or above 65504"):
         export(model, precision="float16")
+    model.fc7.bias.data[0] = 0
+    model.conv2_1.weight.data.fill_(1e38)
+    with pytest.raises(ModelError, match="what conv2_1 answers to these photos is not finite; train"):
+        export(model, precision="int8", calibration=photos(1))
     model.fc7.bias.data[0] = float("nan")
     with pytest.raises(ModelError, match=r"fc7\.bias holds values that are not finite"):
         export(model, overwrite=True)

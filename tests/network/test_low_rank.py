@@ -93,7 +93,7 @@ def test_channels_that_never_move_are_left_out_first() -> None:
     assert len(found.basis) == 64  # of 96, 40 move
     np.testing.assert_allclose(through(found, x)[1], answers(still, x), atol=0.02)
     dead = np.zeros_like(weight), bias
-    found = cut({"dead": dead, "alive": layer(4, 1)}, 0.1, x)
+    found = cut({"dead": dead, "alive": layer(4, 0.9)}, 0.1, x)
     assert set(found) == {"dead"}
     np.testing.assert_allclose(through(found["dead"], x)[1], answers(dead, x), atol=1e-4)
 
