@@ -103,8 +103,8 @@ def convolve_photo(graph: Graph, x: Value, weight: Floats, bias: Floats, layer: 
 def balance(factors: Factors) -> Factors:
     """Scale the coordinates so that their 8 bits and the 7 of the weights behind them lose about equally.
 
-    With one step for all coordinates the weak ones are rounded coarsely; at equal strength the strongest coordinate's
-    weights set each channel's step, and the weak ones' are. The fourth root of their standard deviations lies between.
+    All have one step. At their own strength the weak ones are rounded coarsely; at equal strength their weights are,
+    for the strongest one's set the step. The fourth root of their standard deviations lies between.
     """
     std = factors.std.clip(WEAKEST * (factors.std[0] or 1))
     scale = std**0.75 * std[0] ** 0.25
