@@ -43,6 +43,14 @@ def crash(_: Workshop, *, file: str, photo: Upload, **__: Any) -> Done:
     raise AssertionError
 
 
+def crash_once(_: Workshop, *, file: str, **__: Any) -> Done:
+    """Die if the file is not there yet, and leave it."""
+    if not Path(file).exists():
+        Path(file).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return Done(b"done", 1)
+
+
 def stumble(_: Workshop, **__: Any) -> Done:
     """Fail in a way nobody foresaw."""
     raise KeyError("a secret of the server")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -63,11 +64,33 @@ def test_a_worker_that_dies_fails_its_request_alone(
     info = client.post("/api/v1/photos", files={"photo": ("a.png", photo_png)}).json()
     work_by(partial(stand_ins.crash, file=str(tmp_path / "note")))
     assert ask(client, photo_png)[:2] == (500, "worker_died")
-    assert metric(client, "deeplab_worker_restarts") == restarts + 1
     wait_for_work(client, photo_png, work_by, stand_ins)
+    assert metric(client, "deeplab_worker_restarts") == restarts + 2  # it was tried twice, and not once more
     assert client.post(f"/api/v1/photos/{info['id']}/refine", json={}).status_code == 200  # nothing kept was lost
     left = Path((tmp_path / "note").read_text())
     assert not left.parent.exists()  # and nothing decoded was left
+
+
+def test_work_whose_worker_dies_once_is_done_by_another(
+    client: Any, photo_png: bytes, stand_ins: Any, work_by: Any, tmp_path: Path
+) -> None:
+    work_by(partial(stand_ins.crash_once, file=str(tmp_path / "note")))
+    assert ask(client, photo_png)[2].content == b"done"
+    wait_for_work(client, photo_png, work_by, stand_ins)
+
+
+def test_workers_that_are_killed_while_idle_cost_no_request(
+    client_for: Any, tiny_model: Path, photo_png: bytes
+) -> None:
+    known = {child.pid for child in multiprocessing.active_children()}
+    with client_for(model=str(tiny_model), workers=2) as client:
+        workers = [child for child in multiprocessing.active_children() if child.pid not in known]
+        assert len(workers) == 2
+        for worker in workers:
+            worker.kill()
+        assert ask(client, photo_png)[0] == 200
+        wait_for(lambda: metric(client, "deeplab_workers_busy") == 0)
+        assert metric(client, "deeplab_worker_restarts") == 2
 
 
 def test_work_that_takes_too_long_is_stopped(strict: Any, photo_png: bytes, stand_ins: Any, work_by: Any) -> None:

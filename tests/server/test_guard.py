@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from deeplab.server.guard import SECURITY_HEADERS
 from deeplab.server.logs import JsonLines
 
 TOKEN = "correct-horse-battery"
@@ -62,6 +63,40 @@ def test_other_sites_pages_may_not_post(client: Any, photo_png: bytes, headers: 
     assert answer.status_code == (200 if allowed else 403)
     delete = client.request("DELETE", "/api/v1/photos/x", headers=headers)
     assert delete.status_code == (404 if allowed else 403)
+
+
+STRANGE = [
+    b"[", b"http://[", b"http://[::1", b"http://127.0.0.1:8000:9", b"http://127.0.0.1:99999999999", b"://", b"\xff\xfe",
+    b"http://\xe4.example", b"9" * 5000, b"-1", b"1e9", b"\xb2", b"\xd9\xa3", b"", b" ", b";;==;,", b"%00", b'"',
+    b"a" * 9000, b"bytes=" + b"9" * 5000 + b"-", b"bytes=5-1,-,x", b"multipart/form-data; boundary=\xff",
+    b"multipart/form-data; boundary", b"multipart/form-data; boundary=" + b"x" * 500,
+    b"application/json; charset=nonsense", b"Mon, 99 Foo 99999 99:99:99 GMT", b'a="\\777"; b=', b"Bearer", b"W/",
+]  # fmt: skip
+NAMES = [
+    "Origin", "Host", "Content-Length", "Content-Type", "Cookie", "Authorization", "Range", "If-Range", "If-None-Match",
+    "If-Modified-Since", "Sec-Fetch-Site", "Accept", "Accept-Encoding", "Transfer-Encoding", "Expect", "Forwarded",
+    "X-Forwarded-For", "Connection", "Upgrade", "Referer", "Date", "Content-Encoding",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_header_that_makes_no_sense_is_answered_as_any_other(client: Any, photo_png: bytes, name: str) -> None:
+    for value in STRANGE:
+        answers = [
+            client.request(method, path, headers={name: value}, **body)
+            for method, path, body in (
+                ("GET", "/", {}),
+                ("GET", "/static/style.css", {}),
+                ("GET", "/api/v1/models", {}),
+                ("POST", "/api/v1/photos/x/refine", {"content": b"{}"}),
+                ("POST", "/api/v1/segment", {"content": photo_png}),
+            )
+        ]
+        for answer in answers:
+            assert answer.status_code < 500, (value, answer.text)
+            assert SECURITY_HEADERS.items() <= {key.title(): text for key, text in answer.headers.items()}.items()
+            if answer.status_code >= 400:
+                assert answer.json()["error"]["message"], (value, answer.text)
 
 
 def test_other_sites_scripts_may_not_read(client: Any) -> None:

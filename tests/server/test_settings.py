@@ -17,6 +17,7 @@ from deeplab.server.settings import Settings, served_models
     [
         {"port": -1}, {"port": 65536}, {"timeout_s": 0}, {"timeout_s": float("nan")}, {"queue": -1}, {"workers": 0},
         {"max_upload_bytes": 0}, {"max_pixels": 0}, {"token": "short"}, {"token": ""}, {"token": "häääääääää"},
+        {"token": "0123456789\n"}, {"token": " 0123456789"}, {"token": "01234\x0056789"},
     ],
 )  # fmt: skip
 def test_unusable_settings_are_refused(given: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import socket
 import time
 from collections.abc import Callable
@@ -16,6 +17,8 @@ import httpx
 import numpy as np
 import pytest
 
+from deeplab.server.guard import SECURITY_HEADERS
+
 HEAD = (
     b"POST /api/v1/segment?format=mask HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=x\r\n"
 )
@@ -26,6 +29,12 @@ PART = b'--x\r\nContent-Disposition: form-data; name="photo"; filename="a"\r\n\r
 def server(start_server: Callable[..., Any]) -> Any:
     limits = {"timeout-s": 300, "queue": 2, "max-upload-mb": 1, "upload-timeout-s": 1, "connections": 40}
     return start_server(*(word for name, value in limits.items() for word in (f"--{name}", str(value))))
+
+
+@pytest.fixture(scope="module")
+def patient(start_server: Callable[..., Any]) -> Any:
+    """A server that closes a connection for want of room only, not for want of time."""
+    return start_server("--connections", "40", "--upload-timeout-s", "300", "--timeout-s", "300")
 
 
 @pytest.fixture(autouse=True)
@@ -153,7 +162,43 @@ def test_a_body_without_a_length_is_cut_off_at_the_limit(server: Any) -> None:
     ],
 )
 def test_damaged_requests(server: Any, request_: bytes) -> None:
-    assert answer_to(server, request_)[:12] in (b"HTTP/1.1 400", b"")
+    received = answer_to(server, request_)
+    assert received.startswith(b"HTTP/1.1 400 ")
+    head, _, body = received.partition(b"\r\n\r\n")
+    assert json.loads(body)["error"]["code"] == "bad_request"
+    for header in SECURITY_HEADERS:
+        assert f"\n{header}: ".lower().encode() in head.lower()
+
+
+@pytest.mark.parametrize("first", [b"", b"GET /", HEAD + b"Content-Length: 100000\r\n\r\n" + PART])
+def test_those_who_say_nothing_shut_nobody_out(patient: Any, first: bytes) -> None:
+    """Though the server would wait for each of them for minutes."""
+    with ExitStack() as crowd:
+        for _ in range(300):
+            with suppress(ConnectionError):
+                crowd.enter_context(connect(patient)).sendall(first)
+        if first.startswith(b"POST"):  # a body may stall for a while
+            wait_for(lambda: healthy(patient))
+        for _ in range(50):
+            assert httpx.get(f"{patient.url}/health", timeout=60).status_code == 200
+
+
+def test_connections_that_are_kept_shut_nobody_out(patient: Any) -> None:
+    with ExitStack() as crowd:
+        for _ in range(100):
+            client = crowd.enter_context(httpx.Client(timeout=60))
+            assert client.get(f"{patient.url}/static/main.js").status_code == 200
+
+
+def test_a_body_that_is_on_its_way_gives_place_to_nobody(patient: Any, photo_png: bytes) -> None:
+    body = PART + photo_png + b"\r\n--x--\r\n"
+    with ExitStack() as crowd, connect(patient) as stream:
+        stream.sendall(HEAD + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(body))
+        assert stream.recv(100).startswith(b"HTTP/1.1 100")
+        for _ in range(60):
+            crowd.enter_context(connect(patient))
+        stream.sendall(body)
+        assert stream.recv(12) == b"HTTP/1.1 200"
 
 
 def test_a_crowd_is_served_or_told_to_come_back(server: Any, photo_png: bytes) -> None:

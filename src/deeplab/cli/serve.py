@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,12 +17,13 @@ __all__ = ["serve"]
 
 def serve(
     host: Annotated[
-        str, typer.Option(help="The address to listen on; 0.0.0.0 lets other machines in: give --token, too.")
+        str, typer.Option(help="The address to listen on; 0.0.0.0 lets other machines in: give --token-file, too.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0 takes a free one.")] = 8000,
     model: ModelOption = None,
-    token: Annotated[
-        str | None, typer.Option(envvar="DEEPLAB_TOKEN", help="What clients must send as Authorization: Bearer ….")
+    token_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Holds what clients must send as Authorization: Bearer …; or DEEPLAB_TOKEN."),
     ] = None,
     allow_host: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Also answer to this name, say a proxy's; may be repeated.")
@@ -29,7 +32,7 @@ def serve(
     max_megapixels: Annotated[float, typer.Option(help="The largest photo.")] = 25,
     timeout_s: Annotated[float, typer.Option(help="How long a request may wait and compute.")] = 60,
     upload_timeout_s: Annotated[float, typer.Option(help="How long headers, and a body, may take to arrive.")] = 30,
-    connections: Annotated[int, typer.Option(help="How many may be open; more are refused.")] = 256,
+    connections: Annotated[int, typer.Option(help="How many may be open before silent ones are closed.")] = 256,
     queue: Annotated[int, typer.Option(help="How many requests may wait; more are told to come back.")] = 16,
     workers: Annotated[int, typer.Option(help="Processes that compute; they share the cores.")] = 1,
     open_page: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")] = True,
@@ -43,13 +46,13 @@ def serve(
 
     with extra("serve"):
         from deeplab.server.serving import serve as serve_until_stopped
-        from deeplab.server.settings import Settings
+        from deeplab.server.settings import Settings, token_in
 
     settings = Settings(
         host=host,
         port=port,
         model=model,
-        token=token or None,
+        token=token_in(token_file) if token_file else os.environ.get("DEEPLAB_TOKEN") or None,
         allowed_hosts=tuple(allow_host or ()),
         max_upload_bytes=round(max_upload_mb * (1 << 20)),
         max_pixels=round(max_megapixels * 1e6),

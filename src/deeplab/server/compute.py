@@ -31,6 +31,10 @@ _PAUSE_S = 1.0  # between attempts to replace a worker
 _SPAWN = multiprocessing.get_context("spawn")
 
 
+class _WorkerDiedError(Exception):
+    """The worker's process ended before it answered."""
+
+
 class Compute:
     """Runs jobs in worker processes, each in its turn.
 
@@ -82,20 +86,24 @@ class Compute:
     async def run(self, job: Job) -> Any:
         """Return what a job computes. Where the caller is cancelled, the job is dropped, or ends at its next step.
 
+        A worker that dies need not have died of the job, but of what happened before: another one tries once more.
+
         Raises:
-            ApiError: too many wait already, the time is up, or the worker died.
+            ApiError: too many wait already, the time is up, or two workers died.
             Exception: whatever the job raises.
         """
         if self.full:
             raise self._refusal()
         deadline = time.monotonic() + self._settings.timeout_s
-        self.waiting += 1
+        with suppress(_WorkerDiedError):
+            return await self._try(job, deadline)
         try:
-            worker = await asyncio.wait_for(self._idle.get(), self._settings.timeout_s)
-        except asyncio.TimeoutError:
-            raise self._refusal() from None
-        finally:
-            self.waiting -= 1
+            return await self._try(job, deadline)
+        except _WorkerDiedError:
+            raise _died() from None
+
+    async def _try(self, job: Job, deadline: float) -> Any:
+        worker = await self._take(deadline)
         gone = asyncio.Event()
         running = asyncio.create_task(self._run(worker, job, deadline, gone))
         self._keep(running)
@@ -105,6 +113,20 @@ class Compute:
             gone.set()
             running.add_done_callback(asyncio.Task.exception)  # nobody else will ask for it
             raise
+
+    async def _take(self, deadline: float) -> _Worker:
+        """Return a worker that is idle and alive, and let those that died meanwhile be replaced."""
+        self.waiting += 1
+        try:
+            while True:
+                worker = await asyncio.wait_for(self._idle.get(), deadline - time.monotonic())
+                if worker.process.is_alive():
+                    return worker
+                self._lose(worker)
+        except asyncio.TimeoutError:
+            raise self._refusal() from None
+        finally:
+            self.waiting -= 1
 
     async def _run(self, worker: _Worker, job: Job, deadline: float, gone: asyncio.Event) -> Any:
         started = time.monotonic()
@@ -121,11 +143,8 @@ class Compute:
                 worker.process.kill()
             result = await exchange
         except Exception:  # the process ended, or sent what cannot be read
-            self._keep(asyncio.create_task(self._replace(worker)))
-            if stopped:
-                raise self._too_long() from None
-            log("worker lost", failed=True)
-            raise _died() from None
+            self._lose(worker)
+            raise self._too_long() if stopped else _WorkerDiedError from None
         finally:
             client.cancel()
         self._idle.put_nowait(worker)
@@ -133,6 +152,10 @@ class Compute:
         if isinstance(result, Failed):
             raise result.error
         return result
+
+    def _lose(self, worker: _Worker) -> None:
+        log("worker lost", exit_code=worker.process.exitcode)
+        self._keep(asyncio.create_task(self._replace(worker)))
 
     async def _replace(self, worker: _Worker) -> None:
         """Start a worker's process anew; it takes jobs when its models are loaded, which is no job's time."""
@@ -225,7 +248,7 @@ class _Worker:
 
 
 def _died() -> ApiError:
-    message = "the process that worked on this died and was replaced; try again, or send another photo"
+    message = "two processes in turn died at this and were replaced; send another photo"
     return ApiError(500, "worker_died", message)
 
 

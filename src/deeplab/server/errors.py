@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 
 from deeplab.errors import DeepLabError, ImageError, InputError, ModelError
 
-__all__ = ["ApiError", "SafeJSON", "add_handlers", "error_response", "unusable"]
+__all__ = ["ApiError", "SafeJSON", "add_handlers", "error_response", "failed", "unusable"]
 
 
 class ApiError(Exception):
@@ -52,6 +52,11 @@ def unusable(error: DeepLabError) -> ApiError:
     return ApiError(500, "failed", str(error))
 
 
+def failed() -> ApiError:
+    """Return what a client hears of an error that nobody foresaw."""
+    return ApiError(500, "failed", "the server failed at this; its log says more under the request id")
+
+
 _CODES = {
     400: "bad_request", 404: "not_found", 405: "method_not_allowed", 408: "too_slow", 413: "too_large",
 }  # fmt: skip
@@ -83,6 +88,4 @@ def add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def unexpected(_: Request, error: Exception) -> SafeJSON:
-        return error_response(
-            ApiError(500, "failed", "the server failed at this; its log says more under the request id")
-        )
+        return error_response(failed())

@@ -6,23 +6,23 @@ import asyncio
 import hmac
 import secrets
 import time
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from deeplab.server.errors import ApiError, error_response
+from deeplab.server.errors import ApiError, error_response, failed
 from deeplab.server.logs import log
 from deeplab.server.service import Service
 from deeplab.server.settings import Settings
 
-__all__ = ["Guard"]
+__all__ = ["SECURITY_HEADERS", "Guard"]
 
 _MOST_BYTES_OF_OTHER_BODIES = 64 << 10  # files come in forms; all else is JSON of a few numbers
 _MOST_LOGGED_CHARACTERS = 200
+_MOST_DIGITS = 20  # of a length; HTTP leaves their number open, Python does not
 
-_HEADERS = {
+SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; base-uri 'none'; form-action 'self'; "
     "frame-ancestors 'none'; object-src 'none'",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -31,6 +31,7 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+"""Of every answer."""
 
 
 class Guard:
@@ -42,8 +43,9 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         started = time.monotonic()
-        request_id, status = secrets.token_hex(8), 500
+        request_id, status = secrets.token_hex(8), 0
         headers, state = Headers(scope=scope), scope.setdefault("state", {})
+        scope["headers"] = [(name, value) for name, value in scope["headers"] if name != b"range"]  # all here is small
         body = _Body(receive, headers, self._service.settings)
 
         async def answer(message: Message) -> None:
@@ -51,7 +53,7 @@ class Guard:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 of_answer = MutableHeaders(scope=message)
-                of_answer.update({**_HEADERS, "X-Request-ID": request_id})
+                of_answer.update({**SECURITY_HEADERS, "X-Request-ID": request_id})
                 if not body.complete:
                     of_answer["Connection"] = "close"  # nobody will read what is still to come
             await send(message)
@@ -61,8 +63,10 @@ class Guard:
                 await error_response(refusal)(scope, receive, answer)
             else:
                 await self._app(scope, body.receive, answer)
-        except Exception:  # the client has its answer already
+        except Exception:
             log("failed", failed=True, id=request_id)
+            if not status:  # else the app has answered before it let this out
+                await error_response(failed())(scope, receive, answer)
         finally:
             seconds = time.monotonic() - started
             route, method = getattr(scope.get("route"), "path", None), scope["method"]
@@ -86,8 +90,11 @@ class _Body:
 
     def refusal(self) -> ApiError | None:
         """Return why the body is refused before it comes."""
-        too_large = self._announced.isdecimal() and int(self._announced) > self._most
-        return ApiError(413, "too_large", self._too_large()) if too_large else None
+        if self._announced.strip("0123456789"):
+            given = self._announced[:_MOST_LOGGED_CHARACTERS]
+            return ApiError(400, "bad_request", f"Content-Length is {given!r}; expected a number of bytes")
+        announced = int(self._announced[:_MOST_DIGITS] or 0)
+        return ApiError(413, "too_large", self._too_large()) if announced > self._most else None
 
     async def receive(self) -> Message:
         """Return the next part.
@@ -137,10 +144,8 @@ def _name_in(host: str) -> str:
 
 def _from_another_site(headers: Headers, host: str) -> bool:
     """Tell whether a browser sent a request for another site's page; programs send neither header."""
-    origin = headers.get("origin")
-    return headers.get("sec-fetch-site", "none") not in ("same-origin", "none") or (
-        origin is not None and urlsplit(origin).netloc != host
-    )
+    origin = headers.get("origin", f"http://{host}")
+    return headers.get("sec-fetch-site", "none") not in ("same-origin", "none") or origin.partition("://")[2] != host
 
 
 def _knows(headers: Headers, token: str) -> bool:

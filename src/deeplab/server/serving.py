@@ -1,8 +1,7 @@
-"""The server on a socket: uvicorn, with limits on connections and on how slowly a request may come."""
+"""The server on a socket: uvicorn, started and ended."""
 
 from __future__ import annotations
 
-import asyncio
 import logging.config
 import signal
 import socket
@@ -10,10 +9,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from deeplab.errors import InputError
 from deeplab.server.app import application
+from deeplab.server.connections import protocol
 from deeplab.server.logs import LOG_CONFIG, log
 from deeplab.server.settings import LOOPBACK_NAMES, Settings
 
@@ -40,14 +39,13 @@ async def serve(settings: Settings, opened: Callable[[str], None]) -> None:
         async with application(settings) as app:
             config = uvicorn.Config(
                 app,
-                http=_protocol(settings),
+                http=protocol(settings),
                 ws="none",
                 lifespan="off",
                 log_config=None,
                 access_log=False,
                 server_header=False,
                 backlog=_BACKLOG,
-                limit_concurrency=settings.connections,
                 timeout_keep_alive=_KEEP_ALIVE_S,
                 timeout_graceful_shutdown=round(settings.timeout_s) + 1,
                 h11_max_incomplete_event_size=_MOST_HEADER_BYTES,
@@ -55,7 +53,7 @@ async def serve(settings: Settings, opened: Callable[[str], None]) -> None:
             address = _address(settings.host, listener.getsockname()[1])
             log("started", address=address)
             if settings.host not in LOOPBACK_NAMES and settings.token is None:
-                log("whoever reaches this machine may use this server; --token keeps strangers out")
+                log("whoever reaches this machine may use this server; --token-file keeps strangers out")
             opened(address)
             with _signals_end_here():
                 await uvicorn.Server(config).serve(sockets=[listener])
@@ -85,58 +83,3 @@ def _address(host: str, port: int) -> str:
     everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
     shown = everywhere.get(host, f"[{host}]" if ":" in host else host)
     return f"http://{shown}:{port}/"
-
-
-def _protocol(settings: Settings) -> type[H11Protocol]:
-    """Return uvicorn's protocol, with a limit on connections, a deadline for headers, and none who read no answer."""
-
-    class Protocol(H11Protocol):
-        _due: asyncio.TimerHandle | None = None  # the headers
-        _stuck: asyncio.TimerHandle | None = None  # what the client does not read
-
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
-            if len(self.connections) > 2 * settings.connections:
-                transport.abort()
-            self._expect_headers()
-
-        def data_received(self, data: bytes) -> None:
-            super().data_received(data)
-            if self.cycle is None or self.cycle.response_complete:
-                self._expect_headers()
-            elif self._due is not None:
-                self._due.cancel()
-                self._due = None
-
-        def pause_writing(self) -> None:
-            super().pause_writing()
-            self._expect_reading(self.transport.get_write_buffer_size())
-
-        def resume_writing(self) -> None:
-            super().resume_writing()
-            if self._stuck is not None:
-                self._stuck.cancel()
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            for timer in (self._due, self._stuck):
-                if timer is not None:
-                    timer.cancel()
-            super().connection_lost(exc)
-
-        def _expect_headers(self) -> None:
-            if self._due is None:
-                self._due = self.loop.call_later(settings.upload_timeout_s, self.transport.abort)
-
-        def _expect_reading(self, left: int) -> None:
-            """Close the connection unless the client soon takes some of the bytes that are left."""
-
-            def look() -> None:
-                now = self.transport.get_write_buffer_size()
-                if now < left:
-                    self._expect_reading(now)
-                else:
-                    self.transport.abort()
-
-            self._stuck = self.loop.call_later(settings.upload_timeout_s, look)
-
-    return Protocol

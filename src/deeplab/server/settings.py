@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,11 +12,12 @@ from pathlib import Path
 from deeplab.errors import InputError
 from deeplab.models import DEFAULT_MODEL, find_model, shipped_models
 
-__all__ = ["LOOPBACK_NAMES", "Settings", "served_models"]
+__all__ = ["LOOPBACK_NAMES", "Settings", "served_models", "token_in"]
 
 LOOPBACK_NAMES = frozenset(("localhost", "127.0.0.1", "::1"))
 
-_LEAST_TOKEN_CHARACTERS = 8
+_TOKEN = re.compile(r"[!-~][ -~]{6,}[!-~]")  # what a header can hold, and long enough to keep strangers out
+_MOST_TOKEN_BYTES = 1024  # of a file, which may be endless
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,8 @@ class Settings:
         upload_timeout_s: how long a request's headers and body may take to arrive, each, and how long a client may take
             none of its answer.
         queue: how many requests may wait for the worker; more are refused.
-        connections: how many may be open; requests on more are refused, and from twice as many on they are closed.
+        connections: how many may be open; one more takes the place of the one that has been silent longest. Where none
+            is silent, twice as many.
         workers: processes that compute, each with its share of the cores.
         photos: how many of the page's photos are kept.
         photo_bytes: how much memory they may take.
@@ -66,9 +69,9 @@ class Settings:
         for name, least in _LEAST.items():
             if not getattr(self, name) >= least:  # also refuses NaN
                 raise InputError(f"{name} is {getattr(self, name)}; expected at least {least}")
-        if self.token is not None and (len(self.token) < _LEAST_TOKEN_CHARACTERS or not self.token.isascii()):
+        if self.token is not None and not _TOKEN.fullmatch(self.token):
             raise InputError(
-                f"the token has {len(self.token)} characters; expected at least {_LEAST_TOKEN_CHARACTERS} of ASCII: "
+                f"the token has {len(self.token)} characters; expected one line of at least 8, all of ASCII: "
                 "make one with python -c 'import secrets; print(secrets.token_urlsafe())'"
             )
 
@@ -108,3 +111,21 @@ def _is_address(name: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def token_in(path: Path) -> str:
+    """Return the token that a file holds, without the space around it.
+
+    A command line is no place for one: every user of a machine can list those of all processes.
+
+    Raises:
+        InputError: the file cannot be read, or is too large to hold a token alone.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MOST_TOKEN_BYTES + 1)
+    except OSError as error:
+        raise InputError(f"cannot read the token in {path}: {error.strerror}") from None
+    if len(content) > _MOST_TOKEN_BYTES:
+        raise InputError(f"{path} is larger than {_MOST_TOKEN_BYTES} bytes; expected a file that holds the token alone")
+    return content.decode("ascii", "replace").strip()
