@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from deeplab.images import overlay_image, read_image, write_jpeg
-from deeplab.labels import CAMVID, VOC
+from deeplab.labels import CAMVID, VOC, LabelSet
 
 RED, GREY, WHITE = (255, 0, 0), (120, 120, 120), (255, 255, 255)
 
@@ -169,6 +169,14 @@ def test_overlay_without_background_tints_everything(photo: NDArray[np.uint8]) -
     labels = np.zeros(photo.shape[:2], dtype=np.uint8)
     overlay = overlay_image(photo, labels, CAMVID, opacity=1)
     assert (overlay == CAMVID.palette[0]).all()
+
+
+def test_overlay_tints_label_0_unless_it_is_the_background(photo: NDArray[np.uint8]) -> None:
+    labels = np.zeros(photo.shape[:2], dtype=np.uint8)
+    for names in (("soil", "leaf"), ("background", "leaf")):
+        overlay = overlay_image(photo, labels, LabelSet("own", names), opacity=1)
+        expected = np.broadcast_to((0, 128, 0), photo.shape) if names[0] == "soil" else photo
+        np.testing.assert_array_equal(overlay, expected)
 
 
 @given(labels_21)

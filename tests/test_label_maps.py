@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from deeplab.errors import InputError
-from deeplab.label_maps import encode_label_map, read_label_map, write_label_map
-from deeplab.labels import CAMVID, VOC
+from deeplab.label_maps import encode_label_map, read_label_map, read_label_set, write_label_map
+from deeplab.labels import CAMVID, VOC, LabelSet
 
 labels_21 = hnp.arrays(
     np.uint8, st.tuples(st.integers(1, 12), st.integers(1, 12)), elements=st.one_of(st.integers(0, 20), st.just(255))
@@ -59,3 +59,10 @@ def test_encoding_takes_little_memory_beside_the_labels() -> None:
     peak = tracemalloc.get_traced_memory()[1] / labels.size
     tracemalloc.stop()
     assert peak < 0.5  # bytes a pixel; checked at once it would be 2
+
+
+def test_a_label_map_says_its_background(tmp_path: Path) -> None:
+    for background in (None, 1):
+        label_set = LabelSet("own", ("soil", "leaf"), background=background)
+        write_label_map(tmp_path / "x.png", np.array([[0, 1]]), label_set, overwrite=True)
+        assert read_label_set(tmp_path / "x.png") == label_set

@@ -29,9 +29,30 @@ def test_camvid_has_eleven_classes_and_black_void() -> None:
     assert len(set(CAMVID.palette)) == 12
 
 
-def test_background_is_known_by_name() -> None:
+def test_background_is_known_by_name_unless_said() -> None:
     assert VOC.background == 0
     assert CAMVID.background is None
+    assert LabelSet("own", ("cat", "__Background__")).background == 1
+    assert LabelSet("own", ("BG", "cat")).background == 0
+    assert LabelSet("own", ("soil", "leaf"), background=0).background == 0
+    assert LabelSet("own", ("background", "leaf"), background=None).background is None
+
+
+def test_sets_of_older_versions_know_their_background_by_name() -> None:
+    for label_set in (VOC, CAMVID, LabelSet("own", ("bg", "cat")), LabelSet("own", ("soil", "leaf"))):
+        fields = label_set.to_dict()
+        del fields["background"]
+        assert LabelSet.from_dict(fields) == label_set
+    said = LabelSet("own", ("background", "leaf"), background=None)
+    assert LabelSet.from_dict(json.loads(json.dumps(said.to_dict()))) == said
+
+
+def test_photos_are_not_tinted_in_black_but_by_the_background() -> None:
+    own = LabelSet("own", ("soil", "leaf"))
+    assert own.tints()[:3].tolist() == [[0, 128, 0], [128, 0, 0], [0, 128, 0]]  # the first colour that is free
+    assert own.palette[0] == (0, 0, 0)
+    assert (VOC.tints() == VOC.colours()).all()
+    assert (CAMVID.tints() == CAMVID.colours()).all()
 
 
 @pytest.mark.parametrize("label_set", LABEL_SETS.values(), ids=LABEL_SETS)
@@ -75,6 +96,9 @@ def test_dict_round_trip_through_json(names: list[str], blue: int, void: int) ->
         ({"names": ("cat",), "void": True}, "in 1–255, got True"),
         ({"void": 1}, "in 2–255, got 1"),
         ({"void": 256}, "in 2–255, got 256"),
+        ({"background": 2}, "background must be one of the 2 classes, 0–1, or None, got 2"),
+        ({"background": -1}, "or None, got -1"),
+        ({"background": False}, "or None, got False"),
     ],
 )
 def test_bad_fields_are_named(change: dict[str, Any], message: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 from deeplab import models
 from deeplab.crf import CRFParams, CRFSettings
 from deeplab.errors import InputError, ModelError
-from deeplab.labels import CAMVID, VOC
+from deeplab.labels import CAMVID, VOC, LabelSet
 from deeplab.models import ModelInfo, find_model, shipped_models
 from deeplab.preprocessing import PAPER, TORCHVISION
 from deeplab.runtime import ScoreNetwork
@@ -113,3 +113,16 @@ def test_shipped_models_load_and_say_what_they_are(name: str) -> None:
     info = ScoreNetwork(shipped_models()[name], threads=1).info
     assert info.name == name
     assert info.card
+
+
+@pytest.mark.parametrize(("names", "background"), [(("background", "leaf"), 0), (("soil", "leaf"), None)])
+def test_files_of_older_versions_know_their_background_by_name(names: tuple[str, ...], background: int | None) -> None:
+    info = ModelInfo("own", "largefov", LabelSet("own", names), PAPER)
+    fields = json.loads(info.to_json())
+    assert fields["label_set"].pop("background") == background
+    assert ModelInfo.from_json(json.dumps(fields)) == info
+
+
+def test_a_model_file_says_its_background() -> None:
+    info = ModelInfo("own", "largefov", LabelSet("own", ("soil", "leaf"), background=0), PAPER)
+    assert ModelInfo.from_json(info.to_json()).label_set.background == 0

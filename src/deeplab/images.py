@@ -134,7 +134,7 @@ def overlay_image(
     tinted = labels != label_set.void
     if label_set.background is not None:
         tinted &= labels != label_set.background
-    colours, overlay = label_set.colours(), image.copy()
+    colours, overlay = label_set.tints(), image.copy()
     for start in range(0, len(labels), _BAND_ROWS):
         rows = slice(start, start + _BAND_ROWS)
         flat = Image.fromarray(colours[labels[rows]])

@@ -93,7 +93,7 @@ def encode_label_map(labels: NDArray[Any], label_set: LabelSet) -> bytes:
     image = Image.fromarray(labels.astype(np.uint8, copy=False))
     image.putpalette(label_set.colours().tobytes())
     about = PngInfo()
-    said = {"name": label_set.name, "names": label_set.names, "void": label_set.void}
+    said = {key: value for key, value in label_set.to_dict().items() if key != "palette"}
     about.add_itxt(_LABELS_KEY, json.dumps(said, ensure_ascii=False))
     buffer = BytesIO()
     image.save(buffer, format="PNG", pnginfo=about)

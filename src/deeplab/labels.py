@@ -16,6 +16,9 @@ __all__ = ["CAMVID", "LABEL_SETS", "VOC", "Colour", "LabelSet", "colours_to_valu
 
 Colour = tuple[int, int, int]
 
+_BY_NAME: Any = object()
+_BACKGROUND_NAMES = frozenset(("background", "bg", "backdrop", "hintergrund", "背景"))
+
 
 def voc_colour_map() -> tuple[Colour, ...]:
     """Return PASCAL VOC's 256 (R, G, B) colours, each 0–255; entry i belongs to label i.
@@ -61,6 +64,9 @@ class LabelSet:
         palette: at least L and at most 256 (R, G, B) colours, each 0–255; label i is drawn in ``palette[i]``.
             Labels beyond its end take VOC's colours.
         void: the label of pixels that belong to no class, L … 255.
+        background: the label of the class that is what lies around the others, 0 … L−1, or None where the set has none
+            (street scenes). Where it is left out, the first class with a usual name for it (``background``,
+            ``_background_``, ``bg``, …) is.
 
     Raises:
         InputError: a field is outside these bounds.
@@ -70,6 +76,7 @@ class LabelSet:
     names: tuple[str, ...]
     palette: tuple[Colour, ...] = voc_colour_map()
     void: int = 255
+    background: int | None = _BY_NAME
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
@@ -103,19 +110,35 @@ class LabelSet:
             raise InputError(
                 f"label set {self.name!r}: void must lie after the {count} classes, in {count}–255, got {self.void!r}"
             )
+        if self.background is _BY_NAME:
+            object.__setattr__(self, "background", _background_by_name(self.names))
+        if self.background is not None and not (type(self.background) is int and 0 <= self.background < count):
+            raise InputError(
+                f"label set {self.name!r}: background must be one of the {count} classes, 0–{count - 1}, or None, "
+                f"got {self.background!r}"
+            )
 
     def __len__(self) -> int:
         """Return L, the number of classes; void is not one of them."""
         return len(self.names)
 
-    @property
-    def background(self) -> int | None:
-        """The label of the class named ``"background"``, or None where the set has none (street scenes)."""
-        return self.names.index("background") if "background" in self.names else None
-
     def colours(self) -> NDArray[np.uint8]:
         """Return the colour of every possible label, (256, 3) uint8 RGB, for look-ups by label."""
         return np.array(self.palette + voc_colour_map()[len(self.palette) :], dtype=np.uint8)
+
+    def tints(self) -> NDArray[np.uint8]:
+        """Return the colours to tint photos with, (256, 3) uint8 RGB: black, which only darkens, for no class.
+
+        A class in black, as label 0 is in VOC's colours, gets the first of VOC's colours that is free, unless it is the
+        background.
+        """
+        tints = self.colours()
+        taken = {*self.palette[: len(self)], tuple(tints[self.void].tolist())}
+        free = (colour for colour in voc_colour_map()[1:] if colour not in taken)
+        for label, colour in enumerate(self.palette[: len(self)]):
+            if colour == (0, 0, 0) and label != self.background:
+                tints[label] = next(free, colour)
+        return tints
 
     def to_dict(self) -> dict[str, Any]:
         """Return the set as plain JSON values; `from_dict` is the way back."""
@@ -124,11 +147,12 @@ class LabelSet:
             "names": list(self.names),
             "palette": [list(colour) for colour in self.palette],
             "void": self.void,
+            "background": self.background,
         }
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> LabelSet:
-        """Build a set from what `to_dict` gave.
+        """Build a set from what `to_dict` gave; older versions left out ``background``.
 
         Raises:
             InputError: a field is missing, of the wrong type, or out of bounds.
@@ -139,11 +163,17 @@ class LabelSet:
                 names=fields["names"],
                 palette=fields["palette"],
                 void=fields["void"],
+                background=fields.get("background", _BY_NAME),
             )
         except KeyError as error:
             raise InputError(f"a label set needs name, names, palette and void; {error.args[0]!r} is missing") from None
         except TypeError as error:
             raise InputError(f"expected a mapping with name, names, palette and void ({error})") from None
+
+
+def _background_by_name(names: Sequence[str]) -> int | None:
+    """The first label whose name is a usual one for the background, ``__Background__`` for instance."""
+    return next((label for label, name in enumerate(names) if name.strip("_ ").lower() in _BACKGROUND_NAMES), None)
 
 
 VOC = LabelSet(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +18,12 @@ from deeplab.labels import CAMVID, VOC, LabelSet
 ANIMALS = {"background": 0, "cat": 1, "dog": 2, "cow": 3}
 
 
-def names(folder: Path, content: str, by_name: bool = False) -> tuple[LabelSet, bytes]:
+def names(
+    folder: Path, content: str, by_name: bool = False, values: Mapping[str, int] = ANIMALS
+) -> tuple[LabelSet, bytes]:
     path = folder / "classes.txt"
     path.write_text(content, encoding="utf-8")
-    return read_names(path, ANIMALS, by_name=by_name)
+    return read_names(path, values, by_name=by_name)
 
 
 def test_names_alone_are_the_stored_values_in_order(tmp_path: Path) -> None:
@@ -47,9 +51,58 @@ def test_where_classes_have_names_a_class_alone_is_the_one_of_that_name(tmp_path
     assert list(relabel[:4]) == [0, 255, 1, 0]
 
 
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("background: *\ncow\ndog\n", [0, 0, 2, 1]),  # cow is 3 there, not 1
+        ("dog\nbackground: *\n", [1, 1, 0, 1]),
+        ("background\nscratch\ndent\n", [0, 1, 2, 254]),  # names of their own keep their numbers
+        ("background\ncat: 2\ndent: 1\n", [0, 2, 1, 254]),  # said outright
+        ("background\ncat\nscratch\n", [0, 1, 2, 254]),  # name and number agree
+    ],
+)
+def test_a_name_that_the_layout_knows_means_that_class(tmp_path: Path, content: str, expected: list[int]) -> None:
+    assert list(names(tmp_path, content)[1][:4]) == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("background: *\ndog\nrust\n", "'rust' is neither .* as 'dog' is one, .*: write 'rust: 2' for the value 2"),
+        ("pet: cat, dog\nrest\n", "'rest' is neither .* as 'cat' is one, .*: write 'rest: 1' for the value 1"),
+        ("background: *\nkat\ncow\n", "did you mean 'cat'.*'kat: 1'"),
+    ],
+)
+def test_names_and_numbers_alone_are_not_mixed(tmp_path: Path, content: str, message: str) -> None:
+    with pytest.raises(DataError, match=rf"classes\.txt.*{message}"):
+        names(tmp_path, content)
+
+
+@pytest.mark.parametrize(
+    ("content", "background"),
+    [
+        ("soil\nleaf\nrust\n", None),
+        ("_Background_\nleaf\n", 0),
+        ("leaf\nbg: *\n", 1),
+        ("background = soil\nleaf\nsoil\n", 1),
+        ("background\nleaf\nbackground = none\n", None),
+    ],
+)
+def test_a_names_file_says_which_class_is_the_background(tmp_path: Path, content: str, background: int | None) -> None:
+    label_set, relabel = names(tmp_path, content)
+    assert label_set.background == background
+    assert len(label_set) == len(content.splitlines()) - ("=" in content)
+    assert "=" in content or "*" in content or relabel[1] == 1
+
+
+def test_vocs_names_without_a_background_are_not_vocs_set(tmp_path: Path) -> None:
+    label_set, _ = names(tmp_path, "\n".join(VOC.names) + "\nbackground = none\n", values={})
+    assert label_set == replace(VOC, name="own", background=None)
+
+
 @pytest.mark.parametrize("label_set", [VOC, CAMVID])
 def test_the_classes_of_a_built_in_set_give_that_set(tmp_path: Path, label_set: LabelSet) -> None:
-    found, relabel = names(tmp_path, "\n".join(label_set.names))
+    found, relabel = names(tmp_path, "\n".join(label_set.names), values={})
     assert found is label_set
     assert relabel[255] == label_set.void
 
@@ -66,6 +119,7 @@ def test_the_classes_of_a_built_in_set_give_that_set(tmp_path: Path, label_set: 
         ("0: zebra\n", "'zebra' is neither .* the classes there are background, cat, dog, cow"),
         ("cat\ncat\n", "comes twice; give one class name a line"),
         ("void: 0\n", "expected 1 to 255"),
+        ("background = mud\nsoil\n", "'mud' is the background; expected one of its classes, or 'none'"),
         ("", "expected 1 to 255"),
     ],
 )
@@ -120,3 +174,16 @@ def test_a_names_file_maps_the_classes_of_a_known_layout(write: Any, tmp_path: P
     write.text(tmp_path / "classes.txt", "background: *\nvehicle: car, bus, motorbike\n")
     (sample,) = read_samples("voc", tmp_path, "val")
     assert load_mask(sample)[0].tolist() == [0, 1, 1, 1, 1, 0, 255, 255]
+
+
+def test_a_bare_class_of_vocs_or_camvids_is_that_class(write: Any, tmp_path: Path) -> None:
+    stored = [0, 1, 2, 8, 12, 8, 255, 255]  # background, aeroplane, bicycle, cat, dog, cat, void
+    write.pair(tmp_path / "JPEGImages" / "x.jpg", tmp_path / "SegmentationClass" / "x.png", stored)
+    write.text(tmp_path / "ImageSets" / "Segmentation" / "val.txt", "x\n")
+    names = write.text(tmp_path / "names.txt", "background: *\ncat\ndog\n")
+    (sample,) = read_samples("voc", tmp_path, "val", names=names)
+    assert load_mask(sample)[0].tolist() == [0, 0, 0, 1, 2, 1, 255, 255]
+    write.pair(tmp_path / "val" / "x.png", tmp_path / "valannot" / "x.png", [0, 1, 3, 8, 8, 8, 11, 11])
+    names = write.text(tmp_path / "names.txt", "other: *\nroad\ncar\nvoid: 11\n")
+    (sample,) = read_samples("camvid", tmp_path, "val", names=names)
+    assert load_mask(sample)[0].tolist() == [0, 0, 1, 2, 2, 2, 255, 255]

@@ -20,7 +20,16 @@ from deeplab.data.coco_masks import draw_polygons
 from deeplab.data.readers import read_samples
 from deeplab.data.samples import load_mask
 from deeplab.errors import InputError
-from deeplab.formats import Labelled, Options, brush_runs, convert, label_studio_tasks, yolo_lines
+from deeplab.formats import (
+    Labelled,
+    Options,
+    brush_runs,
+    coco_document,
+    convert,
+    label_studio_tasks,
+    yolo_lines,
+    yolo_names,
+)
 from deeplab.labels import CAMVID, VOC, LabelSet
 
 Mask = NDArray[np.bool_]
@@ -47,6 +56,51 @@ def test_yolos_names_are_any_text(tmp_path: Path) -> None:
     content = yaml.safe_load((tmp_path / "data.yaml").read_text(encoding="utf-8"))
     assert content["names"] == dict(enumerate(label_set.names[1:]))
     assert (tmp_path / "labels" / "x.txt").read_text() == ""
+
+
+def test_yolos_photos_are_found_from_any_folder(cat: Labelled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "export" / "images").mkdir(parents=True)
+    convert([cat], tmp_path / "export", "yolo")
+    file = tmp_path / "export" / "data.yaml"
+    for here in (tmp_path, tmp_path / "export"):
+        monkeypatch.chdir(here)
+        content = yaml.safe_load(file.read_text())
+        root = Path(content.get("path") or file.parent)  # ultralytics' check_det_dataset
+        assert [(root / content[split]).resolve() for split in ("train", "val")] == [file.parent / "images"] * 2
+
+
+@pytest.mark.parametrize(
+    ("names", "background", "categories"),
+    [
+        (("soil", "leaf"), None, {1: "soil", 2: "leaf"}),
+        (("soil", "leaf"), 0, {1: "leaf"}),
+        (("leaf", "_background_"), 1, {1: "leaf"}),
+        (("background", "leaf"), None, {1: "background", 2: "leaf"}),
+    ],
+)
+def test_only_a_sets_background_is_left_out(
+    tmp_path: Path, names: tuple[str, ...], background: int | None, categories: dict[int, str]
+) -> None:
+    label_set = LabelSet("own", names, background=background)
+    item = Labelled("x.jpg", np.array([[0, 1]], np.uint8), label_set)
+    document = coco_document([item], label_set)
+    assert {entry["id"]: entry["name"] for entry in document["categories"]} == categories
+    assert [a["category_id"] for a in document["annotations"]] == list(categories)
+    assert yaml.safe_load(yolo_names(label_set))["names"] == dict(enumerate(categories.values()))
+    assert len(yolo_lines(item)) == len(categories)
+    (task,) = label_studio_tasks([item])
+    assert [r["value"]["brushlabels"][0] for r in task["predictions"][0]["result"]] == list(categories.values())
+
+
+def test_cvats_background_is_the_sets(tmp_path: Path) -> None:
+    label_set = LabelSet("own", ("leaf", "soil"), background=1)
+    convert([Labelled("x.jpg", np.array([[0, 1]], np.uint8), label_set)], tmp_path / "masks.zip", "cvat")
+    with zipfile.ZipFile(tmp_path / "masks.zip") as archive:
+        text = archive.read("labelmap.txt").decode()
+        picture = Image.open(io.BytesIO(archive.read("SegmentationClass/x.png")))
+        assert picture.getpixel((1, 0)) == (0, 0, 0)
+        assert picture.getpixel((0, 0)) != (0, 0, 0)
+    assert [line.split(":")[0] for line in text.splitlines()[1:]] == ["background", "leaf"]
 
 
 def test_a_tolerance_shortens_yolos_lines() -> None:

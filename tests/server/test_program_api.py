@@ -19,6 +19,8 @@ from deeplab.errors import InputError
 from deeplab.labels import VOC, LabelSet
 from deeplab.refinement import refine_scores
 from deeplab.server import program_jobs
+from deeplab.server.pictures import PICTURES
+from deeplab.server.schemas import described_labels
 from deeplab.server.uploads import Upload
 from deeplab.server.worker import Workshop
 
@@ -214,6 +216,18 @@ def test_models_are_listed(client: Any, segmenter: Segmenter) -> None:
     assert [model["name"] for model in found if model["default"]] == ["tiny"]
     assert by_name["tiny"]["crf"] == segmenter.info.crf.to_dict()
     assert by_name["tiny"]["card"] == dict(segmenter.info.card)
+    assert by_name["tiny"]["background"] == 0
+
+
+@pytest.mark.parametrize("background", [None, 0, 2])
+def test_a_cutout_leaves_out_the_background_if_there_is_one(background: int | None) -> None:
+    label_set = LabelSet("own", ("soil", "leaf", "sky"), background=background)
+    labels, photo = np.array([[0, 1, 2, 255]], np.uint8), np.zeros((1, 4, 3), np.uint8)
+    cutout = Image.open(io.BytesIO(PICTURES["cutout"].render(photo, labels, label_set, ())))
+    assert [bool(alpha) for alpha in np.asarray(cutout)[0, :, 3]] == [
+        label not in (background, 255) for label in labels[0]
+    ]
+    assert [label.colour != "#000000" for label in described_labels(label_set)] == [background != 0, True, True]
 
 
 def test_a_shipped_model_can_be_asked_for(client: Any, photo_png: bytes) -> None:

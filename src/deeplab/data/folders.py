@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from deeplab.data.lists import read_lines, split_pair, splits_of_lists
@@ -65,7 +66,8 @@ def read_camvid(root: Path, split: str) -> Listing:
     """CamVid in SegNet's layout: ``<split>/`` with photos, ``<split>annot/`` with masks; 11 classes, void 11."""
     if not (root / split).is_dir():
         raise DataError(f"there is no folder {root / split}; splits found: {', '.join(camvid_splits(root)) or 'none'}")
-    return pair_folders(root / split, root / f"{split}annot", CAMVID)
+    listing = pair_folders(root / split, root / f"{split}annot", CAMVID)
+    return replace(listing, values={name: label for label, name in enumerate(CAMVID.names)})
 
 
 def camvid_splits(root: Path) -> list[str]:

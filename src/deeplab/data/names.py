@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -17,20 +19,25 @@ NAMES_FILE = "classes.txt"
 
 VOID = "void"
 REST = "*"
+NONE = "none"
+
+_BACKGROUND = re.compile(r"\s*background\s*=([^:]*)")
 
 
 def read_names(path: Path, values: Mapping[str, int], *, by_name: bool) -> tuple[LabelSet, bytes]:
     """Read a names file: one class a line, the first of them label 0.
 
     ``rust: 3, 7`` says which values the masks store for a class, ``animal: cat, dog`` which classes of the layout
-    become it, and ``other: *`` that it takes all that no line names. A class alone stands for its own number, or, in
-    layouts that tell classes apart by name, for the class of that name. The line ``void: 0`` says what belongs to no
-    class; without such a line it is 255. Lines that begin with ``#`` are comments.
+    become it, and ``other: *`` that it takes all that no line names. A class alone stands for the layout's class of its
+    name. In layouts that tell classes apart by number it stands for its own number instead, as long as no line means a
+    class of the layout that has another number. The line ``void: 0`` says what belongs to no class; without such a line
+    it is 255. ``background = soil`` says which class is the background, ``background = none`` that there is none;
+    without such a line a usual name tells (see `LabelSet`). Lines that begin with ``#`` are comments.
 
     Args:
         path: the names file.
         values: the layout's own names of classes → the values that its masks store for them.
-        by_name: whether a class alone stands for the layout's class of that name.
+        by_name: whether the layout tells classes apart by name alone.
 
     Returns:
         The label set, a built-in one where the classes are just its classes, and 256 bytes: entry i is the label that
@@ -41,25 +48,24 @@ def read_names(path: Path, values: Mapping[str, int], *, by_name: bool) -> tuple
             has, or the names make no label set.
     """
     lines = [line for line in read_text(path).rstrip().splitlines() if not line.startswith("#")]
+    backgrounds = [found[1].strip() for line in lines if (found := _BACKGROUND.fullmatch(line))]
+    lines = [line for line in lines if not _BACKGROUND.fullmatch(line)]
     entries = [(name.strip(), given.strip()) for name, _, given in (line.partition(":") for line in lines)]
     names = [name for name, _ in entries if name != VOID]
-    try:
-        label_set = LabelSet("own", tuple(names))
-    except InputError as error:
-        raise DataError(f"{path}: {error}; give one class name a line") from None
-    label_set = next((known for known in LABEL_SETS.values() if known.names == label_set.names), label_set)
+    label_set = _label_set(path, names, backgrounds)
     void = label_set.void
 
     owner: dict[int, str] = {}
     rest = _no_label(label_set)
+    meant = None if by_name else _meant_by_name(entries, names, values)
     for name, given in entries:
         label = void if name == VOID else names.index(name)
-        alone = name if by_name else str(label)
+        alone = name if by_name or meant else str(label)
         for item in (part.strip() for part in (given or alone).split(",")):
             if item == REST:
                 rest = label
                 continue
-            value = _value(path, item, values)
+            value = _value(path, item, values, "" if given or not meant else _unless_by_number(name, label, meant))
             if owner.setdefault(value, name) != name:
                 raise DataError(f"{path} gives {item!r} to both {owner[value]!r} and {name!r}; give it to one of them")
     labels = {value: void if name == VOID else names.index(name) for value, name in owner.items()}
@@ -68,16 +74,41 @@ def read_names(path: Path, values: Mapping[str, int], *, by_name: bool) -> tuple
     return label_set, bytes(labels.get(value, rest) for value in range(256))
 
 
+def _label_set(path: Path, names: list[str], backgrounds: list[str]) -> LabelSet:
+    """The set of these names; `backgrounds` is what the lines about the background say."""
+    try:
+        label_set = LabelSet("own", tuple(names))
+    except InputError as error:
+        raise DataError(f"{path}: {error}; give one class name a line") from None
+    for said in backgrounds:
+        if said not in (*names, NONE):
+            raise DataError(f"{path} says that {said!r} is the background; expected one of its classes, or {NONE!r}")
+        label_set = replace(label_set, background=names.index(said) if said in names else None)
+    mine = (label_set.names, label_set.background)
+    return next((known for known in LABEL_SETS.values() if (known.names, known.background) == mine), label_set)
+
+
+def _meant_by_name(entries: list[tuple[str, str]], names: list[str], values: Mapping[str, int]) -> str | None:
+    """The first class of the layout that some line means, where it is not its own number; None where there is none."""
+    alone = (name for name, given in entries if name in values and not given and values[name] != names.index(name))
+    listed = (item.strip() for _, given in entries for item in given.split(","))
+    return next(alone, None) or next((item for item in listed if item in values), None)
+
+
+def _unless_by_number(name: str, label: int, meant: str) -> str:
+    return f"; as {meant!r} is one, names alone mean classes: write '{name}: {label}' for the value {label}"
+
+
 def _no_label(label_set: LabelSet) -> int:
     """A value that is neither a label nor void; void itself where there is none left."""
     return next((value for value in range(255, len(label_set) - 1, -1) if value != label_set.void), label_set.void)
 
 
-def _value(path: Path, item: str, values: Mapping[str, int]) -> int:
+def _value(path: Path, item: str, values: Mapping[str, int], remedy: str) -> int:
     if item in values:
         return values[item]
     if item.isascii() and item.isdigit() and int(item) <= 255:
         return int(item)
     near = get_close_matches(item, values, n=1)
     known = f"did you mean {near[0]!r}?" if near else f"the classes there are {', '.join(values) or 'without names'}"
-    raise DataError(f"{path}: {item!r} is neither a stored value, 0–255, nor a class of this data set; {known}")
+    raise DataError(f"{path}: {item!r} is neither a stored value, 0–255, nor a class of this data set; {known}{remedy}")

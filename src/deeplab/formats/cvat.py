@@ -27,7 +27,8 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # the same archive whenever it is written
 def write_cvat(file: IO[bytes], items: Iterable[Labelled], label_set: LabelSet, options: Options = DEFAULTS) -> None:
     """Write the archive: ``labelmap.txt``, ``ImageSets/``, ``SegmentationClass/`` and ``SegmentationObject/``.
 
-    Where pixels are void, the label map has a label ``void``, which the task in CVAT must have too.
+    The background's class is called ``background``, as CVAT wants it. Where pixels are void, the label map has a label
+    ``void``, which the task in CVAT must have too.
 
     Args:
         file: open for writing; seekable.
@@ -38,8 +39,9 @@ def write_cvat(file: IO[bytes], items: Iterable[Labelled], label_set: LabelSet, 
     Raises:
         InputError: a class name cannot stand in ``labelmap.txt``.
     """
-    for name in label_set.names:
-        if name == VOID or any(character in name for character in ":\r\n") or name.startswith("#"):
+    for label, name in enumerate(label_set.names):
+        taken = name == VOID or (name == BACKGROUND and label != label_set.background)
+        if taken or any(character in name for character in ":\r\n") or name.startswith("#"):
             raise InputError(f"CVAT's label map has no room for a class called {name!r}; rename it with --names")
     colours = _colours(label_set)
     table = np.array([colours.get(_name(value, label_set), (0, 0, 0)) for value in range(256)], dtype=np.uint8)
@@ -59,8 +61,9 @@ def write_cvat(file: IO[bytes], items: Iterable[Labelled], label_set: LabelSet, 
 
 def _colours(label_set: LabelSet) -> dict[str, Colour]:
     """Return a colour for each class, the background (black) and void: the label set's, unless it is taken."""
-    wanted = dict(zip(label_set.names, label_set.palette, strict=False))
-    names = [BACKGROUND, *(name for name in label_set.names if name != BACKGROUND), VOID]
+    classes = [_name(label, label_set) for label in range(len(label_set))]
+    wanted = dict(zip(classes, label_set.palette, strict=False))
+    names = [BACKGROUND, *(name for name in classes if name != BACKGROUND), VOID]
     wanted[VOID] = voc_colour_map()[255]
     wanted[BACKGROUND] = (0, 0, 0)
     kept: dict[str, Colour] = {}
@@ -72,6 +75,8 @@ def _colours(label_set: LabelSet) -> dict[str, Colour]:
 
 
 def _name(value: int, label_set: LabelSet) -> str:
+    if value == label_set.background:
+        return BACKGROUND
     return label_set.names[value] if value < len(label_set) else VOID
 
 

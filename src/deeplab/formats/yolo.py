@@ -31,7 +31,11 @@ def yolo_lines(item: Labelled, options: Options = DEFAULTS) -> list[str]:
 
 
 def yolo_names(label_set: LabelSet) -> str:
-    """Return ``data.yaml``: photos are looked for in ``images``, beside ``labels``."""
+    """Return ``data.yaml``: photos are looked for in ``images``, beside ``labels``.
+
+    It names no ``path``: ultralytics then takes the folder of ``data.yaml`` itself, wherever it runs, while ``.`` would
+    be the folder that it runs in.
+    """
     names = [label_set.names[label] for label in annotated_labels(label_set)]
     listed = "".join(f"  {number}: {json.dumps(name, ensure_ascii=False)}\n" for number, name in enumerate(names))
-    return f"path: .\ntrain: images\nval: images\nnames:\n{listed}"
+    return f"train: images\nval: images\nnames:\n{listed}"

@@ -146,6 +146,7 @@ def _described(service: Service, photo_id: str, kept: KeptPhoto) -> PhotoInfo:
         full_height=full_height,
         model=kept.model,
         labels=described_labels(label_set),
+        background=label_set.background,
         parameters=sliders.defaults(kept, service.models[kept.model].crf),
         limits=sliders.limits(kept, service.models[kept.model].crf),
         expires_in_s=round(service.photos.keep_s),

@@ -41,9 +41,9 @@ def _cutout_png(
 ) -> bytes:
     """Return the photo (H, W, 3) as an RGBA PNG, opaque where its labels (H, W) are wanted.
 
-    Without wishes that is all but background and void; where no class is called background, label 0 is taken for it.
+    Without wishes that is all but void and the background; where the set has no background, all but void.
     """
-    opaque = np.isin(labels, wanted or [i for i in range(len(label_set)) if i != (label_set.background or 0)])
+    opaque = np.isin(labels, wanted or [i for i in range(len(label_set)) if i != label_set.background])
     return _encoded(Image.fromarray(np.dstack([photo, opaque.astype(np.uint8) * np.uint8(255)])), "PNG")
 
 

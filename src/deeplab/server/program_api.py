@@ -34,6 +34,7 @@ def models(service: TheService) -> Models:
                 default=name == service.default_model,
                 variant=info.variant,
                 labels=described_labels(info.label_set),
+                background=info.label_set.background,
                 crf=info.crf.to_dict(),
                 card=dict(info.card),
             )

@@ -66,6 +66,7 @@ class PhotoInfo(BaseModel):
     full_height: int
     model: str
     labels: list[Label]
+    background: int | None
     parameters: Parameters
     limits: dict[str, tuple[float, float]]
     expires_in_s: int
@@ -95,12 +96,13 @@ class RefineRequest(AskedParameters):
 
 
 class Model(BaseModel):
-    """A served model: its classes, its CRF's parameters, and its model card."""
+    """A served model: its classes, the background's number if it has one, its CRF's parameters, and its model card."""
 
     name: str
     default: bool
     variant: str
     labels: list[Label]
+    background: int | None
     crf: dict[str, Any]
     card: dict[str, Any]
 
@@ -132,8 +134,8 @@ class Segmented(BaseModel):
 
 
 def described_labels(label_set: LabelSet) -> list[Label]:
-    """Return the classes of a label set."""
-    colours = label_set.colours()
+    """Return the classes of a label set, in the colours that photos are tinted with."""
+    colours = label_set.tints()
     return [
         Label(index=index, name=name, colour=f"#{colours[index].tobytes().hex()}")
         for index, name in enumerate(label_set.names)
