@@ -1,38 +1,61 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and files and folders that one run has to itself."""
 
 from __future__ import annotations
 
 import os
+import re
 import secrets
+import stat
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import IO
 
 from deeplab.errors import OutputError
 
-__all__ = ["atomic_file", "check_output", "make_folder"]
+if sys.platform != "win32":
+    import fcntl
+
+__all__ = ["alone_in", "atomic_file", "atomic_files", "check_output", "make_folder", "open_alone"]
+
+_UNFINISHED = re.compile(r"\.deeplab-[0-9a-f]{16}\.tmp")
+_LOCK = ".deeplab.lock"
+_ITSELF = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)  # no link, no wait
 
 
 def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
     """Check, before the work is done, that a file may be written.
 
     Raises:
-        OutputError: its folder is missing or not writable, or the file exists and is not to be replaced.
+        OutputError: its folder is missing or not writable, it is a folder, pipe or device, or the name is taken (be it
+            by a link that leads nowhere) and is not to be replaced.
     """
     path = Path(path)
     try:
-        exists, is_folder = path.exists(), path.is_dir()
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}; choose another name") from error
-    if is_folder:
+        taken, kind = _kind(path, follow=False), _kind(path, follow=True)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(f"cannot write {path}: {reason}; choose another name") from error
+    if kind == stat.S_IFDIR:
         raise OutputError(f"{path} is a folder; give the name of a file")
+    if kind not in (0, stat.S_IFREG):
+        raise OutputError(f"{path} is a pipe or device; a result is a file: give the name of one")
     if not path.parent.is_dir():
         raise OutputError(f"cannot write {path}: there is no folder {path.parent}; create it first")
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise OutputError(f"cannot write {path}: folder {path.parent} is not writable; choose another with -o")
-    if not overwrite and exists:
+    if not overwrite and taken:
         raise OutputError(f"{path} exists; give --force (overwrite=True) to replace it, or another name or folder (-o)")
+
+
+def _kind(path: Path, *, follow: bool) -> int:
+    """Return what has a name, or what a link of that name leads to, as `stat.S_IFMT` says it; 0: nothing."""
+    try:
+        return stat.S_IFMT(os.stat(path, follow_symlinks=follow).st_mode)  # noqa: PTH116 (follows or not)
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
 
 
 @contextmanager
@@ -42,26 +65,136 @@ def atomic_file(path: str | os.PathLike[str], *, overwrite: bool = False) -> Ite
     Raises:
         OutputError: `check_output` refuses, or writing fails.
     """
-    path = Path(path)
-    check_output(path, overwrite=overwrite)
-    unfinished = path.parent / f".{secrets.token_hex(8)}.tmp"
+    with atomic_files(path, overwrite=overwrite) as (file,):
+        yield file
+
+
+@contextmanager
+def atomic_files(*paths: str | os.PathLike[str], overwrite: bool = False) -> Iterator[list[IO[bytes]]]:
+    """Open files that belong together: all take their names when the block ends well, or none does.
+
+    What a killed process of ours left unfinished in their folders is removed.
+
+    Raises:
+        OutputError: `check_output` refuses one of them, or writing fails.
+    """
+    places = [Path(path) for path in paths]
+    for place in places:
+        check_output(place, overwrite=overwrite)
+        _clear_once(place.parent.resolve())
     try:
-        with unfinished.open("xb") as file:
-            yield file
-        unfinished.replace(path)
+        with ExitStack() as stack:
+            files = [_unfinished(place.parent, stack) for place in places]
+            yield files
+            for file in files:
+                file.close()  # what does not fit is known before any file has its name
+            for file, place in zip(files, places, strict=True):
+                Path(file.name).replace(place)
     except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
+        names = ", ".join(map(str, places))
+        raise OutputError(f"cannot write {names}: {error.strerror or error}") from error
+
+
+def _unfinished(folder: Path, stack: ExitStack) -> IO[bytes]:
+    """Open a new file, which is gone when the stack ends unless it was renamed; till then it is locked."""
+    while True:
+        path = folder / f".deeplab-{secrets.token_hex(8)}.tmp"
+        file = stack.enter_context(path.open("xb"))
+        stack.callback(path.unlink, missing_ok=True)
+        lock = os.dup(file.fileno())  # the lock outlives the file's being closed
+        locked = _lock(lock)
+        if locked is None:
+            os.close(lock)  # Windows renames no file that is open
+            return file
+        stack.callback(os.close, lock)
+        if locked and os.fstat(lock).st_nlink:  # else `_clear` of another process came between
+            return file
+
+
+@cache
+def _clear_once(folder: Path) -> None:
+    _clear(folder)
+
+
+def _clear(folder: Path) -> None:
+    """Remove what killed processes left unfinished: files of ours that no process holds."""
+    for path in folder.glob(".deeplab-*.tmp"):
+        if not _UNFINISHED.fullmatch(path.name):
+            continue
+        with suppress(OSError):
+            descriptor = os.open(path, os.O_RDWR | _ITSELF)
+            try:
+                if _lock(descriptor):
+                    path.unlink()
+            finally:
+                os.close(descriptor)
 
 
 def make_folder(folder: str | os.PathLike[str]) -> None:
-    """Make a folder for results, and those above it, unless it is there.
+    """Make a folder for results, and those above it, unless it is there; clear it of what killed processes left.
 
     Raises:
         OutputError: it cannot be made.
     """
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
+        _clear(Path(folder))
     except OSError as error:
         raise OutputError(f"cannot make folder {folder}: {error.strerror}; choose another with -o") from error
+
+
+@contextmanager
+def alone_in(folder: str | os.PathLike[str]) -> Iterator[None]:
+    """Keep other runs out of a folder until the block, or this process, ends.
+
+    Where the file system has no locks, nothing is kept out.
+
+    Raises:
+        OutputError: another run is in it, or the folder cannot be written.
+    """
+    path = Path(folder) / _LOCK
+    try:
+        descriptor = open_alone(path)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}; choose another folder (-o)") from error
+    if descriptor is None:
+        raise OutputError(f"another run is at work in {folder}; wait for its end, or choose another folder (-o)")
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            path.unlink()  # while it is held, so that `open_alone` of a run that waits for it sees it go
+        os.close(descriptor)
+
+
+def open_alone(path: Path) -> int | None:
+    """Open a file for reading and appending, made if missing, and keep others from doing so until it is closed.
+
+    Returns:
+        The descriptor; None where another run has the file.
+
+    Raises:
+        OSError: it cannot be opened, or is a symbolic link.
+    """
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | _ITSELF, 0o644)
+        if _lock(descriptor) is False:
+            os.close(descriptor)
+            return None
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(descriptor), path.lstat()):
+                return descriptor
+        os.close(descriptor)  # the run that had it replaced or removed it, and ended this very moment
+
+
+def _lock(descriptor: int) -> bool | None:
+    """Lock an open file until it is closed or the process ends; False: another has it; None: there are no locks."""
+    if sys.platform == "win32":
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # some network file systems
+        return None
+    return True

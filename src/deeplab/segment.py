@@ -11,7 +11,7 @@ from PIL import Image
 
 from deeplab.crf import CRFSettings
 from deeplab.errors import InputError
-from deeplab.files import atomic_file, check_output, make_folder
+from deeplab.files import atomic_files, make_folder
 from deeplab.images import Photo, overlay_image, read_image, shrunk
 from deeplab.label_maps import write_label_map
 from deeplab.labels import LabelSet
@@ -149,17 +149,14 @@ class Segmenter:
 
         Raises:
             ModelError: the model's own file is gone.
-            OutputError: a file exists, or cannot be written; each is written whole or not at all.
+            OutputError: a file exists, or cannot be written; then neither is.
         """
         source, target = self._network.path, Path(folder)
         card = card_of(source, self.info)
         make_folder(target)
-        for name in (MODEL_FILE, "README.md"):
-            check_output(target / name, overwrite=overwrite)
-        with atomic_file(target / MODEL_FILE, overwrite=overwrite) as file:
-            file.write(read_model(source))
-        with atomic_file(target / "README.md", overwrite=overwrite) as file:
-            file.write(card.encode())
+        with atomic_files(target / MODEL_FILE, target / "README.md", overwrite=overwrite) as (model_file, card_file):
+            model_file.write(read_model(source))
+            card_file.write(card.encode())
 
     @property
     def network(self) -> ScoreNetwork:

@@ -43,7 +43,7 @@ def no_manifest() -> Manifest:
 @pytest.fixture
 def open_manifest(tmp_path: Path) -> Callable[..., Manifest]:
     """Return a function that makes the manifest of the folder ``out``."""
-    (tmp_path / "out").mkdir()
+    (tmp_path / "out").mkdir(exist_ok=True)
 
     def open_manifest(origin: Origin = ORIGIN, name: str = "out/manifest.jsonl") -> Manifest:
         return Manifest(tmp_path / name, tmp_path / "out", origin)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -168,3 +170,45 @@ def test_a_failed_photo_keeps_its_old_results_and_is_tried_again(open_manifest: 
 def test_a_missing_photo_is_left_to_the_reader(open_manifest: Open, result: Result) -> None:
     for _ in range(2):
         assert do(open_manifest(), result, "missing.jpg").done == 0
+
+
+@pytest.mark.usefixtures("album")
+def test_a_link_that_leads_nowhere_holds_up_no_other_photo(open_manifest: Open, result: Result) -> None:
+    for place in ("out/a_overlay.jpg", "out/a.png"):
+        Path(place).symlink_to("nowhere.jpg")
+        refused, other = do(open_manifest(), result, "a.png", "b.JPG").jobs
+        assert f"{place} exists; give --force" in str(refused)
+        assert isinstance(other, Job)
+        Path("out/b.png").unlink()
+    do(open_manifest(), result, "a.png", overwrite=True)
+    assert not Path("out/a.png").is_symlink()
+    assert Path("out/a.png").read_bytes() == b"labels"
+    assert not Path("out/nowhere.jpg").exists()
+
+
+@contextmanager
+def files_of_at_most(size_bytes: int) -> Iterator[None]:
+    """As on a disk that is nearly full: what is written beyond this size is an error."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.usefixtures("album")
+@pytest.mark.parametrize("known", [False, True])
+def test_where_the_overlay_does_not_fit_neither_is_there_and_the_next_run_makes_both(
+    open_manifest: Open, no_manifest: Manifest, result: Result, known: bool
+) -> None:
+    result = replace(result, overlay=bytes(100_000))
+    manifest = open_manifest() if known else no_manifest
+    Path("out").mkdir(exist_ok=True)
+    with files_of_at_most(50_000), pytest.raises(OutputError, match=r"cannot write out/b\.png, out/b_overlay\.jpg: "):
+        do(manifest, result, "b.JPG")
+    assert [path.name for path in Path("out").iterdir()] == ["manifest.jsonl"] * known
+    assert len(do(open_manifest() if known else no_manifest, result, "b.JPG").jobs) == 1
+    assert Path("out/b.png").read_bytes() == b"labels"
+    assert Path("out/b_overlay.jpg").stat().st_size == 100_000

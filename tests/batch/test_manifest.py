@@ -99,7 +99,7 @@ def test_killed_between_the_line_and_the_results(
         raise KeyboardInterrupt
 
     with open_manifest() as manifest, monkeypatch.context() as patch:
-        patch.setattr("deeplab.batch.jobs.atomic_file", killed)
+        patch.setattr("deeplab.batch.jobs.atomic_files", killed)
         with pytest.raises(KeyboardInterrupt):
             finish(job_of("b.JPG"), newer, manifest)
     assert Path("out/b.png").read_bytes() == b"labels"
@@ -186,3 +186,18 @@ def test_names_that_are_no_text(open_manifest: Open, result: Result) -> None:
     with open_manifest() as manifest:
         assert plan_jobs([Path(name)], Path("out"), manifest) == ([], 1)
     assert lines()[0]["file"] == str(Path(name).absolute())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs links and pipes")
+@pytest.mark.usefixtures("album")
+@pytest.mark.parametrize("there", [True, False])
+def test_a_manifest_is_neither_followed_out_of_the_folder_nor_waited_for(open_manifest: Open, there: bool) -> None:
+    if there:
+        Path("elsewhere.jsonl").touch()
+    FILE.symlink_to(Path("elsewhere.jsonl").absolute())
+    with pytest.raises(OutputError, match=r"manifest\.jsonl is a symbolic link; move it away"), open_manifest():
+        pass
+    assert (FILE.is_symlink(), Path("elsewhere.jsonl").exists()) == (True, there)
+    os.mkfifo("out/pipe")
+    with pytest.raises(OutputError, match="out/pipe is a pipe or device"), open_manifest(name="out/pipe"):
+        pass

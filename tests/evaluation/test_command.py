@@ -14,6 +14,7 @@ import pytest
 from deeplab.crf import CRFParams
 from deeplab.data.samples import Sample
 from deeplab.evaluation import crf_search
+from deeplab.files import alone_in
 from deeplab.label_maps import read_label_map, write_label_map
 from deeplab.labels import VOC, LabelSet
 from deeplab.segment import Segmenter
@@ -142,6 +143,8 @@ def test_a_search_finds_settings_that_evaluate_takes(
     assert figures["crf"] == search["crf"]
     assert figures["results"]["network + CRF"]["pixel_accuracy"] == pytest.approx(search["best"][0])
     assert "belongs to another search" in run("crf-search", *where, *options, "--normalization", "none").err
+    with alone_in(tmp_path / "search"):
+        assert f"another run is at work in {tmp_path / 'search'}" in run("crf-search", *where, *options).err
 
 
 def test_without_optuna_the_smart_search_says_how_to_get_it(

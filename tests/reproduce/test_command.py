@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from deeplab.files import alone_in
+
 Run = Callable[..., Any]
 
 
@@ -26,6 +28,16 @@ def test_the_command_writes_a_page_and_its_figures(run: Run, arguments: list[str
     assert "QUICK" in page.read_text()
     assert json.loads(page.with_suffix(".json").read_text())["benchmark"] == "voc2012"
     assert "image/jpeg" not in page.read_text()
+
+
+def test_a_folder_is_one_runs_alone(run: Run, arguments: list[str], tmp_path: Path) -> None:
+    folder = tmp_path / "made" / "here"
+    folder.mkdir(parents=True)
+    with alone_in(folder):
+        refused = run(*arguments)
+    assert (refused.status, refused.err.count("\n")) == (1, 1)
+    assert f"another run is at work in {folder}" in refused.err
+    assert list(folder.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from deeplab.files import alone_in
 from deeplab.network import variants
 from deeplab.network.weights import load_checkpoint
 from deeplab.runtime import ScoreNetwork
@@ -66,6 +67,18 @@ def test_from_a_recipe_to_a_model_file(run: Run, workshop: Path) -> None:
         assert segmenter.info.label_set.names == ("ground", "red", "green")
         assert (segmenter.info.crf.params.bilateral_xy_std_px, segmenter.info.crf.iterations) == (49, 7)
         assert segmenter("data/set/images/0.png").labels.shape == (50, 60)
+
+
+def test_a_folder_is_one_runs_alone(run: Run, workshop: Path) -> None:
+    (workshop / "runs" / "three").mkdir(parents=True)
+    command = ("train", "recipe.yaml", "--data", "data", "--weights", "vgg.npz", "--threads", "1")
+    with alone_in("runs/three"):
+        refused = run(*command)
+    assert refused.status == 1
+    assert refused.err == (
+        "error: another run is at work in runs/three; wait for its end, or choose another folder (-o)\n"
+    )
+    assert list((workshop / "runs" / "three").iterdir()) == []
 
 
 def test_a_model_file_starts_a_run_and_is_exported_again(run: Run, thin: None, workshop: Path) -> None:

@@ -14,7 +14,7 @@ from deeplab.batch.photos import result_names
 from deeplab.batch.remote import RemotePhoto
 from deeplab.batch.results import Result
 from deeplab.errors import DeepLabError, OutputError
-from deeplab.files import atomic_file, check_output
+from deeplab.files import atomic_files, check_output
 from deeplab.progress import Show
 
 __all__ = ["Job", "Plan", "finish", "plan_jobs"]
@@ -115,11 +115,11 @@ def plan_jobs(
 
 
 def finish(job: Job, outcome: Result | DeepLabError, manifest: Manifest) -> Result:
-    """Write a photo's line of the manifest, then its results, each whole or not at all; return them.
+    """Write a photo's line of the manifest, then its results, all of them or none; return them.
 
     Raises:
         DeepLabError: the outcome, where it is an error, which gets its line too.
-        OutputError: a result cannot be written.
+        OutputError: a result cannot be written; then neither is.
     """
     try:
         if isinstance(outcome, DeepLabError):
@@ -127,8 +127,8 @@ def finish(job: Job, outcome: Result | DeepLabError, manifest: Manifest) -> Resu
         contents = dict(zip(job.outputs, filter(None, (outcome.label_map, outcome.overlay)), strict=True))
         hashes = {output.name: hashlib.sha256(content).hexdigest() for output, content in contents.items()}
         manifest.add(job.photo, job.version, hashes, outcome.facts() | {"error": None})
-        for output, content in contents.items():
-            with atomic_file(output, overwrite=True) as file:
+        with atomic_files(*contents, overwrite=True) as files:
+            for file, content in zip(files, contents.values(), strict=True):
                 file.write(content)
     except DeepLabError as error:
         manifest.add_error(job.photo, job.version, job.outputs, error)

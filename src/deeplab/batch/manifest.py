@@ -10,7 +10,6 @@ import errno
 import hashlib
 import json
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from typing import Any
 from deeplab.batch.remote import RemotePhoto
 from deeplab.batch.results import Settings
 from deeplab.errors import DeepLabError, InputError, OutputError
-from deeplab.files import atomic_file, check_output
+from deeplab.files import atomic_file, check_output, open_alone
 
 __all__ = ["MANIFEST_NAME", "Manifest", "Origin", "Version", "version_of"]
 
@@ -73,14 +72,15 @@ class Manifest:
 
         Raises:
             InputError: the file is no manifest.
-            OutputError: it cannot be read or written, or another run has it open.
+            OutputError: it is a link, cannot be read or written, or another run has it open.
         """
         if self.path is not None:
             check_output(self.path, overwrite=True)
             try:
-                self._descriptor = _open_alone(self.path)
+                self._descriptor = self._alone(self.path)
                 self._read(self._descriptor)
             except OSError as error:
+                self._close()
                 raise OutputError(f"cannot write {self.path}: {error.strerror}; choose another (--manifest)") from error
             except DeepLabError:
                 self._close()
@@ -89,13 +89,18 @@ class Manifest:
 
     def __exit__(self, *_: object) -> None:
         """Leave one line for each photo; no file where there is no line."""
-        if self.path is not None:
-            if not self._lines:
-                self.path.unlink(missing_ok=True)
-            elif (lines := self._needed()) != self._lines:
-                with atomic_file(self.path, overwrite=True) as file:
-                    file.writelines(_encoded(line) for line in lines)
-        self._close()
+        try:
+            if self.path is not None:
+                self._tidy(self.path)
+        finally:
+            self._close()
+
+    def _tidy(self, path: Path) -> None:
+        if not self._lines:
+            path.unlink(missing_ok=True)
+        elif (lines := self._needed()) != self._lines:
+            with atomic_file(path, overwrite=True) as file:
+                file.writelines(_encoded(line) for line in lines)
 
     def is_done(self, version: Version | None, outputs: Sequence[Path]) -> bool:
         """Tell whether these results are there, intact, and were made of this version of a photo in this run's way."""
@@ -122,6 +127,7 @@ class Manifest:
             lines = self._of(output.name)
             if not lines:
                 check_output(output)
+                continue
             if lines[-1]["file"] != _place_of(photo) and _version_in(lines[-1]) != version:
                 raise OutputError(
                     f"{photo}: its result {output} is already that of {lines[-1]['file']}; choose another folder (-o), "
@@ -165,6 +171,14 @@ class Manifest:
         known = {name: {line["outputs"][name] for line in self._of(name)} for name in found}
         kept = {name: sha256 for name, sha256 in found.items() if sha256 and sha256 in known[name]}
         self.add(photo, version, kept, {"error": str(error)})
+
+    def _alone(self, path: Path) -> int:
+        if path.is_symlink():
+            raise OutputError(f"{path} is a symbolic link; move it away, or name another file with --manifest")
+        descriptor = open_alone(path)
+        if descriptor is None:
+            raise OutputError(f"another run is writing {path}; wait for its end, or choose another folder (-o)")
+        return descriptor
 
     def _append(self, descriptor: int, content: bytes) -> None:
         before = os.fstat(descriptor).st_size
@@ -249,7 +263,7 @@ def _version_in(line: Mapping[str, Any]) -> tuple[Any, Any]:
 
 def _sha256_of(path: Path) -> str | None:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
     except OSError:
         return None
 
@@ -257,21 +271,3 @@ def _sha256_of(path: Path) -> str | None:
 def _encoded(line: Mapping[str, Any]) -> bytes:
     text = json.dumps(line, ensure_ascii=False)
     return text.encode(errors="backslashreplace") + b"\n"  # which JSON undoes, for names that are no UTF-8
-
-
-def _open_alone(path: Path) -> int:
-    """Open a file for appending, and keep other runs from doing so (not on Windows)."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-    if sys.platform == "win32":
-        return descriptor
-    import fcntl
-
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise OutputError(f"another run is writing {path}; wait for its end, or choose another folder (-o)") from None
-    if os.fstat(descriptor).st_ino != path.stat().st_ino:  # that run replaced it and ended this very moment
-        os.close(descriptor)
-        return _open_alone(path)
-    return descriptor

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
-from typing import Annotated
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -53,11 +56,34 @@ for command in (
 def main() -> None:
     """Run the command line; an expected error becomes one line on stderr and exit status 1."""
     warnings.filterwarnings("ignore", module=r"PIL\.")  # about a photo's metadata; what matters raises
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # it was closed; nor shall a file of ours take its place
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 (for good)
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except DeepLabError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+        _end(str(error))
+    except BrokenPipeError:  # what reads the output has seen enough
+        _end(None)
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        _end(f"cannot write to standard output: {error.strerror}; make room, or send it elsewhere")
+
+
+def _end(complaint: str | None) -> NoReturn:
+    """End with status 1, and a complaint on stderr where there is one; whatever is wrong with the streams."""
+    with suppress(OSError):
+        if complaint is not None:
+            print(f"error: {complaint}", file=sys.stderr)
+    try:
+        sys.stdout.flush()
+    except OSError:  # nor would what is left be written when the interpreter ends, which would say so in its own way
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(1)
 
 
 def _print_version(wanted: bool) -> None:

@@ -71,6 +71,7 @@ def crf_search(
     from deeplab.evaluation.peer_cost import pydensecrf_seconds
     from deeplab.evaluation.search_files import write_search
     from deeplab.evaluation.trimap import AROUND
+    from deeplab.files import alone_in
 
     if smart:
         with extra("search"):
@@ -84,6 +85,7 @@ def crf_search(
     make_folder(output)
     cores = thread_count(threads)
     with ExitStack() as stack:
+        stack.enter_context(alone_in(output))
         out = stack.enter_context(reporter())
         samples = choose_photos(sound_samples(out, every) if skip_broken else every, photos, seed)
         stored = stack.enter_context(stored_scores(out, samples, scores, model, threads=threads, force=force))

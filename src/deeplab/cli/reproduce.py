@@ -10,6 +10,7 @@ import typer
 
 from deeplab.cli.options import ThreadsOption, extra, make_folder
 from deeplab.errors import InputError
+from deeplab.files import alone_in
 from deeplab.progress import reporter
 
 __all__ = ["reproduce"]
@@ -78,7 +79,7 @@ def reproduce(
             smart=smart,
         )  # fmt: skip
     make_folder(folder)
-    with extra("train"), reporter() as out:
+    with extra("train"), alone_in(folder), reporter() as out:
         page = run(plan, out.say, out.show)
         out.result(f"{page}: open it in a browser; {page.with_suffix('.json')} holds its figures")
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from deeplab.errors import DeepLabError, InputError, OutputError
-from deeplab.files import check_output
-from deeplab.images import overlay_image, write_jpeg
+from deeplab.files import atomic_files, check_output
+from deeplab.images import encode_jpeg, overlay_image
 from deeplab.labels import LabelSet
 from deeplab.refinement.refine_scores import Refinement
 from deeplab.refinement.score_files import (
@@ -19,8 +19,8 @@ from deeplab.refinement.score_files import (
     PROBABILITY_SUFFIXES,
     SCORE_SUFFIXES,
     check_suffix,
-    write_labels,
-    write_probabilities,
+    put_labels,
+    put_probabilities,
 )
 
 __all__ = ["Job", "pair_scores", "plan_jobs"]
@@ -52,7 +52,7 @@ class Job:
         return tuple(path for path in (self.label_map, self.overlay, self.probabilities) if path is not None)
 
     def write(self, result: Refinement, *, overwrite: bool = False) -> None:
-        """Write the job's files.
+        """Write the job's files, all of them or none.
 
         Raises:
             InputError: an overlay is asked of labels above 255.
@@ -60,13 +60,16 @@ class Job:
         """
         if self.overlay is not None and result.labels.dtype != np.uint8:
             raise InputError(f"labels up to {result.labels.max()} have no colours for an overlay; expected up to 255")
-        write_labels(self.label_map, result.labels, result.label_set, overwrite=overwrite)
-        if self.overlay is not None:
-            tinted = overlay_image(result.image, result.labels.astype(np.uint8), result.label_set or _BACKGROUND_FIRST)
-            write_jpeg(self.overlay, tinted, overwrite=overwrite)
-        if self.probabilities is not None:
-            labels = result.understanding.labels
-            write_probabilities(self.probabilities, result.probabilities, labels, overwrite=overwrite)
+        with atomic_files(*self.outputs, overwrite=overwrite) as files:
+            at = dict(zip(self.outputs, files, strict=True))
+            put_labels(at[self.label_map], self.label_map, result.labels, result.label_set)
+            if self.overlay is not None:
+                labels = result.labels.astype(np.uint8)
+                tinted = overlay_image(result.image, labels, result.label_set or _BACKGROUND_FIRST)
+                at[self.overlay].write(encode_jpeg(tinted))
+            if self.probabilities is not None:
+                named = result.understanding.labels
+                put_probabilities(at[self.probabilities], self.probabilities, result.probabilities, named)
 
 
 _BACKGROUND_FIRST = LabelSet("labels", ("background",))  # without names, label 0 is left untinted

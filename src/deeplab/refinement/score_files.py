@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from PIL import Image
 from deeplab.errors import ImageError, InputError, OutputError
 from deeplab.files import atomic_file
 from deeplab.images import open_image
-from deeplab.label_maps import write_label_map
+from deeplab.label_maps import encode_label_map
 from deeplab.labels import LabelSet, colours_to_values
 
 __all__ = [
@@ -24,6 +24,8 @@ __all__ = [
     "SCORE_SUFFIXES",
     "check_suffix",
     "load_scores",
+    "put_labels",
+    "put_probabilities",
     "write_labels",
     "write_probabilities",
 ]
@@ -140,6 +142,23 @@ def check_suffix(path: Path, suffixes: tuple[str, ...], what: str) -> None:
         raise OutputError(f"{path}: {what} are written as {' or '.join(suffixes)}; let the name end so")
 
 
+def put_labels(file: IO[bytes], path: Path, labels: NDArray[Any], label_set: LabelSet | None) -> None:
+    """Write labels (H, W) into an open file that will be called `path`, as `write_labels` does.
+
+    Raises:
+        InputError: the label set does not know a label.
+        OutputError: the name ends in something else, or labels exceed 65535 in a PNG.
+    """
+    most = int(labels.max())
+    check_suffix(path, LABEL_SUFFIXES if most <= 65535 else (".npy",), f"labels up to {most}")
+    if path.suffix.lower() == ".npy":
+        np.save(file, labels, allow_pickle=False)
+    elif most < _MOST_PALETTE_LABELS:
+        file.write(encode_label_map(labels, label_set or LabelSet("labels", tuple(map(str, range(most + 1))))))
+    else:
+        Image.fromarray(labels.astype(np.uint16)).save(file, format="PNG")
+
+
 def write_labels(
     path: str | os.PathLike[str], labels: NDArray[Any], label_set: LabelSet | None, *, overwrite: bool = False
 ) -> None:
@@ -151,17 +170,21 @@ def write_labels(
         InputError: the label set does not know a label.
         OutputError: the name ends in neither, labels exceed 65535 in a PNG, or the file exists or cannot be written.
     """
-    path, most = Path(path), int(labels.max())
-    check_suffix(path, LABEL_SUFFIXES if most <= 65535 else (".npy",), f"labels up to {most}")
+    with atomic_file(path, overwrite=overwrite) as file:
+        put_labels(file, Path(path), labels, label_set)
+
+
+def put_probabilities(file: IO[bytes], path: Path, probabilities: NDArray[np.float32], labels: tuple[int, ...]) -> None:
+    """Write probabilities (L, H, W) into an open file that will be called `path`, as `write_probabilities` does.
+
+    Raises:
+        OutputError: the name ends in something else.
+    """
+    check_suffix(path, PROBABILITY_SUFFIXES, "probabilities")
     if path.suffix.lower() == ".npy":
-        with atomic_file(path, overwrite=overwrite) as file:
-            np.save(file, labels, allow_pickle=False)
-    elif most < _MOST_PALETTE_LABELS:
-        names = tuple(map(str, range(most + 1)))
-        write_label_map(path, labels, label_set or LabelSet("labels", names), overwrite=overwrite)
+        np.save(file, probabilities, allow_pickle=False)
     else:
-        with atomic_file(path, overwrite=overwrite) as file:
-            Image.fromarray(labels.astype(np.uint16)).save(file, format="PNG")
+        np.savez_compressed(file, probabilities=probabilities, labels=np.array(labels))
 
 
 def write_probabilities(
@@ -176,9 +199,5 @@ def write_probabilities(
     Raises:
         OutputError: the name ends in neither, or the file exists or cannot be written.
     """
-    check_suffix(Path(path), PROBABILITY_SUFFIXES, "probabilities")
     with atomic_file(path, overwrite=overwrite) as file:
-        if Path(path).suffix.lower() == ".npy":
-            np.save(file, probabilities, allow_pickle=False)
-        else:
-            np.savez_compressed(file, probabilities=probabilities, labels=np.array(labels))
+        put_probabilities(file, Path(path), probabilities, labels)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,8 @@ from torch import Tensor
 
 from deeplab.data.readers import read_samples
 from deeplab.data.samples import Sample
-from deeplab.errors import DataError, InputError, ModelError, OutputError
+from deeplab.errors import DataError, InputError, ModelError
+from deeplab.files import alone_in, make_folder
 from deeplab.labels import LabelSet
 from deeplab.network.build import build_network
 from deeplab.network.importers import Initialisation, load_initialisation
@@ -80,14 +82,14 @@ def train(
         DataError, ImageError: photos or masks are missing or wrong.
         ModelError: weights do not fit, the folder belongs to a run with another recipe, weights or classes, or the loss
             is not finite.
-        OutputError: the folder cannot be written.
+        OutputError: the folder cannot be written, or another run is at work in it.
         KeyboardInterrupt: Ctrl-C or a termination signal came; the state is saved.
     """
     machine = machine or Machine()
-    with join(machine.device) as process:
+    with join(machine.device) as process, ExitStack() as until_the_end:
         if not process.is_first:
             say, show = _silent, _silent
-        return _train(recipe, data, weights, output, say, show or plain_show(say), machine, process)
+        return _train(recipe, data, weights, output, say, show or plain_show(say), machine, process, until_the_end)
 
 
 def _silent(*facts: object, **more: object) -> None:
@@ -103,6 +105,7 @@ def _train(
     show: Show,
     machine: Machine,
     process: Process,
+    until_the_end: ExitStack,
 ) -> Path:
     samples = [sample for source in recipe.data for sample in _read(source, data)]
     held_out = _read(recipe.validation, data) if recipe.validation else []
@@ -111,7 +114,7 @@ def _train(
         raise DataError("all sources of a recipe must share one label set; train on each alone, or map their labels")
     weights = _checked_start(recipe, weights, label_set)
     _check_share(recipe, process)
-    _prepare(output, process)
+    _prepare(output, process, until_the_end)
 
     torch.manual_seed(recipe.seed)
     model = build_network(recipe.network, len(label_set))
@@ -173,14 +176,10 @@ def _check_share(recipe: Recipe, process: Process) -> None:
             )
 
 
-def _prepare(output: Path, process: Process) -> None:
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make folder {output}: {error.strerror}; choose another with --output") from None
+def _prepare(output: Path, process: Process, until_the_end: ExitStack) -> None:
+    make_folder(output)
     if process.is_first:
-        for leftover in output.glob(".*.tmp"):  # of a killed run
-            leftover.unlink()
+        until_the_end.enter_context(alone_in(output))
     process.barrier()
 
 
