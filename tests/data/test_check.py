@@ -16,6 +16,7 @@ from PIL import Image
 
 from deeplab.data.check import DataReport, check_data
 from deeplab.data.inspection import KINDS
+from deeplab.data.readers import READERS
 from deeplab.errors import DataError, InputError
 from deeplab.label_maps import write_label_map
 from deeplab.labels import VOC, voc_colour_map
@@ -239,7 +240,7 @@ def test_photos_named_by_lists_but_not_there(write: Any, splits: Path) -> None:
 
 
 def test_no_data_at_all_is_an_error(write: Any, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"has no layout known here; expected images/ and masks/"):
+    with pytest.raises(DataError, match=r"no layout known here; the nearest is 'folder' .* missing: images/, masks/"):
         check_data(tmp_path)
     with pytest.raises(DataError, match="there is no folder"):
         check_data(tmp_path / "nothing")
@@ -258,12 +259,17 @@ def test_no_data_at_all_is_an_error(write: Any, tmp_path: Path) -> None:
 def make_layout(write: Any, root: Path, reader: str) -> None:
     pair = {
         "camvid": ("train/x.png", "trainannot/x.png"),
-        "msrc21": ("images/x.jpg", "labels/x.png"),
+        "msrc21": ("images/1_9_s.jpg", "labels/1_9_s.png"),
         "cityscapes": ("leftImg8bit/train/a/x_leftImg8bit.png", "gtFine/train/a/x_gtFine_labelIds.png"),
         "folder": ("images/x.jpg", "masks/x.png"),
         "list": ("in/x.jpg", "out/x.png"),
         "sbd": ("img/x.jpg", "cls/x.mat"),
         "coco": ("train/x.jpg", "unused.png"),
+        "ade": ("images/training/x.jpg", "annotations/training/x.png"),
+        "labelme": ("x.jpg", "y/unused.png"),
+        "yolo": ("images/x.jpg", "unused.png"),
+        "roboflow": ("train/x.jpg", "train/x_mask.png"),
+        "objects": ("images/x.jpg", "masks/leaf/x.png"),
     }.get(reader, ("JPEGImages/x.jpg", "SegmentationClass/x.png"))
     write.pair(
         root / pair[0], root / "mask.png" if reader == "sbd" else root / pair[1], 7 if reader == "cityscapes" else 1
@@ -279,6 +285,11 @@ def make_layout(write: Any, root: Path, reader: str) -> None:
         (root / "cls").mkdir()
         savemat(root / "cls" / "x.mat", {"GTcls": {"Segmentation": np.ones((6, 8), np.uint8)}})
         write.text(root / "train.txt", "x\n")
+    if reader == "labelme":
+        write.text(root / "x.json", '{"shapes": [], "imagePath": "x.jpg"}')
+    if reader == "yolo":
+        write.text(root / "labels" / "x.txt", "0 0 0 1 0 1 1\n")
+        write.text(root / "classes.txt", "leaf\n")
     if reader == "coco":
         image = '{"id": 1, "file_name": "x.jpg", "width": 8, "height": 6}'
         write.text(
@@ -287,7 +298,7 @@ def make_layout(write: Any, root: Path, reader: str) -> None:
         )
 
 
-@pytest.mark.parametrize("reader", ["voc", "sbd", "camvid", "msrc21", "cityscapes", "coco", "folder", "list", "cvat"])
+@pytest.mark.parametrize("reader", sorted(set(READERS) - {"msrc"}))
 def test_every_layout_is_recognised(write: Any, tmp_path: Path, reader: str) -> None:
     make_layout(write, tmp_path, reader)
     report = check_data(tmp_path)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deeplab.data.readers import READERS, read_samples
+from deeplab.data.readers import READERS, find_splits, guess_layout, read_samples
 from deeplab.data.samples import load_mask, load_sample
 from deeplab.errors import DataError
 from deeplab.labels import VOC
@@ -117,7 +117,7 @@ def test_samples_travel_to_other_processes(write: Any, tmp_path: Path) -> None:
 def test_splits_and_places_of_photos(write: Any, tmp_path: Path) -> None:
     write_coco(write, tmp_path, [])
     write.text(tmp_path / "annotations" / "captions_val.json", "{}")
-    write.text(tmp_path / "annotations" / "own.json", "{}")
+    write.text(tmp_path / "annotations" / "own.json", '{"images": []}')
     write.text(tmp_path / "train" / "_annotations.coco.json", "{}")
     assert READERS["coco"].splits(tmp_path) == ["own", "train", "val"]
     (tmp_path / "val").rename(tmp_path / "images")
@@ -127,6 +127,40 @@ def test_splits_and_places_of_photos(write: Any, tmp_path: Path) -> None:
     (tmp_path / "images" / "x.jpg").unlink()
     with pytest.raises(DataError, match=r"x\.jpg is missing"):
         read_samples("coco", tmp_path, "val")
+
+
+@pytest.mark.parametrize(
+    ("file", "photo", "split"),
+    [
+        ("annotations.json", "JPEGImages/x.jpg", "all"),
+        ("result.json", "images/x.jpg", "all"),
+        ("labels.json", "data/x.jpg", "all"),
+        ("train.json", "train/x.jpg", "train"),
+        ("annotations/val2017_annotations.json", "images/val2017/x.jpg", "val2017"),
+        ("annotations/instances_default.json", "images/x.jpg", "default"),
+        ("annotations/annotations.json", "images/x.jpg", "all"),
+        ("valid/_annotations.coco.json", "valid/x.jpg", "valid"),
+        ("test/annotations.json", "test/images/x.jpg", "test"),
+        ("labels/train.json", "images/train/x.jpg", "train"),
+    ],
+)
+def test_where_tools_put_the_file_and_the_photos(write: Any, tmp_path: Path, file: str, photo: str, split: str) -> None:
+    image = {"id": 1, "file_name": "x.jpg", "height": 6, "width": 8}
+    write.text(tmp_path / file, json.dumps({"images": [image], "categories": CATEGORIES, "annotations": []}))
+    write.photo(tmp_path / photo)
+    write.text(tmp_path / "notes.json", '{"categories": []}')
+    write.text(tmp_path / "package.json", '{"name": "images"}')
+    assert (guess_layout(tmp_path), find_splits("coco", tmp_path)) == ("coco", [split])
+    assert read_samples("auto", tmp_path, split)[0].photo == tmp_path / photo
+    image["file_name"] = photo
+    write.text(tmp_path / file, json.dumps({"images": [image], "categories": CATEGORIES, "annotations": []}))
+    assert read_samples("auto", tmp_path, split)[0].photo.samefile(tmp_path / photo)
+
+
+def test_two_files_of_one_split_keep_their_names(write: Any, tmp_path: Path) -> None:
+    for file in ("result.json", "old/result.json", "annotations/all.json"):
+        write.text(tmp_path / file, '{"images": [], "categories": [], "annotations": []}')
+    assert find_splits("coco", tmp_path) == ["all", "annotations_all", "old"]
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"images": [], "categories": 3, "annotations": []}', "\xff"])

@@ -87,6 +87,21 @@ def test_a_names_file_says_what_the_masks_values_mean(
     assert figures["mean_iou"] == 1
 
 
+def test_the_layout_of_the_data_is_found_out(run: Run, samples: tuple[Sample, ...], tmp_path: Path) -> None:
+    for folder in ("set/img_dir/valid", "set/ann_dir/valid", "maps"):
+        (tmp_path / folder).mkdir(parents=True)
+    for sample in samples:
+        shutil.copy(sample.photo, tmp_path / "set" / "img_dir" / "valid" / f"{sample.name}.JPG")
+        shutil.copy(sample.mask, tmp_path / "set" / "ann_dir" / "valid" / f"{sample.name}.png")
+        labels = read_label_map(sample.mask)
+        write_label_map(tmp_path / "maps" / f"{sample.name}.png", np.where(labels == 255, 0, labels), VOC)
+    where = ("evaluate", "--data", str(tmp_path / "set"), "--predictions", str(tmp_path / "maps"))
+    assert run(*where, "--split", "valid", "--json", str(tmp_path / "figures.json")).status == 0
+    (figures,) = json.loads((tmp_path / "figures.json").read_text())["results"].values()
+    assert figures["mean_iou"] == 1
+    assert "splits found: valid" in run(*where).err
+
+
 def test_more_is_measured_and_written_where_asked(run: Run, devkit: Path, tiny_model: Path, tmp_path: Path) -> None:
     where = ("evaluate", "--data", str(devkit), "--model", str(tiny_model), "--resamples", "20")
     files = {name: tmp_path / name for name in ("figures.json", "confusion.csv")}

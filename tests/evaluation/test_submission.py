@@ -57,6 +57,14 @@ def test_the_archive_is_laid_out_as_the_server_wants_it(tmp_path: Path, photos: 
     assert steps == [(1, 2), (2, 2)]
 
 
+def test_photos_may_have_another_ending(tmp_path: Path, photos: Path) -> None:
+    (photos / f"{NAMES[0]}.jpg").rename(photos / f"{NAMES[0]}.JPG")
+    Image.open(photos / f"{NAMES[1]}.jpg").save(photos / f"{NAMES[1]}.png")
+    (photos / f"{NAMES[1]}.jpg").unlink()
+    write_submission(tmp_path / "r.zip", NAMES, photos, label)
+    assert list(members(tmp_path / "r.zip")) == [f"{FOLDER}/{photo}.png" for photo in NAMES]
+
+
 @pytest.mark.parametrize("name", ["r.tgz", "r.zip"])
 def test_the_archive_is_the_same_each_time(tmp_path: Path, photos: Path, name: str) -> None:
     write_submission(tmp_path / name, NAMES, photos, label)

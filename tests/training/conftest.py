@@ -48,7 +48,7 @@ def thin_network(monkeypatch: pytest.MonkeyPatch) -> None:
 def recipe(thin_network: None) -> Recipe:
     """Two iterations on the photos of `data`."""
     solver = Solver(iterations=2, batch=2, micro_batch=1)
-    return Recipe("small", "largefov", (Source("folder", "set"),), solver, crop_px=41, precision="fp32")
+    return Recipe("small", "largefov", (Source("set", reader="folder"),), solver, crop_px=41, precision="fp32")
 
 
 @pytest.fixture

@@ -34,8 +34,8 @@ THIN = ((8, 8), (8, 8), (16, 16, 16), (16, 16, 16), (16, 16, 16))
 RECIPE = Recipe(
     name="tiny",
     variant="largefov",
-    data=(Source("folder", "set"),),
-    validation=Source("folder", "set", photos=1),
+    data=(Source("set", reader="folder"),),
+    validation=Source("set", photos=1, reader="folder"),
     validate_every=2,
     crop_px=41,
     warm_up=WarmUp(Solver(iterations=3, batch=2, micro_batch=2, method="adamw", schedule="poly"), crops_per_photo=2),

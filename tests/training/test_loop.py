@@ -31,7 +31,7 @@ def test_a_run_leaves_a_checkpoint_and_a_log(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: Recipe, fresh: Initialisation, logged: Logged
 ) -> None:
     monkeypatch.setattr("deeplab.progress.SECONDS_BETWEEN_LINES", -1.0)  # a line a step, however fast
-    changed = replace(recipe, validation=Source("folder", "set"), validate_every=1)
+    changed = replace(recipe, validation=Source("set", reader="folder"), validate_every=1)
     lines: list[str] = []
     path = train(changed, data, fresh, tmp_path / "run", lines.append)
     model, header = load_checkpoint(path)
@@ -54,7 +54,7 @@ def test_the_last_state_validates_to_the_logged_figure(
 ) -> None:
     from deeplab.data.readers import read_samples
 
-    path = train(replace(recipe, validation=Source("folder", "set")), data, fresh, tmp_path / "run", str)
+    path = train(replace(recipe, validation=Source("set")), data, fresh, tmp_path / "run", str)
     model, header = load_checkpoint(path)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     confusion = validate(
@@ -103,7 +103,7 @@ def test_camvids_void_is_left_out(tmp_path: Path, recipe: Recipe, fresh: Initial
         if pixels.ndim == 2:
             pixels[:20] = 3
         Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "camvid" / folder / "x.png")
-    changed = replace(recipe, data=(Source("camvid", "camvid", "train"),))
+    changed = replace(recipe, data=(Source("camvid", "train", reader="camvid"),))
     train(changed, tmp_path, fresh, tmp_path / "run", str)
     assert logged(tmp_path / "run")[0]["loss"] == pytest.approx(np.log(11), rel=0.01)
 
@@ -156,7 +156,7 @@ def test_own_folders_of_the_same_classes_train_together(
     data: Path, tmp_path: Path, recipe: Recipe, fresh: Initialisation
 ) -> None:
     (data / "held-out").symlink_to(data / "set")
-    changed = replace(recipe, validation=Source("folder", "held-out"))
+    changed = replace(recipe, validation=Source("held-out", reader="folder"))
     _, header = load_checkpoint(train(changed, data, fresh, tmp_path / "run", str))
     assert header.label_set.name == "own"
 
@@ -176,7 +176,9 @@ def test_sources_of_other_labels_do_not_mix(data: Path, tmp_path: Path, recipe: 
     for folder in ("images", "masks"):
         (data / "other" / folder).symlink_to(data / "set" / folder)
     with pytest.raises(DataError, match="must share one label set"):
-        train(replace(recipe, data=(*recipe.data, Source("folder", "other"))), data, fresh, tmp_path / "run", str)
+        train(
+            replace(recipe, data=(*recipe.data, Source("other", reader="folder"))), data, fresh, tmp_path / "run", str
+        )
 
 
 def test_an_output_folder_that_cannot_be_made_is_an_error(
@@ -223,6 +225,6 @@ def test_a_corrupt_photo_stops_the_run_unless_it_may_be_left_out(
 def test_early_validation_comes_before_the_first_iteration(
     data: Path, tmp_path: Path, recipe: Recipe, fresh: Initialisation
 ) -> None:
-    changed = replace(recipe, validation=Source("folder", "set"), validate_at=(0, 1))
+    changed = replace(recipe, validation=Source("set", reader="folder"), validate_at=(0, 1))
     _, header = load_checkpoint(train(changed, data, fresh, tmp_path / "run", str))
     assert list(header.progress) == ["main 0", "main 1", "main 2", "iterations"]

@@ -34,9 +34,14 @@ def load(folder: Path, text: str) -> Recipe:
     return load_recipe(path)
 
 
+def test_a_source_needs_no_layout(tmp_path: Path) -> None:
+    recipe = load(tmp_path, GOOD.replace("reader: folder, ", ""))
+    assert recipe.data[1] == Source("more", photos=7, reader="auto")
+
+
 def test_a_recipe_is_read_with_the_papers_defaults(tmp_path: Path) -> None:
     recipe = load(tmp_path, GOOD)
-    assert recipe.data == (Source("voc", "voc2012", "train"), Source("folder", "more", "all", 7))
+    assert recipe.data == (Source("voc2012", "train", reader="voc"), Source("more", "all", 7, reader="folder"))
     assert recipe.solver == Solver(50, 6, 3, learning_rate=0.0002, frozen=("conv1_",))
     assert isinstance(recipe.solver.learning_rate, float)  # YAML reads 2e-4 as text
     assert recipe.warm_up is not None
@@ -72,7 +77,7 @@ def test_the_papers_networks_are_trained_as_by_their_authors(name: str) -> None:
     first, second = (load_recipe(RECIPES / f"{name}-voc{stage}.yaml") for stage in ("", "-trainval"))
     largefov, msc = name.endswith("largefov"), name.startswith("msc-")
     for recipe, iterations, split in ((first, 6000, "train_aug"), (second, 8000, "trainval_aug")):
-        assert (recipe.variant, recipe.data) == (name, (Source("voc", "voc2012", split),))
+        assert (recipe.variant, recipe.data) == (name, (Source("voc2012", split, reader="voc"),))
         assert recipe.crop_px == (306 if name == "deeplab" else 321)
         assert (recipe.precision, recipe.warm_up, recipe.augment) == ("fp32", None, Augment())
         assert (recipe.sampling, recipe.class_weights, recipe.fc_channels) == ("shuffled", "even", 0)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from deeplab.cli.options import NamesOption, ThreadsOption
+from deeplab.cli.options import NamesOption, ReaderOption, ThreadsOption
 from deeplab.progress import reporter
 
 __all__ = ["check_data"]
@@ -16,9 +16,7 @@ __all__ = ["check_data"]
 
 def check_data(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The data set's folder.")],
-    reader: Annotated[
-        str | None, typer.Option(metavar="LAYOUT", help="Its layout, as in recipes; what it looks like if not given.")
-    ] = None,
+    reader: ReaderOption = "auto",
     split: Annotated[str, typer.Option(metavar="A,B,…", help="The parts to check; all if not given.")] = "",
     names: NamesOption = None,
     examples: Annotated[int, typer.Option(min=0, help="Name so many files for each kind of finding.")] = 3,

@@ -24,7 +24,7 @@ __all__ = ["crf_search"]
 def crf_search(
     data: Annotated[Path, typer.Option(metavar="DIR", help="The data set's folder.")],
     split: Annotated[str, typer.Option(help="Which part of it, e.g. val.")] = "val",
-    reader: ReaderOption = "voc",
+    reader: ReaderOption = "auto",
     names: NamesOption = None,
     model: ModelOption = None,
     scores: Annotated[

@@ -23,7 +23,7 @@ __all__ = ["evaluate"]
 def evaluate(
     data: Annotated[Path, typer.Option(metavar="DIR", help="The data set's folder.")],
     split: Annotated[str, typer.Option(help="Which part of it, e.g. val.")] = "val",
-    reader: ReaderOption = "voc",
+    reader: ReaderOption = "auto",
     names: NamesOption = None,
     model: ModelOption = None,
     scores: Annotated[

@@ -34,7 +34,7 @@ ModelOption = Annotated[
     str | None, typer.Option(metavar="NAME|PATH", help="A shipped model (see `deeplab models`) or an .onnx file.")
 ]
 ReaderOption = Annotated[
-    str, typer.Option(metavar="LAYOUT", help="Its layout: voc, camvid, folder, coco …; docs/data.md has all.")
+    str, typer.Option(metavar="LAYOUT", help="Its layout: voc, folder, coco …; the one that it has if not given.")
 ]
 NamesOption = Annotated[
     Path | None, typer.Option(metavar="FILE", help="A names file; classes.txt in DIR, if any, if not given.")

@@ -57,6 +57,8 @@ def submit(
         if segmenter.info.label_set.names != VOC.names:
             raise InputError(f"the model has the labels of {segmenter.info.label_set.name!r}; the server takes VOC's")
 
+    photos = next((folder for folder in (data / "JPEGImages", data / "images") if folder.is_dir()), data)
+
     def label(photo: Path) -> NDArray[np.uint8]:
         if predictions is not None:
             return read_label_map(predictions / f"{photo.stem}.png")
@@ -64,7 +66,7 @@ def submit(
 
     with reporter() as out:
         write_submission(
-            output, names, data / "JPEGImages", label,
+            output, names, photos, label,
             competition=competition, overwrite=force, progress=partial(show_step, out, "labelling"),
         )  # fmt: skip
         out.result(f"{output}: {len(names)} photos for {competition}")

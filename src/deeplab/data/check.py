@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab.data.inspection import KINDS, Inspection, inspect_sample
-from deeplab.data.readers import find_splits, guess_layout, list_samples, names_file
+from deeplab.data.readers import AUTO, find_splits, guess_layout, list_samples, names_file
 from deeplab.data.samples import Listing, Sample
 from deeplab.errors import DataError, InputError
 from deeplab.labels import LabelSet
@@ -85,7 +85,7 @@ class DataReport:
 def check_data(
     root: Path,
     *,
-    reader: str | None = None,
+    reader: str = AUTO,
     splits: Sequence[str] = (),
     names: Path | None = None,
     threads: int = 1,
@@ -95,7 +95,7 @@ def check_data(
 
     Args:
         root: the data set's folder.
-        reader: its layout, a name in `READERS`; None: the one it looks like.
+        reader: its layout, a name in `READERS`, or ``auto`` for the one that it has.
         splits: the parts to check; none: all that are found.
         names: a names file, as for `read_samples`.
         threads: photos in work at a time. The result does not depend on it.
@@ -110,7 +110,7 @@ def check_data(
     """
     if threads < 1:
         raise InputError(f"threads must be at least 1, got {threads}")
-    reader = reader or guess_layout(root)
+    reader = guess_layout(root) if reader == AUTO else reader
     splits = splits or find_splits(reader, root)
     listings = {split: list_samples(reader, root, split, names=names) for split in splits}
     samples = {_key(sample): sample for listing in listings.values() for sample in listing.samples}
@@ -132,7 +132,7 @@ def check_data(
         *_in_files(listings, inspected),
         *_in_lists(listings),
         *_same_photos(listings, inspected),
-        *_rare_classes(root, label_set, counts),
+        *_rare_classes(root, next(iter(samples.values())), counts),
     ]
     findings.sort(key=lambda finding: list(KINDS).index(finding.kind))
     return DataReport(root, reader, names_file(root, names), label_set, counts, tuple(findings))
@@ -197,12 +197,15 @@ def _is_training(split: str) -> bool:
     return split.startswith("train") and not split.startswith("trainval")
 
 
-def _rare_classes(root: Path, label_set: LabelSet, counts: Mapping[str, SplitCounts]) -> Iterator[Finding]:
+def _rare_classes(root: Path, sample: Sample, counts: Mapping[str, SplitCounts]) -> Iterator[Finding]:
     """Classes that a split never shows, and splits that show only one, as masks of 0 and 255 seem to."""
+    label_set = sample.label_set
+    void = [value for value, label in enumerate(sample.relabel or range(256)) if label == label_set.void]
+    stored = ", ".join(map(str, void[:3])) + (", …" if len(void) > 3 else "")
     for split, count in counts.items():
         absent = [name for label, name in enumerate(label_set.names) if not count.pixels[label]]
         if len(absent) == len(label_set) - 1 > 0 and count.pixels[label_set.void]:
             only = int(count.pixels[: len(label_set)].argmax())
-            yield Finding("single", split, "", root, f"only {label_set.names[only]!r} and void, {label_set.void}")
+            yield Finding("single", split, "", root, f"only {label_set.names[only]!r} and void, {stored}")
         if absent:
             yield Finding("absent", split, "", root, ", ".join(absent))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from functools import partial
@@ -13,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab.data.coco_masks import Shape, draw_shape, pack_shape
+from deeplab.data.folders import ALL
+from deeplab.data.lists import begins
 from deeplab.data.samples import Listing, ReadMask, Sample
 from deeplab.errors import DataError, ImageError, InputError
 from deeplab.labels import LabelSet
@@ -20,13 +23,19 @@ from deeplab.labels import LabelSet
 __all__ = ["coco_splits", "draw_annotations", "read_coco"]
 
 VOID = 255
-_OTHER_TASKS = ("captions_", "panoptic_", "person_keypoints_", "image_info_")
+_OWN_NAMES = ("instances_", "_annotations.coco")
+# What names of files and folders may say around the split, or in place of it.
+_WORDS = "(instances?|annotations?|anns?|coco|labels?|results?|data|dataset)"
+_SURROUNDINGS = re.compile(rf"^_?({_WORDS}([_.-]|$))+|([_.-]{_WORDS})+$")
+_BEGINNING = re.compile(rb'(\xef\xbb\xbf)?\s*\{\s*"(info|licenses|images|annotations|categories|type)"')
+_OTHER_TASKS = ("captions_", "panoptic_", "person_keypoints_", "image_info_", "notes")
 
 
 def read_coco(root: Path, split: str) -> Listing:
     """COCO: ``annotations/instances_<split>.json`` with photos in ``<split>/``, ``images/<split>/`` or ``images/``.
 
-    ``annotations/<split>.json`` and ``<split>/_annotations.coco.json`` are read too. Label 0 is the background, then
+    The file may also be ``<split>.json`` there or in the root, or lie in ``<split>/``; ``annotations.json`` and
+    ``result.json`` in the root are split ``all``. Label 0 is the background, then
     come the categories in the order of their ids. Larger objects are drawn first, so that smaller ones stay in sight
     (COCO does not say which of two lies in front); crowds are void.
     """
@@ -107,15 +116,21 @@ def _refuse(path: Path, said: str) -> NDArray[np.uint8]:
 
 
 def _find_annotations(root: Path) -> dict[str, Path]:
-    """Split → its file of annotations."""
-    found = {path.parent.name: path for path in sorted(root.glob("*/_annotations.coco.json"))}
-    for path in sorted((root / "annotations").glob("*.json")):
-        if not path.name.startswith(_OTHER_TASKS):
-            found[path.stem.removeprefix("instances_")] = path
+    """Split → its file of annotations: in the root or a folder in it, which one or the other is called by the split."""
+    found: dict[str, Path] = {}
+    for path in sorted((*root.glob("*.json"), *root.glob("*/*.json")), key=lambda path: (path.parent != root, path)):
+        if not path.name.startswith(_OTHER_TASKS) and (path.name.startswith(_OWN_NAMES) or begins(path, _BEGINNING)):
+            names = [_SURROUNDINGS.sub("", name) for name in path.relative_to(root).with_suffix("").parts[::-1]]
+            split = next(filter(None, names), ALL)
+            found["_".join(path.relative_to(root).with_suffix("").parts) if split in found else split] = path
     return found
 
 
 def _photo_folder(root: Path, annotations: Path, split: str, file_names: list[str]) -> Path:
     """The folder that the photos lie in; the usual one where there are none."""
-    folders = (root / split, root / "images" / split, root / "images", annotations.parent)
+    here = annotations.parent
+    folders = (
+        root / split, root / "images" / split, root / "images", here, here / "images", here / "data", root,
+        root / "JPEGImages", root / "data",
+    )  # fmt: skip
     return next((folder for folder in folders if any((folder / name).is_file() for name in file_names)), folders[0])

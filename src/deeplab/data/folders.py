@@ -1,9 +1,12 @@
-"""Layouts that are plain folders: ``images/`` and ``masks/``, CamVid's, and lists of "image label" lines."""
+"""Layouts that are plain folders: photos in one and masks in another, CamVid's, and lists of "image label" lines."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath
+from typing import NamedTuple
 
 from deeplab.data.lists import read_lines, split_pair, splits_of_lists
 from deeplab.data.names import NAMES_FILE
@@ -13,53 +16,144 @@ from deeplab.images import PHOTO_SUFFIXES
 from deeplab.labels import CAMVID, VOC, LabelSet
 
 __all__ = [
-    "ALL", "camvid_splits", "folder_splits", "list_splits", "pair_folders", "photo_called", "read_camvid",
-    "read_folder", "read_list",
+    "ALL", "MASK_ENDINGS", "MASK_SUFFIXES", "Pair", "camvid_splits", "file_called", "files_below", "find_pairs",
+    "folder_pairs", "folder_splits", "images_by_name", "is_split", "list_splits", "pair_folders", "photo_called",
+    "read_camvid", "read_folder", "read_list", "sample_name",
 ]  # fmt: skip
 
 ALL = "all"
 """The split of data without splits."""
 
-MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp")
+MASK_SUFFIXES = frozenset((".png", ".tif", ".tiff", ".bmp"))
+MASK_ENDINGS = ("", "_mask", "-mask", "_masks", "_seg", "_segmentation", "_label", "_labels", "_gt")
+"""What a mask's name may have after its photo's."""
+
+PHOTO_FOLDERS = ("images", "img_dir", "jpegimages", "image", "imgs", "img", "photos")
+MASK_FOLDERS = ("masks", "ann_dir", "mask", "labels", "label", "annotations", "segmentationclass", "gt")
 LIST_FOLDERS = (".", "list", "lists", "ImageSets", "ImageSets/Segmentation")
+
+_SPLIT = re.compile(r"(train|valid|val|test|dev|eval|fold|split)", re.IGNORECASE)
+
+
+class Pair(NamedTuple):
+    """The folders of a split: of its photos, and of what labels them."""
+
+    photos: Path
+    labels: Path
 
 
 def read_folder(root: Path, split: str) -> Listing:
-    """``images/`` and ``masks/`` with equal names: in ``<split>/``, or in the root, where ``<split>.txt`` lists names.
+    """A folder of photos and one of masks, with equal names: ``images/`` and ``masks/``, or as in `folder_pairs`.
 
-    Split ``all`` is everything in the root's own ``images/``. The classes are VOC's unless a names file says otherwise.
+    They may hold folders of splits, or lie in those; or ``<split>.txt`` in the root lists names. Split ``all`` is
+    everything. The classes are VOC's unless a names file says otherwise.
     """
-    if (root / split / "images").is_dir():
-        return pair_folders(root / split / "images", root / split / "masks", VOC)
-    everything = root / "images"
-    if split == ALL and everything.is_dir():
-        return pair_folders(everything, root / "masks", VOC)
-    if everything.is_dir() and (root / f"{split}.txt").is_file():
-        names = [_without_suffix(line) for line in read_lines(root / f"{split}.txt")]
-        samples = [Sample(n, photo_called(everything, n), _mask_called(root / "masks", n), VOC) for n in names]
+    pairs = folder_pairs(root)
+    if split in pairs:
+        return pair_folders(*pairs[split], VOC)
+    if ALL in pairs and (root / f"{split}.txt").is_file():
+        photos, masks = pairs[ALL]
+        names = [_listed(line, photos) for line in read_lines(root / f"{split}.txt")]
+        samples = [
+            Sample(sample_name(PurePosixPath(n)), photo_called(photos, n), file_called(masks, n, MASK_SUFFIXES), VOC)
+            for n in names
+        ]
         return Listing(root / f"{split}.txt", tuple(samples))
     hint = f", or ask for split {ALL!r}" if split != ALL else ""
     raise DataError(
-        f"there is no folder {root / split / 'images' if split != ALL else everything}; make it{hint}; "
+        f"there is no folder {root / split / 'images' if split != ALL else root / 'images'}; make it{hint}; "
         f"splits found: {', '.join(folder_splits(root)) or 'none'}"
     )
 
 
 def folder_splits(root: Path) -> list[str]:
     """Return the splits of a folder in the layout of `read_folder`."""
-    if (root / "images").is_dir() and (root / "masks").is_dir():
-        return [name for name in splits_of_lists(root) if _lists_photos(root, name)] or [ALL]
-    return sorted(path.parent.name for path in root.glob("*/images") if (path.parent / "masks").is_dir())
+    pairs = folder_pairs(root)
+    lists = (
+        [name for name in splits_of_lists(root) if _lists_photos(root, name, pairs[ALL].photos)] if ALL in pairs else []
+    )
+    return lists or list(pairs)
 
 
-def _lists_photos(root: Path, name: str) -> bool:
+def folder_pairs(root: Path) -> dict[str, Pair]:
+    """Return the splits found and their folders of photos and masks; see `find_pairs`."""
+    return find_pairs(root, MASK_FOLDERS, MASK_SUFFIXES)
+
+
+def find_pairs(root: Path, label_folders: tuple[str, ...], suffixes: frozenset[str]) -> dict[str, Pair]:
+    """Find folders of photos and those of their labels, side by side: ``images/`` and, say, ``masks/``.
+
+    Args:
+        root: both lie in it, or in its folders, which then are the splits.
+        label_folders: what the labels' folder may be called, in lower case.
+        suffixes: of labels, in lower case; a folder that holds other files alone is none of labels.
+
+    Returns:
+        Split → folders. The two may hold the same splits, as ``images/train/`` and ``masks/train/``; else they are
+        split ``all``.
+    """
+    pair = _pair_in(root, label_folders, suffixes)
+    if pair is not None:
+        shared = [name for name in _folders(pair.photos) if (pair.labels / name).is_dir()]
+        splits = shared if any(map(is_split, shared)) else []
+        return {name: Pair(pair.photos / name, pair.labels / name) for name in splits} or {ALL: pair}
+    found = {name: _pair_in(root / name, label_folders, suffixes) for name in _folders(root)}
+    return {name: pair for name, pair in found.items() if pair is not None}
+
+
+def is_split(name: str) -> bool:
+    """Tell whether a folder is called as splits are: ``train``, ``val2017``, ``Testing``."""
+    return _SPLIT.match(name) is not None
+
+
+def _pair_in(folder: Path, label_folders: tuple[str, ...], suffixes: frozenset[str]) -> Pair | None:
+    names = {name.lower(): name for name in _folders(folder)}
+    pairs = (
+        Pair(folder / names[photos], folder / names[labels])
+        for photos in PHOTO_FOLDERS if photos in names
+        for labels in label_folders if labels in names
+    )  # fmt: skip
+    return next((pair for pair in pairs if _may_hold(pair.labels, suffixes)), None)
+
+
+def _may_hold(folder: Path, suffixes: frozenset[str]) -> bool:
+    """Whether a folder holds a file of such a kind, or none at all."""
+    empty = True
+    for path in files_below(folder):
+        empty = False
+        if path.suffix.lower() in suffixes:
+            return True
+    return empty
+
+
+def _folders(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__")))
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """Yield the files in a folder and in those below it, in any order, but for hidden ones."""
+    for path in folder.rglob("*"):
+        hidden = any(part.startswith((".", "__MACOSX")) for part in path.relative_to(folder).parts)
+        if not hidden and path.is_file():
+            yield path
+
+
+def _lists_photos(root: Path, name: str, photos: Path) -> bool:
     """Tell a list of photos from other text files, by its first line."""
     path = root / f"{name}.txt"
     if path.name == NAMES_FILE:
         return False
     with path.open(encoding="utf-8-sig", errors="replace") as file:
-        first = _without_suffix(file.readline().strip())
-    return bool(first) and photo_called(root / "images", first).is_file()
+        first = file.readline().strip()
+    return bool(first) and photo_called(photos, _listed(first, photos)).is_file()
+
+
+def _listed(line: str, photos: Path) -> str:
+    """A photo's name below its folder as a list gives it, with or without its ending and the folder."""
+    path = PurePosixPath(line.replace("\\", "/"))
+    if photos.name in path.parts[:-1]:
+        path = PurePosixPath(*path.parts[path.parts.index(photos.name) + 1 :])
+    return str(path.with_suffix("") if path.suffix.lower() in PHOTO_SUFFIXES else path)
 
 
 def read_camvid(root: Path, split: str) -> Listing:
@@ -106,46 +200,55 @@ def _lists_pairs(path: Path) -> bool:
         return split_pair(file.readline().strip()) is not None
 
 
-def pair_folders(photos: Path, masks: Path, label_set: LabelSet) -> Listing:
-    """Pair the photos of a folder with the masks of another by their names without the ending.
+def pair_folders(photos: Path, masks: Path, label_set: LabelSet, suffixes: frozenset[str] = MASK_SUFFIXES) -> Listing:
+    """Pair the photos in and below a folder with the masks in another by their names without the ending.
+
+    A mask's name may go on after its photo's as `MASK_ENDINGS` say, and ends in one of the suffixes.
 
     Raises:
         DataError: a folder is missing, or two files in one have the same name.
     """
-    found = _by_name(photos, PHOTO_SUFFIXES)
-    labelled = _by_name(masks, frozenset(MASK_SUFFIXES))
-    samples = [Sample(name, path, labelled.get(name, masks / f"{name}.png"), label_set) for name, path in found.items()]
-    return Listing(photos, tuple(samples), tuple(path for name, path in labelled.items() if name not in found))
+    found, labelled = images_by_name(photos), images_by_name(masks, suffixes)
+    samples = []
+    for name, path in found.items():
+        endings = (labelled.pop(f"{name}{ending}", None) for ending in MASK_ENDINGS)
+        mask = next((mask for mask in endings if mask is not None), masks / f"{name}.png")
+        samples.append(Sample(sample_name(PurePosixPath(name)), path, mask, label_set))
+    return Listing(photos, tuple(samples), tuple(labelled.values()))
+
+
+def sample_name(path: PurePath) -> str:
+    """Return the name of a photo that lies in folders, as one file name: ``a/x`` is ``a_x``."""
+    return "_".join(part for part in path.parts if part not in ("/", ".."))
 
 
 def photo_called(folder: Path, name: str) -> Path:
     """Return the photo of this name, whatever its ending; ``<name>.jpg`` where there is none."""
-    usual = folder / f"{name}.jpg"
-    if usual.is_file():
-        return usual
-    candidates = (folder / f"{name}{suffix}" for suffix in sorted(PHOTO_SUFFIXES | {s.upper() for s in PHOTO_SUFFIXES}))
-    return next((path for path in candidates if path.is_file()), usual)
+    return file_called(folder, name, PHOTO_SUFFIXES, usual=".jpg")
 
 
-def _mask_called(folder: Path, name: str) -> Path:
-    candidates = [folder / f"{name}{suffix}" for suffix in MASK_SUFFIXES]
-    return next((path for path in candidates if path.is_file()), candidates[0])
+def file_called(folder: Path, name: str, suffixes: frozenset[str], usual: str = ".png") -> Path:
+    """Return the file of this name with one of the endings, in either case; the usual one where there is none."""
+    first = folder / f"{name}{usual}"
+    if first.is_file():
+        return first
+    candidates = (folder / f"{name}{suffix}" for suffix in sorted(suffixes | {s.upper() for s in suffixes}))
+    return next((path for path in candidates if path.is_file()), first)
 
 
-def _without_suffix(line: str) -> str:
-    """A photo's name as a list gives it, with or without its ending."""
-    path = Path(line)
-    return path.stem if path.suffix.lower() in PHOTO_SUFFIXES else path.name
+def images_by_name(folder: Path, suffixes: frozenset[str] = PHOTO_SUFFIXES) -> dict[str, Path]:
+    """Return the images in and below a folder by their paths in it without the ending, in order.
 
-
-def _by_name(folder: Path, suffixes: frozenset[str]) -> dict[str, Path]:
-    """The images in a folder by their names without the ending, in order."""
+    Raises:
+        DataError: there is no such folder, or two files in it have the same name.
+    """
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder}; check the layout")
     found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in suffixes and not path.name.startswith("."):
-            if path.stem in found:
-                raise DataError(f"{path} and {found[path.stem].name} share one name; rename one, and its mask")
-            found[path.stem] = path
+    for path in sorted(files_below(folder)):
+        if path.suffix.lower() in suffixes:
+            name = path.relative_to(folder).with_suffix("").as_posix()
+            if name in found:
+                raise DataError(f"{path} and {found[name].name} share one name; rename one, and its mask")
+            found[name] = path
     return dict(sorted(found.items()))

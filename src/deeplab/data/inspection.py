@@ -47,7 +47,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "exif": Kind("masks of EXIF-rotated photos", "drawn on the unturned pixels: turn them like the photos"),
         "size": Kind("size mismatches", "export the mask at the photo's size"),
         "unlabelled": Kind("masks that are all void", "nothing can be learnt from them: take them out"),
-        "single": Kind("nothing but one class and void", "if 255 is a class, say so in classes.txt, e.g. 'leaf: 255'"),
+        "single": Kind("nothing but one class and void", "if void is a class, say so in classes.txt, e.g. 'leaf: 255'"),
         "repeated": Kind("photos listed more than once", "list every photo once"),
         "leak": Kind("photos both in training and held out", "take them out of one, or the scores come out too good"),
         "empty": Kind("masks that are all background", "fine if their photos show nothing", problem=False),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from deeplab.errors import DataError
 
-__all__ = ["read_lines", "read_text", "split_pair", "splits_of_lists"]
+__all__ = ["begins", "read_lines", "read_text", "split_pair", "splits_of_lists"]
 
 
 def read_text(path: Path) -> str:
@@ -33,6 +34,15 @@ def read_lines(path: Path) -> list[str]:
         found = ", ".join(splits_of_lists(path.parent))
         raise DataError(f"{path} is missing; splits found there: {found or 'none'}")
     return [line.strip() for line in read_text(path).splitlines() if line.strip()]
+
+
+def begins(path: Path, pattern: re.Pattern[bytes]) -> bool:
+    """Tell whether a file begins as a pattern says, within 200 bytes; one that cannot be read does not."""
+    try:
+        with path.open("rb") as file:
+            return pattern.match(file.read(200)) is not None
+    except OSError:
+        return False
 
 
 def splits_of_lists(folder: Path) -> list[str]:

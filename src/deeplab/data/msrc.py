@@ -53,8 +53,8 @@ def read_msrc(root: Path, split: str) -> Listing:
 
 
 def msrc_splits(root: Path) -> list[str]:
-    """Return the splits of a folder in MSRC-21's layout."""
-    return [ALL] if (root / "images").is_dir() and any((root / "labels").glob("*.png")) else []
+    """Return the splits of a folder in MSRC-21's layout, which its photos' names tell from others: ``1_9_s``."""
+    return [ALL] if (root / "images").is_dir() and any((root / "labels").glob("[0-9]*_[0-9]*_s.png")) else []
 
 
 def _may_show_object(sample: Sample) -> bool:

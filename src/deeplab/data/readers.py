@@ -9,17 +9,22 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
+from deeplab.data.ade import ade_splits, read_ade
 from deeplab.data.cityscapes import cityscapes_splits, read_cityscapes
 from deeplab.data.coco import coco_splits, read_coco
 from deeplab.data.cvat import cvat_splits, read_cvat
 from deeplab.data.folders import camvid_splits, folder_splits, list_splits, read_camvid, read_folder, read_list
+from deeplab.data.labelme import labelme_splits, read_labelme
 from deeplab.data.msrc import msrc_splits, read_msrc, read_msrc21
 from deeplab.data.names import NAMES_FILE, read_names
+from deeplab.data.object_masks import object_mask_splits, read_object_masks
+from deeplab.data.roboflow import read_roboflow, roboflow_splits
 from deeplab.data.samples import Listing, Sample
 from deeplab.data.voc import read_sbd, read_voc, sbd_splits, voc_splits
+from deeplab.data.yolo import read_yolo, yolo_splits
 from deeplab.errors import DataError
 
-__all__ = ["READERS", "Layout", "find_splits", "guess_layout", "list_samples", "names_file", "read_samples"]
+__all__ = ["AUTO", "READERS", "Layout", "find_splits", "guess_layout", "list_samples", "names_file", "read_samples"]
 
 
 class Layout(NamedTuple):
@@ -29,38 +34,59 @@ class Layout(NamedTuple):
         title: what it is called in a message.
         read: takes the data set's folder and a split, and lists its photos; raises DataError without such a split.
         splits: takes a folder and returns the splits found there; none where it has another layout.
+        marks: patterns of what lies in such a folder, by which a folder that is understood by none is compared.
     """
 
     title: str
     read: Callable[[Path, str], Listing]
     splits: Callable[[Path], list[str]]
+    marks: tuple[str, ...]
 
 
 READERS: Mapping[str, Layout] = MappingProxyType(
     {
-        "voc": Layout("VOC development kit", read_voc, voc_splits),
-        "sbd": Layout("SBD", read_sbd, sbd_splits),
-        "camvid": Layout("CamVid in SegNet's layout", read_camvid, camvid_splits),
-        "msrc21": Layout("MSRC-21", read_msrc21, msrc_splits),
-        "msrc": Layout("MSRC-21 as VOC", read_msrc, msrc_splits),
-        "cityscapes": Layout("Cityscapes", read_cityscapes, cityscapes_splits),
-        "coco": Layout("COCO annotations", read_coco, coco_splits),
-        "cvat": Layout("CVAT's Segmentation mask 1.1", read_cvat, cvat_splits),
-        "folder": Layout("images/ and masks/", read_folder, folder_splits),
-        "list": Layout("lists of photo and mask", read_list, list_splits),
+        "voc": Layout(
+            "VOC development kit", read_voc, voc_splits,
+            ("JPEGImages/", "SegmentationClass/", "ImageSets/Segmentation/*.txt"),
+        ),
+        "sbd": Layout("SBD", read_sbd, sbd_splits, ("img/", "cls/", "*.txt")),
+        "camvid": Layout("CamVid in SegNet's layout", read_camvid, camvid_splits, ("train/", "trainannot/", "val*/")),
+        "msrc21": Layout("MSRC-21", read_msrc21, msrc_splits, ("images/*_*_s.*", "labels/*_*_s.png")),
+        "msrc": Layout("MSRC-21 as VOC", read_msrc, msrc_splits, ("images/*_*_s.*", "labels/*_*_s.png")),
+        "cityscapes": Layout("Cityscapes", read_cityscapes, cityscapes_splits, ("leftImg8bit/*", "gtFine/*")),
+        "ade": Layout("ADE20K", read_ade, ade_splits, ("images/training/", "annotations/training/")),
+        "coco": Layout("COCO annotations", read_coco, coco_splits, ("annotations/*.json", "images/")),
+        "cvat": Layout(
+            "CVAT's Segmentation mask 1.1", read_cvat, cvat_splits,
+            ("labelmap.txt", "SegmentationClass/", "ImageSets/Segmentation/*.txt"),
+        ),
+        "labelme": Layout("labelme's annotations", read_labelme, labelme_splits, ("*.jpg", "*.json")),
+        "yolo": Layout("YOLO segmentation labels", read_yolo, yolo_splits, ("images/", "labels/**/*.txt", "data.yaml")),
+        "roboflow": Layout("masks beside photos", read_roboflow, roboflow_splits, ("*/*_mask.png", "*/_classes.csv")),
+        "objects": Layout(
+            "a mask for each object or class", read_object_masks, object_mask_splits, ("images/", "masks/*/*"),
+        ),
+        "folder": Layout("photos and masks in two folders", read_folder, folder_splits, ("images/", "masks/")),
+        "list": Layout("lists of photo and mask", read_list, list_splits, ("*.txt",)),
     }
-)
+)  # fmt: skip
 """The layouts by the names that recipes and commands call them."""
 
+AUTO = "auto"
+"""The name that stands for the layout which a folder has."""
+
 # Those that look like another one come before it; "msrc" is a choice, not a layout of its own.
-_GUESSES = ("coco", "cvat", "voc", "cityscapes", "camvid", "sbd", "folder", "msrc21", "list")
+_GUESSES = (
+    "coco", "cvat", "voc", "cityscapes", "camvid", "sbd", "msrc21", "ade", "labelme", "yolo", "roboflow", "objects",
+    "folder", "list",
+)  # fmt: skip
 
 
 def read_samples(reader: str, root: Path, split: str, *, names: Path | None = None) -> tuple[Sample, ...]:
     """Read the labelled photos of one split.
 
     Args:
-        reader: a layout's name in `READERS`.
+        reader: a layout's name in `READERS`, or ``auto`` for the one that the folder has.
         root: the data set's own folder.
         split: which part, e.g. ``train_aug``, ``val``; ``all`` where there are none.
         names: a names file (see `deeplab.data.names`); None: ``classes.txt`` in the root where there is one, or else
@@ -93,7 +119,7 @@ def list_samples(reader: str, root: Path, split: str, *, names: Path | None = No
     layout = _layout(reader, root)
     listing = layout.read(root, split)
     path = names_file(root, names)
-    if path is None:
+    if path is None or path == listing.named_by:
         return listing
     label_set, relabel = read_names(path, listing.values, by_name=listing.by_name)
     samples = (replace(sample, label_set=label_set, relabel=relabel) for sample in listing.samples)
@@ -112,9 +138,13 @@ def find_splits(reader: str, root: Path) -> list[str]:
     Raises:
         DataError: the reader is unknown, or there is no such folder, or nothing in its layout.
     """
-    splits = _layout(reader, root).splits(root)
+    layout = _layout(reader, root)
+    splits = layout.splits(root)
     if not splits:
-        raise DataError(f"{root} has no split of layout {reader!r}; see docs/data.md, or try another layout")
+        raise DataError(
+            f"{root} has no split of layout {reader!r}, which looks for {', '.join(layout.marks)}; "
+            "see docs/data.md, or leave the layout out to have it guessed"
+        )
     return splits
 
 
@@ -122,20 +152,43 @@ def guess_layout(root: Path) -> str:
     """Return the name in `READERS` of the layout that a folder has.
 
     Raises:
-        DataError: there is no such folder, or it has none of them.
+        DataError: there is no such folder, or it has none of them; the nearest, and what it looks for, is named.
     """
-    for reader in _GUESSES:
-        if _layout(reader, root).splits(root):
-            return reader
+    _check_folder(root)
+    if (found := _guess(root)) is not None:
+        return found
+    below = ((path, _guess(path)) for path in sorted(root.iterdir()) if path.is_dir())
+    hint = next((f"; {path} has layout {reader!r}: give that folder" for path, reader in below if reader), "")
+    nearest = max(("folder", *_GUESSES), key=lambda reader: _likeness(root, READERS[reader]))  # the first of the best
+    layout = READERS[nearest]
+    missing = ", ".join(mark for mark in layout.marks if not _has(root, mark))
     raise DataError(
-        f"{root} has no layout known here; expected images/ and masks/, or one of {', '.join(READERS)}: "
-        "see docs/data.md, and name it with --reader"
+        f"{root} has no layout known here; the nearest is {nearest!r} ({layout.title}), which looks for "
+        f"{', '.join(layout.marks)}; missing: {missing or 'what these should hold'}"
+        f"{hint or '; docs/data.md has all layouts'}"
     )
 
 
+def _guess(root: Path) -> str | None:
+    return next((reader for reader in _GUESSES if READERS[reader].splits(root)), None)
+
+
+def _likeness(root: Path, layout: Layout) -> float:
+    """The share of a layout's marks that a folder has."""
+    return sum(_has(root, mark) for mark in layout.marks) / len(layout.marks)
+
+
+def _has(root: Path, mark: str) -> bool:
+    return next(root.glob(mark.rstrip("/")), None) is not None
+
+
 def _layout(reader: str, root: Path) -> Layout:
-    if reader not in READERS:
-        raise DataError(f"unknown data layout {reader!r}; choose one of {', '.join(READERS)}")
+    if reader != AUTO and reader not in READERS:
+        raise DataError(f"unknown data layout {reader!r}; choose one of {', '.join(READERS)}, or {AUTO}")
+    _check_folder(root)
+    return READERS[guess_layout(root) if reader == AUTO else reader]
+
+
+def _check_folder(root: Path) -> None:
     if not root.is_dir():
         raise DataError(f"there is no folder {root}; give the data set's folder")
-    return READERS[reader]

@@ -51,6 +51,7 @@ class Listing:
         strays: masks that belong to no photo, where the layout can tell.
         values: the layout's own names of classes → the values that its masks store for them.
         by_name: the layout tells classes apart by name; the stored values are this reader's affair.
+        named_by: a file that the layout itself takes the classes from, and which is no names file therefore.
     """
 
     source: Path
@@ -58,6 +59,7 @@ class Listing:
     strays: tuple[Path, ...] = ()
     values: Mapping[str, int] = field(default_factory=dict)
     by_name: bool = False
+    named_by: Path | None = None
 
 
 def load_sample(sample: Sample) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab.data.folders import photo_called
+from deeplab.data.folders import ALL, MASK_SUFFIXES, file_called, files_below, pair_folders, photo_called
+from deeplab.data.labelme import read_class_names
 from deeplab.data.lists import read_lines, split_pair, splits_of_lists
 from deeplab.data.samples import Listing, ReadMask, Sample
 from deeplab.errors import DataError, ImageError, InputError
 from deeplab.label_maps import read_label_map
-from deeplab.labels import VOC
+from deeplab.labels import VOC, LabelSet
 
-__all__ = ["read_sbd", "read_sbd_mask", "read_voc", "sbd_splits", "voc_splits"]
+__all__ = ["read_npy_mask", "read_sbd", "read_sbd_mask", "read_voc", "sbd_splits", "voc_splits"]
 
 SBD_FOLDERS = ("SBD", "sbd", "benchmark_RELEASE/dataset")
 """Where SBD may lie below a development kit."""
 
 MERGED = {"train_aug": "train", "trainval_aug": "trainval"}
 """VOC's split with all that SBD adds → VOC's own split."""
+
+UNLISTED_MASKS = ("SegmentationClass", "SegmentationClassPNG", "SegmentationClassNpy")
+CLASS_NAMES = "class_names.txt"
 
 VALUES = {name: label for label, name in enumerate(VOC.names)}
 
@@ -32,7 +37,12 @@ def read_voc(root: Path, split: str) -> Listing:
     Where SBD lies in the root as ``SBD/``, it labels the photos that VOC does not, and the splits ``train_aug`` and
     ``trainval_aug`` need no lists: VOC's own, and all that SBD adds apart from VOC's val photos (10,582 and 12,031
     photos in the full sets; section 5 of the paper).
+
+    Without lists, as labelme's script writes it, all photos are split ``all``, ``class_names.txt`` names the classes,
+    and masks may be NumPy's files, in which -1 is void.
     """
+    if split == ALL and voc_splits(root) == [ALL]:
+        return _unlisted(root)
     listing = root / "ImageSets" / "Segmentation" / f"{split}.txt"
     sbd = next((root / folder for folder in SBD_FOLDERS if (root / folder / "cls").is_dir()), None)
     if split in MERGED and sbd is not None and not listing.is_file():
@@ -45,6 +55,8 @@ def read_voc(root: Path, split: str) -> Listing:
 def voc_splits(root: Path) -> list[str]:
     """Return the splits of a folder in VOC's layout."""
     found = splits_of_lists(root / "ImageSets" / "Segmentation")
+    if not found and (root / "JPEGImages").is_dir() and any((root / folder).is_dir() for folder in UNLISTED_MASKS):
+        return [ALL]
     if any((root / folder / "cls").is_dir() for folder in SBD_FOLDERS):
         found += [merged for merged, own in MERGED.items() if own in found and merged not in found]
     return found
@@ -84,6 +96,37 @@ def read_sbd_mask(path: Path) -> NDArray[np.uint8]:
     return labels
 
 
+def read_npy_mask(path: Path) -> NDArray[np.uint8]:
+    """Read a mask that is NumPy's file, as labelme's script writes it: (H, W) uint8 labels, -1 becomes 255.
+
+    Raises:
+        ImageError: the file is missing, damaged, or holds something else.
+    """
+    try:
+        stored = np.load(path, mmap_mode="r", allow_pickle=False)  # of a size beyond its bytes, no memory is taken
+    except (OSError, ValueError, EOFError) as error:
+        raise ImageError(f"{path} is no array of NumPy's ({error}); export it again") from None
+    if stored.ndim != 2 or stored.dtype.kind not in "iu" or not ((stored >= -1) & (stored <= 255)).all():
+        raise ImageError(f"{path} holds {stored.shape} {stored.dtype}; expected whole numbers (H, W), -1 to 255")
+    labels: NDArray[np.uint8] = stored.astype(np.uint8)  # -1 wraps around to 255
+    return labels
+
+
+def _unlisted(root: Path) -> Listing:
+    """All photos of a folder without lists."""
+    masks = next(root / folder for folder in UNLISTED_MASKS if (root / folder).is_dir())
+    names = read_class_names(root / CLASS_NAMES) if (root / CLASS_NAMES).is_file() else list(VOC.names)
+    try:
+        label_set = VOC if tuple(names) == VOC.names else LabelSet("labelme", tuple(names))
+    except InputError as error:
+        raise DataError(f"{root / CLASS_NAMES}: {error}") from None
+    are_images = any(path.suffix.lower() in MASK_SUFFIXES for path in files_below(masks))
+    listing = pair_folders(root / "JPEGImages", masks, label_set, MASK_SUFFIXES if are_images else frozenset((".npy",)))
+    read = read_label_map if are_images else read_npy_mask
+    samples = tuple(replace(sample, read=read) for sample in listing.samples)
+    return replace(listing, samples=samples, values={name: value for value, name in enumerate(names)})
+
+
 def _sample(root: Path, sbd: Path | None, listing: Path, line: str) -> Sample:
     if pair := split_pair(line):
         return Sample(Path(pair[0]).stem, root / pair[0], root / pair[1], VOC)
@@ -92,7 +135,7 @@ def _sample(root: Path, sbd: Path | None, listing: Path, line: str) -> Sample:
             f"{listing} has the line {line!r}; expected a photo's name, such as 2007_000032, or two paths, such as "
             "/JPEGImages/2007_000032.jpg /SegmentationClass/2007_000032.png"
         )
-    photo, mask = photo_called(root / "JPEGImages", line), root / "SegmentationClass" / f"{line}.png"
+    photo, mask = photo_called(root / "JPEGImages", line), file_called(root / "SegmentationClass", line, MASK_SUFFIXES)
     read: ReadMask = read_label_map
     if sbd is not None:
         if not photo.is_file() and (sbd / "img" / f"{line}.jpg").is_file():

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from deeplab.data.folders import photo_called
 from deeplab.errors import DataError, OutputError
 from deeplab.files import atomic_file, check_output
 from deeplab.images import read_image
@@ -69,7 +70,7 @@ def write_submission(
     Args:
         target: the archive, ending in .tgz, .tar.gz, .tar or .zip.
         names: the photos' names, from `read_ids`.
-        photos: their folder; each is ``<name>.jpg`` there.
+        photos: their folder.
         label: photo's path → labels (H, W) uint8, 0–20.
         competition: one of `COMPETITIONS`.
         overwrite: replace an existing archive.
@@ -84,7 +85,7 @@ def write_submission(
     if not target.name.lower().endswith(_SUFFIXES):
         raise OutputError(f"{target}: the server takes an archive; let the name end in {', '.join(_SUFFIXES)}")
     check_output(target, overwrite=overwrite)
-    paths = [photos / f"{name}.jpg" for name in names]
+    paths = [photo_called(photos, name) for name in names]
     if missing := [path for path in paths if not path.is_file()]:
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         raise DataError(f"{missing[0]} is missing{more}; the server wants every photo of its list")

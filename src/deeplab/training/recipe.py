@@ -10,6 +10,7 @@ from typing import Any, Literal
 import yaml
 
 from deeplab.data.augment import Augment
+from deeplab.data.readers import AUTO
 from deeplab.errors import DeepLabError, InputError
 from deeplab.network.variants import Variant, find_variant
 from deeplab.training.schema import build
@@ -24,18 +25,18 @@ class Source:
     """One part of the training or validation photos.
 
     Attributes:
-        reader: a layout of `deeplab.data.readers.READERS`.
         path: the data set's folder, below the data folder given at the start.
         split: the part of it, e.g. ``train_aug``.
         photos: use the first so many only; 0 for all.
         names: a names file below the data folder given at the start; empty for the data set's own.
+        reader: a layout of `deeplab.data.readers.READERS`, or ``"auto"`` for the one that the folder has.
     """
 
-    reader: str
     path: str
     split: str = "all"
     photos: int = 0
     names: str = ""
+    reader: str = AUTO
 
     def __post_init__(self) -> None:
         if self.photos < 0:
