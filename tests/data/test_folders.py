@@ -49,6 +49,20 @@ def test_folders_that_are_no_splits_are_one_set(write: Any, tmp_path: Path) -> N
     assert [read_samples("auto", tmp_path, split)[0].name for split in ("train", "val")] == ["rome_x", "oslo_x"]
 
 
+def test_the_splits_of_a_folder_further_down_are_not_mixed(write: Any, tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        write.pair(tmp_path / "export/img_dir" / split / "x.jpg", tmp_path / "export/ann_dir" / split / "x.png")
+    with pytest.raises(DataError, match=r"no layout known here; .*export has layout 'folder': give that folder"):
+        guess_layout(tmp_path)
+
+
+def test_masks_come_before_what_they_were_drawn_from(write: Any, tmp_path: Path) -> None:
+    write.pair(tmp_path / "images" / "x.jpg", tmp_path / "masks" / "x.png")
+    write.text(tmp_path / "images" / "x.json", '{"version": "5", "shapes": []}')
+    write.text(tmp_path / "labels" / "x.txt", "0 0 0 1 0 1 1\n")
+    assert guess_layout(tmp_path) == "folder"
+
+
 @pytest.mark.parametrize("ending", ["_mask", "-mask", "_seg", "_label", "_gt"])
 def test_a_masks_name_may_say_that_it_is_one(write: Any, tmp_path: Path, ending: str) -> None:
     for name in ("x", "x_1"):

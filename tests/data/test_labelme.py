@@ -135,7 +135,11 @@ def test_splits_and_places_of_files_and_photos(write: Any, tmp_path: Path) -> No
     assert val.photo.samefile(tmp_path / "photos" / "y.JPG")
     assert train[0].label_set == val.label_set
     assert (load_mask(train[0]).max(), load_mask(val).max()) == (2, 1)
-    (tmp_path / "json" / "val2" / "moved.JPG").write_bytes(val.photo.read_bytes())
+    for moved in ("json/val2/y.JPG", "json/val2/y.png", "images/val2/y.JPG", "json/images/y.JPG"):
+        write.photo(tmp_path / moved)
+        val.photo.unlink()
+        (val,) = read_samples("auto", tmp_path, "val2")
+        assert val.photo == tmp_path / moved
     val.photo.unlink()
     with pytest.raises(DataError, match=r"y\.jpg is missing"):
         read_samples("auto", tmp_path, "val2")

@@ -16,9 +16,9 @@ from deeplab.images import PHOTO_SUFFIXES
 from deeplab.labels import CAMVID, VOC, LabelSet
 
 __all__ = [
-    "ALL", "MASK_ENDINGS", "MASK_SUFFIXES", "Pair", "camvid_splits", "file_called", "files_below", "find_pairs",
-    "folder_pairs", "folder_splits", "images_by_name", "is_split", "list_splits", "pair_folders", "photo_called",
-    "read_camvid", "read_folder", "read_list", "sample_name",
+    "ALL", "MASK_ENDINGS", "MASK_SUFFIXES", "PHOTO_FOLDERS", "Pair", "camvid_splits", "file_called", "files_below",
+    "find_pairs", "folder_pairs", "folder_splits", "images_by_name", "is_split", "list_splits", "pair_folders",
+    "photo_called", "read_camvid", "read_folder", "read_list", "sample_name",
 ]  # fmt: skip
 
 ALL = "all"
@@ -94,16 +94,20 @@ def find_pairs(root: Path, label_folders: tuple[str, ...], suffixes: frozenset[s
     """
     pair = _pair_in(root, label_folders, suffixes)
     if pair is not None:
-        shared = [name for name in _folders(pair.photos) if (pair.labels / name).is_dir()]
-        splits = shared if any(map(is_split, shared)) else []
-        return {name: Pair(pair.photos / name, pair.labels / name) for name in splits} or {ALL: pair}
+        return _splits_in(pair) or {ALL: pair}
     found = {name: _pair_in(root / name, label_folders, suffixes) for name in _folders(root)}
-    return {name: pair for name, pair in found.items() if pair is not None}
+    return {name: pair for name, pair in found.items() if pair is not None and not _splits_in(pair)}
 
 
 def is_split(name: str) -> bool:
     """Tell whether a folder is called as splits are: ``train``, ``val2017``, ``Testing``."""
     return _SPLIT.match(name) is not None
+
+
+def _splits_in(pair: Pair) -> dict[str, Pair]:
+    """The splits that both folders hold; none where their folders are not called like splits."""
+    shared = [name for name in _folders(pair.photos) if (pair.labels / name).is_dir()]
+    return {name: Pair(*(folder / name for folder in pair)) for name in shared} if any(map(is_split, shared)) else {}
 
 
 def _pair_in(folder: Path, label_folders: tuple[str, ...], suffixes: frozenset[str]) -> Pair | None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from deeplab.data.coco_masks import draw_polygons
-from deeplab.data.folders import ALL, files_below, is_split, photo_called, sample_name
+from deeplab.data.folders import ALL, PHOTO_FOLDERS, files_below, is_split, photo_called, sample_name
 from deeplab.data.lists import begins, read_text
 from deeplab.data.samples import Listing, ReadMask, Sample
 from deeplab.errors import DataError, ImageError, InputError
@@ -64,7 +64,7 @@ def read_labelme(root: Path, split: str) -> Listing:
     above = Path(os.path.commonpath([path.parent for path in files[split]]))
     samples = []
     for path in files[split]:
-        photo = _photo(path, contents[path])
+        photo = _photo(root, path, contents[path])
         read = _mask_reader(photo, contents[path]["shapes"], values | {IGNORED: label_set.void})
         samples.append(Sample(sample_name(path.relative_to(above).with_suffix("")), photo, path, label_set, read=read))
     return Listing(root, tuple(samples), values=values, by_name=True)
@@ -126,11 +126,16 @@ def _name(shape: Mapping[str, Any]) -> str:
     return _OWN_NAMES.get(label, label)
 
 
-def _photo(path: Path, content: Mapping[str, Any]) -> Path:
-    """The photo of a file: the one that it names, or the one beside it."""
+def _photo(root: Path, path: Path, content: Mapping[str, Any]) -> Path:
+    """The photo of a file: the one that it names, the one beside it, or one in ``images/`` in place of its folder."""
     named = PurePosixPath(content["photo"].replace("\\", "/"))
     beside = photo_called(path.parent, path.stem)
-    candidates = (path.parent / named, beside, path.parent / named.name)
+    here = path.relative_to(root).parent.parts
+    elsewhere = (
+        root.joinpath(*here[:depth], photos, *here[depth + 1 :], named.name)
+        for depth in range(len(here)) for photos in PHOTO_FOLDERS
+    )  # fmt: skip
+    candidates = (path.parent / named, beside, path.parent / named.name, *elsewhere)
     return next((photo for photo in candidates if photo.is_file()), beside)
 
 

@@ -77,8 +77,8 @@ AUTO = "auto"
 
 # Those that look like another one come before it; "msrc" is a choice, not a layout of its own.
 _GUESSES = (
-    "coco", "cvat", "voc", "cityscapes", "camvid", "sbd", "msrc21", "ade", "labelme", "yolo", "roboflow", "objects",
-    "folder", "list",
+    "coco", "cvat", "voc", "cityscapes", "camvid", "sbd", "msrc21", "ade", "objects", "folder", "labelme", "yolo",
+    "roboflow", "list",
 )  # fmt: skip
 
 
