@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from deeplab.data.check import check_data
 from deeplab.data.readers import READERS, find_splits, guess_layout, read_samples
 from deeplab.data.samples import load_mask, load_sample
 from deeplab.errors import DataError
@@ -40,8 +41,8 @@ def write_coco(write: Any, root: Path, annotations: list[dict[str, Any]], catego
     write.text(root / "annotations" / "instances_val.json", json.dumps(content))
 
 
-def drawn(root: Path, names: Path | None = None) -> list[list[int]]:
-    (sample,) = read_samples("coco", root, "val", names=names)
+def drawn(root: Path, names: Path | None = None, crowds: str = "auto") -> list[list[int]]:
+    (sample,) = read_samples("coco", root, "val", names=names, crowds=crowds)
     labels: list[list[int]] = load_mask(sample).tolist()
     return labels
 
@@ -68,7 +69,55 @@ def test_smaller_objects_lie_in_front_and_crowds_are_void_behind(write: Any, tmp
     expected[1:3, 1:3] = 1
     for order in (annotations, annotations[::-1]):
         write_coco(write, tmp_path, order)
-        assert drawn(tmp_path) == expected.tolist()
+        assert drawn(tmp_path, crowds="void") == expected.tolist()
+
+
+BRUSH = {"size": [6, 8], "counts": [0, 12, 36]}  # the left two columns
+
+
+@pytest.mark.parametrize(
+    ("crowds", "others", "column"),
+    [("class", 1, 3), ("void", 1, 255), ("skip", 1, 0), ("auto", 1, 3), ("auto", 18, 3), ("auto", 19, 255)],
+)
+def test_crowds_are_their_class_void_or_nothing(
+    write: Any, tmp_path: Path, crowds: str, others: int, column: int
+) -> None:
+    """Tools write brush masks as crowds; rare ones are taken for COCO's own, at most 1 object in 20."""
+    annotations = [{"category_id": 18, "segmentation": BRUSH, "iscrowd": 1}]
+    annotations += [{"category_id": 1, "segmentation": box(4, 0, 5, 6)}] * others
+    write_coco(write, tmp_path, annotations)
+    assert drawn(tmp_path, crowds=crowds) == [[column, column, 0, 0, 1, 0, 0, 0]] * 6
+    report = check_data(tmp_path, crowds=crowds)
+    (finding,) = (finding for finding in report.findings if finding.kind == "crowds")
+    fate = {3: "are taken for their classes", 255: "become void", 0: "are left out"}[column]
+    assert finding.detail == f"1 of {others + 1} objects are marked as crowds and {fate}: dog 1"
+    assert not report.problems
+
+
+def test_only_coco_has_crowds(write: Any, tmp_path: Path) -> None:
+    write_coco(write, tmp_path, [{"category_id": 1, "segmentation": BRUSH, "iscrowd": "0"}])
+    assert drawn(tmp_path)[0][0] == 1
+    assert all(finding.kind != "crowds" for finding in check_data(tmp_path).findings)
+    with pytest.raises(DataError, match="crowds is 'viod'; expected one of auto, class, void, skip"):
+        drawn(tmp_path, crowds="viod")
+    write.pair(tmp_path / "images" / "x.png", tmp_path / "masks" / "x.png")
+    with pytest.raises(DataError, match=r"crowds \(void\) are COCO's; the layout here .photos and masks in two folders. has none"):
+        read_samples("folder", tmp_path, "all", crowds="void")
+
+
+def test_ids_may_be_text(write: Any, tmp_path: Path) -> None:
+    """Numbers as text are those numbers, in their order; other text comes after them."""
+    write_coco(write, tmp_path, [
+        {"image_id": "7", "category_id": "10", "segmentation": box(0, 0, 8, 2)},
+        {"image_id": 7.0, "category_id": "ab", "segmentation": box(0, 2, 8, 4)},
+        {"image_id": " 7", "category_id": 2, "segmentation": box(0, 4, 8, 6)},
+    ], [{"id": "ab", "name": "leaf"}, {"id": "10", "name": "cat"}, {"id": "2", "name": "dog"}])  # fmt: skip
+    (sample,) = read_samples("coco", tmp_path, "val")
+    assert sample.label_set.names == ("background", "dog", "cat", "leaf")
+    assert [row[0] for row in drawn(tmp_path)] == [2, 2, 3, 3, 1, 1]
+    write_coco(write, tmp_path, [{"image_id": None, "category_id": 1, "segmentation": box(0, 0, 1, 1)}])
+    with pytest.raises(DataError, match=r"instances_val\.json: an id is None; expected a number or text"):
+        drawn(tmp_path)
 
 
 def test_the_parts_of_an_object_and_compressed_runs(write: Any, tmp_path: Path) -> None:
@@ -170,24 +219,58 @@ def test_files_without_annotations_are_errors(write: Any, tmp_path: Path, conten
         read_samples("coco", tmp_path, "val")
 
 
+GOOD = {"category_id": 3, "segmentation": box(0, 0, 2, 6)}
+SIDE = [5.5, 1, 1, 1]  # x, y, width, height: pixels 5 and 6 of row 1
+
+
 @pytest.mark.parametrize(
     ("annotation", "message"),
     [
-        ({"category_id": 1, "bbox": [0, 0, 3, 3]}, "annotation 0 of x.jpg: it has no segmentation"),
-        ({"category_id": 1, "segmentation": []}, "annotation 0 of x.jpg: it has no outline"),
-        ({"category_id": 1, "segmentation": [[1, 2]]}, "three points or more"),
+        ({"category_id": 1}, "it has no outline"),
+        ({"category_id": 1, "segmentation": []}, "it has no outline"),
+        ({"category_id": 1, "segmentation": [[]]}, "fewer than three points"),
+        ({"category_id": 1, "segmentation": [[5, 1, 6, 2]]}, "fewer than three points"),
+        ({"category_id": 1, "segmentation": [[5, 1, 6, 2, 7]]}, "a polygon of it is no list of numbers"),
+        ({"category_id": 1, "segmentation": [[5, 1, 6, float("nan"), 7, 3]]}, "a polygon of it is no list of numbers"),
+        ({"category_id": 1, "segmentation": {"size": [6, 8], "counts": [3, 4]}}, "run lengths do not fill"),
+        ({"category_id": 1, "segmentation": {"size": [6, 8], "counts": ["a"]}}, "its outline is damaged"),
+        ({"category_id": 1, "segmentation": {"size": 6, "counts": [48]}}, "its outline is damaged"),
     ],
 )
-def test_annotations_that_cannot_be_drawn_are_named_when_wanted(
+def test_an_object_without_an_outline_is_void_in_its_box_and_named(
     write: Any, tmp_path: Path, annotation: dict[str, Any], message: str
 ) -> None:
-    write_coco(write, tmp_path, [annotation])
-    (sample,) = read_samples("coco", tmp_path, "val")
-    with pytest.raises(DataError, match=message):
-        load_mask(sample)
+    expected = np.zeros((6, 8), int)
+    expected[:, :2] = 2
+    write_coco(write, tmp_path, [GOOD, annotation])
+    assert drawn(tmp_path) == expected.tolist()
+    (problem,) = check_data(tmp_path).problems
+    assert problem.kind == "objects"
+    assert (problem.name, problem.detail[:14]) == ("x", "annotation 1: ")
+    assert message in problem.detail
+    assert problem.detail.endswith("; left out")
+    write_coco(write, tmp_path, [GOOD, annotation | {"bbox": SIDE}])
+    expected[1, 5:7] = 255
+    assert drawn(tmp_path) == expected.tolist()
+    (problem,) = check_data(tmp_path).problems
+    assert problem.detail.endswith("; void there")
 
 
-def test_an_unlisted_category_is_an_error(write: Any, tmp_path: Path) -> None:
-    write_coco(write, tmp_path, [{"category_id": 2, "segmentation": box(0, 0, 1, 1)}])
-    with pytest.raises(DataError, match="annotation 0 has category 2, which is not listed"):
-        read_samples("coco", tmp_path, "val")
+def test_an_object_of_an_unlisted_category_is_void(write: Any, tmp_path: Path) -> None:
+    write_coco(write, tmp_path, [GOOD, {"category_id": 2, "segmentation": box(4, 0, 5, 6)}])
+    assert drawn(tmp_path) == [[2, 2, 0, 0, 255, 0, 0, 0]] * 6
+    (problem,) = check_data(tmp_path).problems
+    assert problem.detail == "annotation 1: its category 2 is not listed; void there"
+
+
+def test_slivers_beside_good_parts_do_not_matter(write: Any, tmp_path: Path) -> None:
+    write_coco(write, tmp_path, [{"category_id": 3, "segmentation": [[4, 4, 5, 5], *box(0, 0, 2, 6)]},
+                                 {"category_id": 1, "segmentation": box(7, 0, 8, 6)[0]}])  # fmt: skip
+    assert drawn(tmp_path) == [[2, 2, 0, 0, 0, 0, 0, 1]] * 6
+    assert not check_data(tmp_path).problems
+
+
+def test_boxes_alone_are_no_labels(write: Any, tmp_path: Path) -> None:
+    write_coco(write, tmp_path, [{"category_id": 1, "bbox": SIDE, "segmentation": []}] * 3)
+    with pytest.raises(DataError, match=r"none of its 3 objects can be drawn .* export outlines, .* not boxes"):
+        drawn(tmp_path)

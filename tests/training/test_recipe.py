@@ -57,6 +57,16 @@ def test_a_recipe_is_read_with_the_papers_defaults(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_recipe_of_an_older_version_has_the_defaults_of_what_came_later(path: Path) -> None:
+    recipe = load_recipe(path)
+    content = json.loads(json.dumps(recipe.to_dict()))
+    assert Recipe.from_dict(content) == recipe
+    for source in content["data"]:
+        assert source.pop("crowds") == "auto"
+    assert Recipe.from_dict(content) == recipe
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_every_recipe_is_valid(path: Path) -> None:
     """And names layers that its network has."""
     recipe = load_recipe(path)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import save_file
 
 from deeplab.errors import ModelError, OutputError
 from deeplab.network.importers import Initialisation
@@ -141,3 +142,15 @@ def test_the_network_that_validated_best_is_kept(
     _, header = load_checkpoint(tmp_path / "run" / "best.safetensors")
     assert list(header.progress.values())[-1] == max(figures)
     assert len(header.progress) == figures.index(max(figures)) + 1
+
+
+def test_a_state_of_an_older_version_goes_on(recipe: Recipe, data: Path, tmp_path: Path, fresh: Initialisation) -> None:
+    """Its recipe and its label set lack the keys that came later."""
+    train(recipe, data, fresh, tmp_path / "run", str)
+    path = tmp_path / "run" / "state.safetensors"
+    tensors, metadata = read_safetensors(path)
+    content = json.loads(metadata["state"])
+    header = json.loads(content["header"])
+    del header["label_set"]["background"], header["recipe"]["data"][0]["crowds"]
+    save_file(tensors, path, metadata={"state": json.dumps(content | {"header": json.dumps(header)})})
+    train(recipe, data, fresh, tmp_path / "run", str)

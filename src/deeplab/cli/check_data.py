@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from deeplab.cli.options import NamesOption, ReaderOption, ThreadsOption
+from deeplab.cli.options import CrowdsOption, NamesOption, ReaderOption, ThreadsOption
 from deeplab.progress import reporter
 
 __all__ = ["check_data"]
@@ -19,6 +19,7 @@ def check_data(
     reader: ReaderOption = "auto",
     split: Annotated[str, typer.Option(metavar="A,B,…", help="The parts to check; all if not given.")] = "",
     names: NamesOption = None,
+    crowds: CrowdsOption = "auto",
     examples: Annotated[int, typer.Option(min=0, help="Name so many files for each kind of finding.")] = 3,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Also write everything that was found here.")
@@ -40,7 +41,7 @@ def check_data(
     splits = tuple(part.strip() for part in split.split(",") if part.strip())
     with reporter() as out:
         report = check(
-            folder, reader=reader, splits=splits, names=names, threads=thread_count(threads),
+            folder, reader=reader, splits=splits, names=names, crowds=crowds, threads=thread_count(threads),
             progress=lambda done, total: out.show("checking", done, total, ""),
         )  # fmt: skip
     if json_file is not None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deeplab.cli.options import ModelOption, NamesOption, ReaderOption, ThreadsOption, extra, make_folder
+from deeplab.cli.options import CrowdsOption, ModelOption, NamesOption, ReaderOption, ThreadsOption, extra, make_folder
 from deeplab.cli.scoring import SkipOption, show_step, sound_samples, stored_scores
 from deeplab.progress import Reporter, duration, reporter
 
@@ -26,6 +26,7 @@ def crf_search(
     split: Annotated[str, typer.Option(help="Which part of it, e.g. val.")] = "val",
     reader: ReaderOption = "auto",
     names: NamesOption = None,
+    crowds: CrowdsOption = "auto",
     model: ModelOption = None,
     scores: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Stored scores; those of the photos chosen are added if missing.")
@@ -78,7 +79,7 @@ def crf_search(
             from deeplab.evaluation.smart_search import smart_search
     crf = CRFSettings(iterations=iterations, normalization=normalization)
     check_choice(trimap, AROUND, "--trimap")
-    every: Sequence[Sample] = read_samples(reader, data, split, names=names)
+    every: Sequence[Sample] = read_samples(reader, data, split, names=names, crowds=crowds)
     named = tuple(name.strip() for name in classes.split(",") if name.strip())
     labels = tuple(class_labels(every[0].label_set, named)) or None
     wanted = Objective(objective, labels)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deeplab.cli.options import ModelOption, NamesOption, ReaderOption, ThreadsOption, extra
+from deeplab.cli.options import CrowdsOption, ModelOption, NamesOption, ReaderOption, ThreadsOption, extra
 from deeplab.cli.scoring import SkipOption, show_step, sound_samples, stored_scores, write_text
 from deeplab.progress import reporter
 
@@ -25,6 +25,7 @@ def evaluate(
     split: Annotated[str, typer.Option(help="Which part of it, e.g. val.")] = "val",
     reader: ReaderOption = "auto",
     names: NamesOption = None,
+    crowds: CrowdsOption = "auto",
     model: ModelOption = None,
     scores: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where the network's scores are kept; next time it need not run.")
@@ -78,7 +79,7 @@ def evaluate(
         with extra("search"):
             from deeplab.network.cards import load_card
         settings = load_card(crf_settings).crf
-    samples: Sequence[Sample] = read_samples(reader, data, split, names=names)
+    samples: Sequence[Sample] = read_samples(reader, data, split, names=names, crowds=crowds)
     named = tuple(name.strip() for name in classes.split(",") if name.strip())
     class_labels(samples[0].label_set, named)  # an unknown name is better said now than at the end
     extras, cores = Extras(trimap, boundary_f1), thread_count(threads)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CRF_OPTIONS",
+    "CrowdsOption",
     "ModelOption",
     "NamesOption",
     "ReaderOption",
@@ -38,6 +39,9 @@ ReaderOption = Annotated[
 ]
 NamesOption = Annotated[
     Path | None, typer.Option(metavar="FILE", help="A names file; classes.txt in DIR, if any, if not given.")
+]
+CrowdsOption = Annotated[
+    str, typer.Option(metavar="class|void|skip", help="What becomes of COCO's crowds; by their number if not given.")
 ]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Threads to use; all cores if not given.")]
 CRF_OPTIONS = {

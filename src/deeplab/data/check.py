@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from deeplab.data.coco_objects import CROWDS_AUTO
 from deeplab.data.inspection import KINDS, Inspection, inspect_sample
 from deeplab.data.readers import AUTO, find_splits, guess_layout, list_samples, names_file
 from deeplab.data.samples import Listing, Sample
@@ -88,6 +89,7 @@ def check_data(
     reader: str = AUTO,
     splits: Sequence[str] = (),
     names: Path | None = None,
+    crowds: str = CROWDS_AUTO,
     threads: int = 1,
     progress: Progress = lambda done, total: None,
 ) -> DataReport:
@@ -98,6 +100,7 @@ def check_data(
         reader: its layout, a name in `READERS`, or ``auto`` for the one that it has.
         splits: the parts to check; none: all that are found.
         names: a names file, as for `read_samples`.
+        crowds: what becomes of COCO's crowds, as for `read_samples`.
         threads: photos in work at a time. The result does not depend on it.
         progress: called after each photo with the number done and the number of all photos.
 
@@ -112,7 +115,7 @@ def check_data(
         raise InputError(f"threads must be at least 1, got {threads}")
     reader = guess_layout(root) if reader == AUTO else reader
     splits = splits or find_splits(reader, root)
-    listings = {split: list_samples(reader, root, split, names=names) for split in splits}
+    listings = {split: list_samples(reader, root, split, names=names, crowds=crowds) for split in splits}
     samples = {_key(sample): sample for listing in listings.values() for sample in listing.samples}
     if not samples:
         raise DataError(
@@ -155,7 +158,7 @@ def _count(listing: Listing, inspected: Mapping[_Key, Inspection]) -> SplitCount
 
 
 def _in_files(listings: Mapping[str, Listing], inspected: Mapping[_Key, Inspection]) -> Iterator[Finding]:
-    """What was found in photos and masks, each told once, and the masks without a photo."""
+    """What was found in photos and masks, each told once, the masks without a photo, and what the layout remarks."""
     told: set[_Key] = set()
     for split, listing in listings.items():
         for sample in listing.samples:
@@ -165,6 +168,8 @@ def _in_files(listings: Mapping[str, Listing], inspected: Mapping[_Key, Inspecti
                     yield Finding(kind, split, sample.name, file, detail)
         for stray in listing.strays:
             yield Finding("missing", split, stray.stem, stray, "a mask without a photo")
+        for kind, name, detail in listing.remarks:
+            yield Finding(kind, split, name, listing.source, detail)
 
 
 def _in_lists(listings: Mapping[str, Listing]) -> Iterator[Finding]:

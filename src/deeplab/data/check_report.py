@@ -72,7 +72,7 @@ def _format_kind(kind: str, findings: list[Finding], root: Path, examples: int) 
     for finding in findings[:examples]:
         file = finding.file.relative_to(root) if finding.file.is_relative_to(root) else finding.file
         parts = [finding.split, "" if finding.file == root else str(file), finding.name, finding.detail]
-        if finding.name in finding.file.name:  # as nearly always
+        if finding.file.name.startswith(finding.name):  # as nearly always
             parts[2] = ""
         lines.append("  " + ": ".join(part for part in parts if part))
     if len(findings) > examples:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections import defaultdict
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -13,16 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab.data.coco_masks import Shape, draw_shape, pack_shape
+from deeplab.data.coco_masks import Shape
+from deeplab.data.coco_objects import CROWDS_AUTO, draw_objects, id_of, objects_of_photos
 from deeplab.data.folders import ALL
 from deeplab.data.lists import begins
-from deeplab.data.samples import Listing, ReadMask, Sample
-from deeplab.errors import DataError, ImageError, InputError
+from deeplab.data.samples import Listing, Remark, Sample
+from deeplab.errors import DataError, InputError
 from deeplab.labels import LabelSet
 
 __all__ = ["coco_splits", "draw_annotations", "read_coco"]
 
-VOID = 255
 _OWN_NAMES = ("instances_", "_annotations.coco")
 # What names of files and folders may say around the split, or in place of it.
 _WORDS = "(instances?|annotations?|anns?|coco|labels?|results?|data|dataset)"
@@ -31,20 +29,21 @@ _BEGINNING = re.compile(rb'(\xef\xbb\xbf)?\s*\{\s*"(info|licenses|images|annotat
 _OTHER_TASKS = ("captions_", "panoptic_", "person_keypoints_", "image_info_", "notes")
 
 
-def read_coco(root: Path, split: str) -> Listing:
+def read_coco(root: Path, split: str, crowds: str = CROWDS_AUTO) -> Listing:
     """COCO: ``annotations/instances_<split>.json`` with photos in ``<split>/``, ``images/<split>/`` or ``images/``.
 
     The file may also be ``<split>.json`` there or in the root, or lie in ``<split>/``; ``annotations.json`` and
     ``result.json`` in the root are split ``all``. Label 0 is the background, then
     come the categories in the order of their ids. Larger objects are drawn first, so that smaller ones stay in sight
-    (COCO does not say which of two lies in front); crowds are void.
+    (COCO does not say which of two lies in front). What becomes of `crowds`, and of objects without an outline,
+    `deeplab.data.coco_objects.objects_of_photos` says.
     """
     path = _find_annotations(root).get(split)
     if path is None:
         found = ", ".join(coco_splits(root)) or "none"
         raise DataError(f"there is no {root / 'annotations' / f'instances_{split}.json'}; splits found: {found}")
     try:
-        return _listing(root, split, path, json.loads(path.read_text(encoding="utf-8-sig")))
+        return _listing(root, split, path, json.loads(path.read_text(encoding="utf-8-sig")), crowds)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from None
     except InputError as error:
@@ -59,60 +58,36 @@ def coco_splits(root: Path) -> list[str]:
     return sorted(_find_annotations(root))
 
 
-def draw_annotations(path: Path, size: tuple[int, int], objects: tuple[tuple[int, Shape], ...]) -> NDArray[np.uint8]:
-    """Draw the objects of one photo: (H, W) uint8 values, 0 where there is none.
-
-    Args:
-        path: of the annotations; they have been read already.
-        size: (H, W) of the photo.
-        objects: (value, outline) of each. Void ones come first, then the others, the largest first.
-    """
-    drawn = [(value, draw_shape(shape, size)) for value, shape in objects]
-    drawn.sort(key=lambda item: (item[0] != VOID, -int(item[1].sum())))
-    values = np.zeros(size, dtype=np.uint8)
-    for value, mask in drawn:
-        values[mask] = value
-    return values
+def draw_annotations(
+    path: Path, size: tuple[int, int], drawn: tuple[tuple[int, Shape], ...], behind: tuple[Shape, ...]
+) -> NDArray[np.uint8]:
+    """Draw the objects of one photo as `draw_objects` does; the annotations' `path` has been read already."""
+    return draw_objects(size, drawn, behind)
 
 
-def _listing(root: Path, split: str, path: Path, content: Any) -> Listing:
-    categories = {int(entry["id"]): str(entry["name"]) for entry in content["categories"]}
-    names = tuple(dict.fromkeys(("background", *(categories[key] for key in sorted(categories)))))
+def _listing(root: Path, split: str, path: Path, content: Any, crowds: str) -> Listing:
+    categories = {id_of(entry["id"]): str(entry["name"]) for entry in content["categories"]}
+    names = tuple(dict.fromkeys(("background", *(categories[key] for key in sorted(categories, key=_in_order)))))
     values = {name: value for value, name in enumerate(names)}
+    label_set = LabelSet("coco", names, background=0)
+    sizes = {id_of(entry["id"]): (int(entry["height"]), int(entry["width"])) for entry in content["images"]}
     labels = {key: values[name] for key, name in categories.items()}
-    label_set = LabelSet("coco", names)
-    annotations: dict[int, list[Any]] = defaultdict(list)
-    for annotation in content["annotations"]:
-        annotations[int(annotation["image_id"])].append(annotation)
+    photos, said = objects_of_photos(content["annotations"], sizes, labels, categories, crowds)
     folder = _photo_folder(root, path, split, [str(entry["file_name"]) for entry in content["images"]])
-    samples = []
+    samples, remarks = [], [Remark("crowds", "", said)] if said else []
     for entry in content["images"]:
-        read = _mask_reader(entry, annotations[int(entry["id"])], labels)
+        key = id_of(entry["id"])
+        objects = photos[key]
+        read = partial(draw_annotations, size=sizes[key], drawn=tuple(objects.drawn), behind=tuple(objects.behind))
         name = str(PurePosixPath(entry["file_name"]).with_suffix("")).replace("/", "_")
         samples.append(Sample(name, folder / entry["file_name"], path, label_set, read=read))
-    return Listing(path, tuple(samples), values=values, by_name=True)
+        remarks += [Remark("objects", name, lost) for lost in objects.lost]
+    return Listing(path, tuple(samples), values=values, by_name=True, remarks=tuple(remarks))
 
 
-def _mask_reader(entry: Mapping[str, Any], annotations: list[Any], labels: Mapping[int, int]) -> ReadMask:
-    """Return what reads the mask of one photo; an annotation that cannot be drawn is an error when it is called."""
-    size = (int(entry["height"]), int(entry["width"]))
-    objects = []
-    for annotation in annotations:
-        try:
-            shape = pack_shape(annotation["segmentation"], size)
-        except (InputError, KeyError) as error:
-            said = "it has no segmentation" if isinstance(error, KeyError) else str(error)
-            return partial(_refuse, said=f"annotation {annotation.get('id')} of {entry['file_name']}: {said}")
-        if annotation["category_id"] not in labels:
-            raise InputError(
-                f"annotation {annotation.get('id')} has category {annotation['category_id']}, which is not listed"
-            )
-        objects.append((VOID if annotation.get("iscrowd") else labels[annotation["category_id"]], shape))
-    return partial(draw_annotations, size=size, objects=tuple(objects))
-
-
-def _refuse(path: Path, said: str) -> NDArray[np.uint8]:
-    raise ImageError(f"{path}: {said}; export the annotations again")
+def _in_order(key: str) -> tuple[bool, int, str]:
+    """Ids that are numbers come in the order of numbers, then all others."""
+    return (False, int(key), "") if key.isdecimal() else (True, 0, key)
 
 
 def _find_annotations(root: Path) -> dict[str, Path]:

@@ -20,11 +20,12 @@ def pack_shape(segmentation: Any, size: tuple[int, int]) -> Shape:
     """Turn an annotation's ``segmentation`` into arrays, much smaller than what JSON gives.
 
     Args:
-        segmentation: a list of polygons ``[x, y, x, y, …]``, or ``{"size": [H, W], "counts": list or text}``.
+        segmentation: a list of polygons ``[x, y, x, y, …]``, or one of them, or ``{"size": [H, W], "counts": list or
+            text}``. Polygons of one or two points, which enclose nothing, are left out.
         size: (H, W) of the photo.
 
     Raises:
-        InputError: it is neither, a polygon has fewer than three points, or run lengths are damaged or of another size.
+        InputError: it is neither, no polygon has three points, or run lengths are damaged or of another size.
     """
     if isinstance(segmentation, dict) and {"size", "counts"} <= segmentation.keys():
         counts = segmentation["counts"]
@@ -38,13 +39,16 @@ def pack_shape(segmentation: Any, size: tuple[int, int]) -> Shape:
             raise InputError(f"its run lengths do not fill the photo's {size[1]}x{size[0]} px")
         return runs
     if isinstance(segmentation, list) and segmentation:
+        nested = [segmentation] if all(isinstance(number, int | float) for number in segmentation) else segmentation
         try:
-            polygons = tuple(np.asarray(points, np.float32).reshape(-1, 2) for points in segmentation)
+            polygons = [np.asarray(points, np.float32).reshape(-1, 2) for points in nested]
         except (TypeError, ValueError):
-            polygons = ()
-        if polygons and all(len(points) >= 3 and np.isfinite(points).all() for points in polygons):
-            return polygons
-        raise InputError("a polygon of it is no list of three points or more, x, y, x, y, …")
+            polygons = [np.full((1, 2), np.nan, np.float32)]
+        if not all(np.isfinite(points).all() for points in polygons):
+            raise InputError("a polygon of it is no list of numbers, x, y, x, y, …")
+        if whole := tuple(points for points in polygons if len(points) >= 3):
+            return whole
+        raise InputError("its polygons have fewer than three points")
     raise InputError("it has no outline: expected polygons or run lengths")
 
 

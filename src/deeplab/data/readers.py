@@ -12,6 +12,7 @@ from typing import NamedTuple
 from deeplab.data.ade import ade_splits, read_ade
 from deeplab.data.cityscapes import cityscapes_splits, read_cityscapes
 from deeplab.data.coco import coco_splits, read_coco
+from deeplab.data.coco_objects import CROWDS_AUTO
 from deeplab.data.cvat import cvat_splits, read_cvat
 from deeplab.data.folders import camvid_splits, folder_splits, list_splits, read_camvid, read_folder, read_list
 from deeplab.data.labelme import labelme_splits, read_labelme
@@ -82,7 +83,9 @@ _GUESSES = (
 )  # fmt: skip
 
 
-def read_samples(reader: str, root: Path, split: str, *, names: Path | None = None) -> tuple[Sample, ...]:
+def read_samples(
+    reader: str, root: Path, split: str, *, names: Path | None = None, crowds: str = CROWDS_AUTO
+) -> tuple[Sample, ...]:
     """Read the labelled photos of one split.
 
     Args:
@@ -91,6 +94,8 @@ def read_samples(reader: str, root: Path, split: str, *, names: Path | None = No
         split: which part, e.g. ``train_aug``, ``val``; ``all`` where there are none.
         names: a names file (see `deeplab.data.names`); None: ``classes.txt`` in the root where there is one, or else
             the layout's own classes.
+        crowds: what becomes of COCO's crowds: ``"class"``, ``"void"``, ``"skip"``, or ``"auto"``, void where they are
+            rare and else their class. Other layouts have none.
 
     Returns:
         The photos in the layout's order, at least one, each with its mask, and no two with the same name. The files
@@ -99,7 +104,7 @@ def read_samples(reader: str, root: Path, split: str, *, names: Path | None = No
     Raises:
         DataError: the reader or split is unknown, a folder, list or file is missing or wrong, or there are no photos.
     """
-    listing = list_samples(reader, root, split, names=names)
+    listing = list_samples(reader, root, split, names=names, crowds=crowds)
     if not listing.samples:
         raise DataError(f"{listing.source}: the list of photos is empty; check the split's name and its file")
     if twice := [name for name, count in Counter(s.name for s in listing.samples).items() if count > 1]:
@@ -111,13 +116,17 @@ def read_samples(reader: str, root: Path, split: str, *, names: Path | None = No
     return listing.samples
 
 
-def list_samples(reader: str, root: Path, split: str, *, names: Path | None = None) -> Listing:
+def list_samples(
+    reader: str, root: Path, split: str, *, names: Path | None = None, crowds: str = CROWDS_AUTO
+) -> Listing:
     """List the photos of one split as its folders and lists say, whether or not the files are there.
 
     Args and Raises are those of `read_samples`; the listing may be empty, name a photo twice, or name missing files.
     """
     layout = _layout(reader, root)
-    listing = layout.read(root, split)
+    if crowds != CROWDS_AUTO and layout.read is not read_coco:
+        raise DataError(f"crowds ({crowds}) are COCO's; the layout here ({layout.title}) has none: leave it out")
+    listing = layout.read(root, split) if crowds == CROWDS_AUTO else read_coco(root, split, crowds)
     path = names_file(root, names)
     if path is None or path == listing.named_by:
         return listing

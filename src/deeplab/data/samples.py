@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from deeplab.images import read_image
 from deeplab.label_maps import read_label_map
 from deeplab.labels import LabelSet
 
-__all__ = ["Listing", "ReadMask", "Sample", "load_mask", "load_sample", "unknown_values"]
+__all__ = ["Listing", "ReadMask", "Remark", "Sample", "load_mask", "load_sample", "unknown_values"]
 
 ReadMask = Callable[[Path], NDArray[np.uint8]]
 """Takes the path of a mask and returns its stored values, (H, W) uint8; raises ImageError where it cannot."""
@@ -41,6 +42,20 @@ class Sample:
     read: ReadMask = field(default=read_label_map, repr=False)
 
 
+class Remark(NamedTuple):
+    """What a layout's files show to be wrong, or worth a look, before any photo or mask is opened.
+
+    Attributes:
+        kind: its name in `deeplab.data.inspection.KINDS`.
+        name: of the photo, or "" for what is about the whole split.
+        detail: what exactly.
+    """
+
+    kind: str
+    name: str
+    detail: str
+
+
 @dataclass(frozen=True)
 class Listing:
     """What one split of a data set holds by its folders and lists. No photo or mask has been looked for or opened yet.
@@ -52,6 +67,7 @@ class Listing:
         values: the layout's own names of classes → the values that its masks store for them.
         by_name: the layout tells classes apart by name; the stored values are this reader's affair.
         named_by: a file that the layout itself takes the classes from, and which is no names file therefore.
+        remarks: what the source itself shows to be wrong.
     """
 
     source: Path
@@ -60,6 +76,7 @@ class Listing:
     values: Mapping[str, int] = field(default_factory=dict)
     by_name: bool = False
     named_by: Path | None = None
+    remarks: tuple[Remark, ...] = ()
 
 
 def load_sample(sample: Sample) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 from deeplab.errors import DeepLabError, ModelError
 from deeplab.files import atomic_file
 from deeplab.network.weights import Header, read_safetensors
+from deeplab.training.recipe import Recipe
 
 __all__ = ["Position", "State", "load_state", "restore_model", "restore_optimizer", "save_state"]
 
@@ -91,9 +93,10 @@ def load_state(path: Path, header: Header) -> State:
     try:
         content = json.loads(metadata["state"])
         found, (stage, iteration), scaler = Header.from_json(content["header"]), content["position"], content["scaler"]
+        found = replace(found, recipe=Recipe.from_dict(found.recipe).to_dict())
     except (DeepLabError, KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{path} is no state of a training ({error}); give a fresh --output folder") from None
-    header = Header.from_json(header.to_json())  # tuples become lists, as in the file
+    found, header = (Header.from_json(each.to_json()) for each in (found, header))  # tuples become lists
     names = {"recipe": "recipe", "initialisation": "--weights", "preprocessing": "--weights", "label_set": "label set"}
     for part, what in names.items():
         if getattr(found, part) != getattr(header, part):

@@ -141,7 +141,7 @@ def _train(
 
 def _read(source: Source, data: Path) -> list[Sample]:
     names = data / source.names if source.names else None
-    samples = read_samples(source.reader, data / source.path, source.split, names=names)
+    samples = read_samples(source.reader, data / source.path, source.split, names=names, crowds=source.crowds)
     return list(samples[: source.photos or None])
 
 

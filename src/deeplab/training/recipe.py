@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -30,6 +31,7 @@ class Source:
         photos: use the first so many only; 0 for all.
         names: a names file below the data folder given at the start; empty for the data set's own.
         reader: a layout of `deeplab.data.readers.READERS`, or ``"auto"`` for the one that the folder has.
+        crowds: what becomes of COCO's crowds: their ``"class"``, ``"void"``, ``"skip"``, or ``"auto"`` by their number.
     """
 
     path: str
@@ -37,6 +39,7 @@ class Source:
     photos: int = 0
     names: str = ""
     reader: str = AUTO
+    crowds: Literal["auto", "class", "void", "skip"] = "auto"
 
     def __post_init__(self) -> None:
         if self.photos < 0:
@@ -202,6 +205,16 @@ class Recipe:
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe as plain JSON values, for checkpoints and model cards."""
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Recipe:
+        """Build a recipe from what `to_dict` gave; keys that older versions lacked get their defaults.
+
+        Raises:
+            InputError: a key is unknown or missing, or a value has the wrong type or is out of range.
+        """
+        recipe: Recipe = build(cls, content, "recipe")
+        return recipe
 
 
 def _are_weights(weights: Any) -> bool:
