@@ -101,7 +101,9 @@ def test_only_coco_has_crowds(write: Any, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="crowds is 'viod'; expected one of auto, class, void, skip"):
         drawn(tmp_path, crowds="viod")
     write.pair(tmp_path / "images" / "x.png", tmp_path / "masks" / "x.png")
-    with pytest.raises(DataError, match=r"crowds \(void\) are COCO's; the layout here .photos and masks in two folders. has none"):
+    with pytest.raises(
+        DataError, match=r"crowds \(void\) are COCO's; the layout here .photos and masks in two folders. has none"
+    ):
         read_samples("folder", tmp_path, "all", crowds="void")
 
 

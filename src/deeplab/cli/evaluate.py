@@ -33,6 +33,10 @@ def evaluate(
     predictions: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Count the label maps in this folder; no model is run.")
     ] = None,
+    numbers: Annotated[
+        str | None,
+        typer.Option(metavar="labels|masks", help="What their numbers are: labels, or the masks' own values."),
+    ] = None,
     crf: Annotated[bool, typer.Option(help="Also evaluate with the fully connected CRF.")] = True,
     crf_settings: Annotated[
         Path | None,
@@ -87,7 +91,9 @@ def evaluate(
         samples = sound_samples(out, samples) if skip_broken else samples
         progress = partial(show_step, out, "evaluating")
         if predictions is not None:
-            evaluation = evaluate_predictions(samples, predictions, extras=extras, threads=cores, progress=progress)
+            evaluation = evaluate_predictions(
+                samples, predictions, numbers=numbers, extras=extras, threads=cores, progress=progress
+            )
         else:
             with stored_scores(out, samples, scores, model, threads=threads, force=force) as stored:
                 evaluation = evaluate_scores(

@@ -17,9 +17,9 @@ from deeplab.errors import DataError, InputError
 from deeplab.evaluation.boundary_f1 import boundary_f1
 from deeplab.evaluation.calibration import calibration_sums
 from deeplab.evaluation.confusion import Confusion
+from deeplab.evaluation.predictions import prediction_table, read_prediction
 from deeplab.evaluation.stored_scores import StoredScores, file_sha256
 from deeplab.evaluation.trimap import band_tallies, boundary_distance
-from deeplab.label_maps import read_label_map
 from deeplab.labels import LabelSet
 from deeplab.planes import Planes, refined
 
@@ -136,15 +136,18 @@ def evaluate_predictions(
     samples: Sequence[Sample],
     folder: Path,
     *,
+    numbers: str | None = None,
     extras: Extras = Extras(),
     threads: int = 1,
     progress: Progress = lambda done, total: None,
 ) -> Evaluation:
-    """Count label maps that lie in a folder as ``<photo>.png``, pixel values 0 … L−1.
+    """Count label maps that lie in a folder as ``<photo>.png``.
 
     Args:
         samples: the photos and their true labels; the photos themselves are not read.
         folder: the predicted label maps, each of its photo's size.
+        numbers: what their pixel values are: ``"labels"``, 0 … L−1, ``"masks"``, what the masks store, or None for what
+            they show; see `deeplab.evaluation.predictions`.
         extras: what to measure beside the confusion matrix.
         threads: photos in work at a time. The result does not depend on it.
         progress: called after each photo with the number done and the number of all photos.
@@ -154,15 +157,16 @@ def evaluate_predictions(
 
     Raises:
         ImageError: a mask or prediction cannot be read.
-        DataError: there are no photos, or a prediction is missing, of another size or holds a label out of range.
-        InputError: `threads` is below 1.
+        DataError: there are no photos, or a prediction is missing, of another size or holds a label out of range or
+            other labels, or it cannot be told whether the predictions hold labels or the masks' values.
+        InputError: `threads` is below 1, or `numbers` is something else.
     """
 
     def label(sample: Sample) -> tuple[Labels, list[_Labelled]]:
         path = folder / f"{sample.name}.png"
         if not path.is_file():
             raise DataError(f"{path} is missing; every photo of the set needs a prediction of its name")
-        truth, found = load_mask(sample), read_label_map(path)
+        truth, found = load_mask(sample), read_prediction(path, sample.label_set, table)
         try:
             Confusion.of(truth, found, sample.label_set)
         except InputError as error:
@@ -170,6 +174,7 @@ def evaluate_predictions(
         return truth, [_Labelled(found, None)]
 
     check_samples(samples)
+    table = prediction_table(samples, folder, numbers)
     outcomes = _count_all(samples, label, ["predictions"], extras, threads, progress)
     return Evaluation(outcomes, {"folder": str(folder)} | _said(extras))
 
