@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -32,6 +33,7 @@ PHOTO_FOLDERS = ("images", "img_dir", "jpegimages", "image", "imgs", "img", "pho
 MASK_FOLDERS = ("masks", "ann_dir", "mask", "labels", "label", "annotations", "segmentationclass", "gt")
 LIST_FOLDERS = (".", "list", "lists", "ImageSets", "ImageSets/Segmentation")
 
+_HIDDEN = (".", "__MACOSX")
 _SPLIT = re.compile(r"(train|valid|val|test|dev|eval|fold|split)", re.IGNORECASE)
 
 
@@ -131,15 +133,14 @@ def _may_hold(folder: Path, suffixes: frozenset[str]) -> bool:
 
 
 def _folders(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__")))
+    return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(_HIDDEN))
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """Yield the files in a folder and in those below it, in any order, but for hidden ones."""
-    for path in folder.rglob("*"):
-        hidden = any(part.startswith((".", "__MACOSX")) for part in path.relative_to(folder).parts)
-        if not hidden and path.is_file():
-            yield path
+    """Yield the files in a folder, then those in its folders, by name, but for hidden ones."""
+    for place, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith(_HIDDEN))
+        yield from (Path(place, name) for name in sorted(files) if not name.startswith(_HIDDEN))
 
 
 def _lists_photos(root: Path, name: str, photos: Path) -> bool:
@@ -249,9 +250,10 @@ def images_by_name(folder: Path, suffixes: frozenset[str] = PHOTO_SUFFIXES) -> d
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder}; check the layout")
     found: dict[str, Path] = {}
-    for path in sorted(files_below(folder)):
+    start = len(folder.parts)
+    for path in files_below(folder):
         if path.suffix.lower() in suffixes:
-            name = path.relative_to(folder).with_suffix("").as_posix()
+            name = "/".join((*path.parts[start:-1], path.stem))
             if name in found:
                 raise DataError(f"{path} and {found[name].name} share one name; rename one, and its mask")
             found[name] = path
