@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from deeplab.data.check import check_data
 from deeplab.data.readers import find_splits, guess_layout, read_samples
 from deeplab.data.samples import load_mask, load_sample
 from deeplab.errors import DataError
@@ -95,22 +96,29 @@ def test_every_type_of_shape_covers_its_pixels(write: Any, tmp_path: Path, a_sha
 
 
 @pytest.mark.parametrize(
-    ("a_shape", "said"),
+    ("a_shape", "said", "void"),
     [
-        (shape("a", [[0, 0], [1, 1]]), "has 2 points; a polygon needs 3 or more"),
-        (shape("a", [[0, 0], [1, "x"], [3, 3]]), "has points that are no pairs of numbers"),
-        (shape("a", [[0, 0], [1, float("nan")], [3, 3]]), "all of them in the photo"),
-        (shape("a", [[0, 0], [1e300, 1], [3, 3]]), "all of them in the photo"),
-        (shape("a", BOX, "cuboid"), "is of type 'cuboid'; expected one of polygon"),
-        (shape("a", [[0, 0], [1, 1]], "mask", mask="AAAA"), "has a mask that cannot be decoded"),
-        (shape("a", [[0, 0], [1, 1]], "mask"), "has a mask that cannot be decoded"),
-        (shape(None, BOX), "has no label"),
-        ({"label": "a"}, "has points that are no pairs"),
+        (shape("a", [[0, 5], [1, 5.5]]), "'a', has 2 usable points; a polygon needs 3 or more", 1),
+        (shape("a", [[0, 0], [1, "x"], [3, 3]]), "'a', has 0 usable points", 0),
+        (shape("a", [[0, 0], [1, float("nan")], [3, 3]]), "'a', has 0 usable points", 0),
+        (shape("a", [[0, 0], [1e300, 1], [3, 3]]), "'a', has 0 usable points", 0),
+        (shape("a", [[6, 4], [8, 6]], "cuboid"), "'a', is of type 'cuboid'; expected one of polygon", 4),
+        (shape("a", [[6, 0], [8, 1]], "mask", mask="AAAA"), "'a', has a mask that cannot be decoded", 2),
+        (shape("a", [[6, 0], [8, 1]], "mask"), "'a', has a mask that cannot be decoded", 2),
+        (shape(None, [[5, 0], [8, 0], [8, 1]]), "'', has no label", 3),
+        ({"label": "a"}, "'a', has 0 usable points", 0),
     ],
 )
-def test_shapes_that_cannot_be_drawn_are_named_when_wanted(write: Any, tmp_path: Path, a_shape: Any, said: str) -> None:
+def test_shapes_that_cannot_be_drawn_are_void_and_named(
+    write: Any, tmp_path: Path, a_shape: Any, said: str, void: int
+) -> None:
     write_labelme(write, tmp_path / "x.json", [a_shape, shape("b", BOX)])
-    with pytest.raises(DataError, match=rf"x\.json: shape 1, .*{said}"):
+    assert int((labels(tmp_path) == 255).sum()) == void
+    report = check_data(tmp_path)
+    assert [(f.kind, f.name, f.detail.partition(" ")[0]) for f in report.problems] == [("objects", "x", "shape")]
+    assert said in report.problems[0].detail
+    write_labelme(write, tmp_path / "x.json", [a_shape])
+    with pytest.raises(DataError, match=r"none of the 1 shapes can be drawn \(shape 1, .*\); mend them in labelme"):
         labels(tmp_path)
 
 
@@ -133,6 +141,8 @@ def test_splits_and_places_of_files_and_photos(write: Any, tmp_path: Path) -> No
     train, (val,) = read_samples("auto", tmp_path, "train"), read_samples("auto", tmp_path, "val2")
     assert [sample.name for sample in train] == ["a_x", "b_x"]
     assert val.photo.samefile(tmp_path / "photos" / "y.JPG")
+    notes = [finding.detail for finding in check_data(tmp_path).findings if finding.kind == "unannotated"]
+    assert notes == ["1 without a file of labelme, such as not-labelled-yet.jpg"]
     assert train[0].label_set == val.label_set
     assert (load_mask(train[0]).max(), load_mask(val).max()) == (2, 1)
     for moved in ("json/val2/y.JPG", "json/val2/y.png", "images/val2/y.JPG", "json/images/y.JPG"):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from deeplab.data.check import check_data
 from deeplab.data.readers import find_splits, guess_layout, read_samples
 from deeplab.data.samples import load_mask, load_sample
 from deeplab.errors import DataError
@@ -81,23 +82,34 @@ def test_classes_txt_names_yolos_numbers_where_there_is_no_yaml(write: Any, tmp_
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "said", "void"),
     [
-        ("0 0.5 0.5 0.2 0.2", "line 2 is a box, not an outline"),
-        ("2 0 0 1 0 1 1", "line 2: expected a class of 0–1 and points"),
-        ("-1 0 0 1 0 1 1", "line 2: expected a class of 0–1"),
-        ("0.5 0 0 1 0 1 1", "line 2: expected a class of 0–1"),
-        ("cat 0 0 1 0 1 1", "line 2: expected a class of 0–1"),
-        ("0 0 0 nan 0 1 1", "line 2: expected a class"),
-        ("0 0 0", "line 2: expected a class"),
-        ("0 0 0 1 0 1 1 1", "line 2: a point lacks its y"),
-        ("0 0 0 300 0 300 200", "line 2: points are pixels"),
+        ("0 0.75 0.5 0.5 0.5", "it is a box, not an outline; void there", 12),
+        ("2 0.75 0 1 0 1 1 0.75 1", "its class is 2; expected 0–1; void there", 12),
+        ("-1 0.75 0 1 0 1 1 0.75 1", "its class is -1; expected 0–1", 12),
+        ("0.5 0.75 0 1 0 1 1 0.75 1", "its class is 0.5; expected 0–1", 12),
+        ("cat 0 0 1 0 1 1", "expected a class and points x y x y …; left out", 0),
+        ("0 0 0 nan 0 1 1", "expected a class and points x y x y …; left out", 0),
+        ("0 0 0", "expected a class and points x y x y …; left out", 0),
+        ("0 0 0 1 0 1 1 1", "expected points x y x y … in 0–1 of the photo's sides; left out", 0),
+        ("0 0 0 300 0 300 200", "expected points x y x y … in 0–1 of the photo's sides; left out", 0),
     ],
 )
-def test_lines_that_are_no_outlines_are_named(write: Any, tmp_path: Path, line: str, said: str) -> None:
+def test_lines_that_are_no_outlines_are_void_and_named(
+    write: Any, tmp_path: Path, line: str, said: str, void: int
+) -> None:
     write_yolo(write, tmp_path, f"0 {LEFT}\n{line}\n")
-    with pytest.raises(DataError, match=rf"x\.txt: {said}"):
-        drawn(tmp_path)
+    labels = np.array(drawn(tmp_path))
+    assert ((labels == 1).sum(), (labels == 255).sum()) == (24, void)
+    (problem,) = check_data(tmp_path).problems
+    assert (problem.kind, problem.name) == ("objects", "x")
+    assert problem.detail.startswith(f"line 2: {said}")
+    write.text(tmp_path / "labels" / "train" / "x.txt", line)
+    if void:
+        with pytest.raises(
+            DataError, match=r"labels/train: none of its objects can be drawn \(line 1: .*export outlines"
+        ):
+            drawn(tmp_path)
 
 
 @pytest.mark.parametrize(

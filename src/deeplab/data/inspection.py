@@ -51,6 +51,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "single": Kind("nothing but one class and void", "if void is a class, say so in classes.txt, e.g. 'leaf: 255'"),
         "repeated": Kind("photos listed more than once", "list every photo once"),
         "leak": Kind("photos both in training and held out", "take them out of one, or the scores come out too good"),
+        "unannotated": Kind("photos without annotations", "left out until they are labelled", problem=False),
         "crowds": Kind("crowds", "choose with --crowds, in recipes crowds: class, void or skip", problem=False),
         "empty": Kind("masks that are all background", "fine if their photos show nothing", problem=False),
         "turned": Kind("photos that EXIF turns", "make sure that their masks are upright", problem=False),

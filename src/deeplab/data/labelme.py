@@ -8,7 +8,7 @@ import json
 import os
 import re
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -20,9 +20,9 @@ from PIL import Image, ImageDraw
 from deeplab.data.coco_masks import draw_polygons
 from deeplab.data.folders import ALL, PHOTO_FOLDERS, files_below, is_split, photo_called, sample_name
 from deeplab.data.lists import begins, read_text
-from deeplab.data.samples import Listing, ReadMask, Sample
-from deeplab.errors import DataError, ImageError, InputError
-from deeplab.images import read_image
+from deeplab.data.samples import Listing, Remark, Sample
+from deeplab.errors import DataError, InputError
+from deeplab.images import PHOTO_SUFFIXES, read_image
 from deeplab.labels import LabelSet
 
 __all__ = ["labelme_splits", "read_class_names", "read_labelme"]
@@ -45,7 +45,8 @@ def read_labelme(root: Path, split: str) -> Listing:
 
     The split is the first folder of a file's path that is called like one, or ``all``. Label 0 is the background
     (``_background_``); then come the classes of ``labels.txt`` in the root, then all others in the files, by name;
-    ``__ignore__`` is void. Later objects lie in front of earlier ones, as labelme draws them.
+    ``__ignore__`` is void. Later objects lie in front of earlier ones, as labelme draws them. A shape that cannot be
+    drawn is void in the box of its points.
     """
     files = _find_files(root)
     if split not in files:
@@ -62,12 +63,21 @@ def read_labelme(root: Path, split: str) -> Listing:
         raise DataError(f"{root}: {error}") from None
     values = {name: value for value, name in enumerate(names)}
     above = Path(os.path.commonpath([path.parent for path in files[split]]))
-    samples = []
+    samples, remarks, found = [], list[Remark](), 0
     for path in files[split]:
         photo = _photo(root, path, contents[path])
-        read = _mask_reader(photo, contents[path]["shapes"], values | {IGNORED: label_set.void})
-        samples.append(Sample(sample_name(path.relative_to(above).with_suffix("")), photo, path, label_set, read=read))
-    return Listing(root, tuple(samples), values=values, by_name=True)
+        objects, lost = _objects(contents[path]["shapes"], values | {IGNORED: label_set.void})
+        name, read = (
+            sample_name(path.relative_to(above).with_suffix("")),
+            partial(draw_shapes, photo=photo, objects=objects),
+        )
+        samples.append(Sample(name, photo, path, label_set, read=read))
+        remarks += [Remark("objects", name, said) for said in lost]
+        found += len(objects)
+    if remarks and len(remarks) == found:
+        raise DataError(f"{root}: none of the {found} shapes can be drawn ({remarks[0].detail}); mend them in labelme")
+    remarks += _unannotated(samples)
+    return Listing(root, tuple(samples), values=values, by_name=True, remarks=tuple(remarks))
 
 
 def labelme_splits(root: Path) -> list[str]:
@@ -139,20 +149,30 @@ def _photo(root: Path, path: Path, content: Mapping[str, Any]) -> Path:
     return next((photo for photo in candidates if photo.is_file()), beside)
 
 
-def _mask_reader(photo: Path, shapes: list[Mapping[str, Any]], values: Mapping[str, int]) -> ReadMask:
-    """Return what reads the mask of one photo; a shape that cannot be drawn is an error when it is called."""
-    objects = []
+def _unannotated(samples: Sequence[Sample]) -> Iterator[Remark]:
+    """What is said of the photos beside those of the samples."""
+    known = {sample.photo for sample in samples}
+    beside = (
+        path for folder in sorted({photo.parent for photo in known}) if folder.is_dir() for path in folder.iterdir()
+    )
+    others = sorted(path.name for path in beside if path.suffix.lower() in PHOTO_SUFFIXES and path not in known)
+    if others:
+        yield Remark("unannotated", "", f"{len(others):,} without a file of labelme, such as {others[0]}")
+
+
+def _objects(
+    shapes: list[Mapping[str, Any]], values: Mapping[str, int]
+) -> tuple[tuple[tuple[int, Draw], ...], list[str]]:
+    """What draws the shapes of a photo, and what is said of those that cannot be drawn: void where their points lie."""
+    objects, lost = list[tuple[int, Draw]](), list[str]()
     for number, shape in enumerate(shapes, start=1):
         try:
             draw = _draw_of(shape)
             objects.append((values[_name(shape)], draw))
         except InputError as error:
-            return partial(_refuse, said=f"shape {number}, {_name(shape)!r}, {error}")
-    return partial(draw_shapes, photo=photo, objects=tuple(objects))
-
-
-def _refuse(path: Path, said: str) -> NDArray[np.uint8]:
-    raise ImageError(f"{path}: {said}; mend it in labelme")
+            lost.append(f"shape {number}, {_name(shape)!r}, {error}; void there")
+            objects.append((values[IGNORED], partial(_hull, _points(shape))))
+    return tuple(objects), lost
 
 
 def _draw_of(shape: Mapping[str, Any]) -> Draw:
@@ -167,15 +187,28 @@ def _draw_of(shape: Mapping[str, Any]) -> Draw:
     if kind not in _KINDS:
         raise InputError(f"is of type {kind!r}; expected one of {', '.join(_KINDS)}")
     fewest, draw = _KINDS[kind]
-    try:
-        points = np.asarray(shape["points"], np.float64).reshape(-1, 2)
-    except (KeyError, TypeError, ValueError):
-        raise InputError("has points that are no pairs of numbers") from None
-    if len(points) < fewest or not (np.abs(points) <= _FARTHEST_PX).all():
-        raise InputError(f"has {len(points)} points; a {kind} needs {fewest} or more, all of them in the photo")
+    points = _points(shape)
+    if len(points) < fewest:
+        raise InputError(f"has {len(points)} usable points; a {kind} needs {fewest} or more")
     if kind == "mask":
         return partial(_mask, points, _decode(shape.get("mask")))
     return partial(draw, points)
+
+
+def _points(shape: Mapping[str, Any]) -> Points:
+    """A shape's points (N, 2) x, y in pixels; none where they are no pairs of numbers, or lie far from any photo."""
+    try:
+        points = np.asarray(shape["points"], np.float64).reshape(-1, 2)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return np.empty((0, 2))
+    return points if (np.abs(points) <= _FARTHEST_PX).all() else np.empty((0, 2))
+
+
+def _hull(points: Points, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """The box around points."""
+    if not len(points):
+        return np.zeros(size, dtype=np.bool_)
+    return _rectangle(np.array([np.floor(points.min(axis=0)), np.ceil(points.max(axis=0))]), size)
 
 
 def _polygon(points: Points, size: tuple[int, int]) -> NDArray[np.bool_]:

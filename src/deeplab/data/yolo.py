@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -14,16 +14,19 @@ from deeplab.data.coco_masks import draw_polygons
 from deeplab.data.folders import Pair, files_below, find_pairs, images_by_name, sample_name
 from deeplab.data.lists import read_text
 from deeplab.data.names import NAMES_FILE
-from deeplab.data.samples import Listing, Sample
-from deeplab.errors import DataError, ImageError, InputError
+from deeplab.data.samples import Listing, Remark, Sample
+from deeplab.errors import DataError, InputError
 from deeplab.images import read_image
 from deeplab.labels import LabelSet
 
 __all__ = ["read_yolo", "yolo_splits"]
 
-BACKGROUND = "background"
+BACKGROUND, VOID = "background", 255
 _LABELS = frozenset((".txt",))
 _NOT_LABELS = ("classes.txt", "notes.txt")
+_FARTHEST = 2  # in sides of the photo; a little outside is usual, pixels are not
+
+Points = NDArray[np.float32]
 
 
 def read_yolo(root: Path, split: str) -> Listing:
@@ -31,7 +34,8 @@ def read_yolo(root: Path, split: str) -> Listing:
 
     A line of ``labels/x.txt`` is ``class x y x y …``, x and y in 0–1 of the photo. The classes are the ``names`` of
     ``data.yaml``, or else the lines of ``classes.txt``; label 0 is the background, which YOLO has no number for, so
-    that its class 0 is label 1. Later objects lie in front of earlier ones. A photo without a file shows no object.
+    that its class 0 is label 1. Later objects lie in front of earlier ones. A photo without a file shows no object. A
+    line that is no outline is void in its box; where it has none, it is left out.
     """
     pairs = _find(root)
     if split not in pairs:
@@ -42,18 +46,25 @@ def read_yolo(root: Path, split: str) -> Listing:
     except InputError as error:
         raise DataError(f"{source}: {error}") from None
     values = {name: value for value, name in enumerate(label_set.names)}
-    number_of = [values[name] for name in classes]
     photos, labels = images_by_name(pairs[split].photos), images_by_name(pairs[split].labels, _LABELS)
-    samples = [
-        Sample(
-            sample_name(PurePosixPath(name)), photo, labels.pop(name, photo), label_set,
-            read=partial(draw_lines, photo=photo, values=tuple(number_of)),
+    samples, remarks, found = [], list[Remark](), 0
+    for name, photo in photos.items():
+        path = labels.pop(name, None)
+        objects, lost = ([], []) if path is None else _read_objects(path, [values[kind] for kind in classes])
+        read = partial(draw_objects, photo=photo, objects=tuple(objects))
+        samples.append(Sample(sample_name(PurePosixPath(name)), photo, path or photo, label_set, read=read))
+        remarks += [Remark("objects", samples[-1].name, said) for said in lost]
+        found += sum(value != label_set.void for value, _ in objects)
+    if remarks and not found:
+        raise DataError(
+            f"{pairs[split].labels}: none of its objects can be drawn ({remarks[0].detail.partition(';')[0]}); export "
+            "outlines (segmentation), not boxes"
         )
-        for name, photo in photos.items()
-    ]  # fmt: skip
     strays = tuple(path for path in labels.values() if path.name not in _NOT_LABELS)
     named_by = source if source.name == NAMES_FILE else None
-    return Listing(pairs[split].photos, tuple(samples), strays, values, by_name=True, named_by=named_by)
+    return Listing(
+        pairs[split].photos, tuple(samples), strays, values, by_name=True, named_by=named_by, remarks=tuple(remarks)
+    )
 
 
 def yolo_splits(root: Path) -> list[str]:
@@ -61,44 +72,60 @@ def yolo_splits(root: Path) -> list[str]:
     return list(_find(root))
 
 
-def draw_lines(path: Path, photo: Path, values: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Draw the objects of one photo: (H, W) uint8 values, 0 where there is none.
+def draw_objects(path: Path, photo: Path, objects: Sequence[tuple[int, Points]]) -> NDArray[np.uint8]:
+    """Draw the objects of one photo one over another: (H, W) uint8 values, 0 where there is none.
 
     Args:
-        path: of the labels, or the photo itself where it has none.
+        path: of the labels; they have been read already.
         photo: whose size the mask has.
-        values: YOLO's class → value.
+        objects: (value, outline) of each, the points (N, 2) x, y in 0–1.
 
     Raises:
-        ImageError: the photo cannot be read, or a line of the labels is no outline.
+        ImageError: the photo cannot be read.
     """
     height, width = read_image(photo).shape[:2]
     drawn = np.zeros((height, width), dtype=np.uint8)
-    if path != photo:
-        for number, polygon in _outlines(path, len(values)):
-            drawn[draw_polygons([polygon * (width, height)], (height, width))] = values[number]
+    for value, outline in objects:
+        drawn[draw_polygons([outline * (width, height)], (height, width))] = value
     return drawn
 
 
-def _outlines(path: Path, count: int) -> Iterator[tuple[int, NDArray[np.float64]]]:
-    """Yield the class and the points of every line, (N, 2) x, y in 0–1."""
-    try:
-        lines = read_text(path).splitlines()
-    except DataError as error:
-        raise ImageError(str(error)) from None
-    for line, words in enumerate((line.split() for line in lines), start=1):
-        numbers = _numbers(words)
+def _read_objects(path: Path, values: Sequence[int]) -> tuple[list[tuple[int, Points]], list[str]]:
+    """The value and outline of every line, and what is said of those that are none; they are void where they lie."""
+    objects, lost = list[tuple[int, Points]](), list[str]()
+    for line, words in enumerate((line.split() for line in read_text(path).splitlines()), start=1):
         if not words:
             continue
-        if numbers is None or len(numbers) < 5 or not 0 <= numbers[0] < count or numbers[0] % 1:
-            raise ImageError(f"{path}: line {line}: expected a class of 0–{count - 1} and points x y x y … in 0–1")
-        if len(numbers) == 5:
-            raise ImageError(f"{path}: line {line} is a box, not an outline; export outlines (segmentation), not boxes")
-        if len(numbers) % 2 == 0:
-            raise ImageError(f"{path}: line {line}: a point lacks its y; expected a class and points x y x y …")
-        if np.abs(numbers[1:]).max() > 2:  # a little outside is usual
-            raise ImageError(f"{path}: line {line}: points are pixels; divide x by the photo's width, y by its height")
-        yield int(numbers[0]), numbers[1:].reshape(-1, 2)
+        numbers = _numbers(words)
+        wrong = _what_is_wrong(numbers, len(values))
+        outline = None if numbers is None else _outline(numbers[1:])
+        if wrong:
+            lost.append(f"line {line}: {wrong}; {'left out' if outline is None else 'void there'}")
+        if outline is not None:
+            objects.append((VOID if wrong or numbers is None else values[int(numbers[0])], outline))
+    return objects, lost
+
+
+def _what_is_wrong(numbers: NDArray[np.float64] | None, classes: int) -> str:
+    """What is wrong with a line, in words."""
+    if numbers is None or len(numbers) < 5:
+        return "expected a class and points x y x y …"
+    if not 0 <= numbers[0] < classes or numbers[0] % 1:
+        return f"its class is {numbers[0]:g}; expected 0–{classes - 1}"
+    if len(numbers) == 5:
+        return "it is a box, not an outline"
+    if _outline(numbers[1:]) is None:
+        return "expected points x y x y … in 0–1 of the photo's sides"
+    return ""
+
+
+def _outline(numbers: NDArray[np.float64]) -> Points | None:
+    """The points (N, 2) of an outline x y x y …, or of a box by its centre and sides; None for anything else."""
+    if len(numbers) < 4 or len(numbers) % 2 or np.abs(numbers).max() > _FARTHEST:
+        return None
+    if len(numbers) > 4:
+        return numbers.reshape(-1, 2).astype(np.float32)
+    return (numbers[:2] + np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) / 2 * numbers[2:]).astype(np.float32)
 
 
 def _numbers(words: list[str]) -> NDArray[np.float64] | None:
