@@ -24,7 +24,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime
 import torch
 from crf import machine, seconds_of
 from onnx import TensorProto, helper, numpy_helper
@@ -36,6 +35,7 @@ from deeplab.images import read_image
 from deeplab.label_maps import write_label_map
 from deeplab.models import ModelInfo, find_model
 from deeplab.network.weights import load_checkpoint
+from deeplab.onnx_runtime import onnx_runtime
 from deeplab.planes import likeliest
 from deeplab.preprocessing import pad_to_grid
 from deeplab.runtime import ScoreNetwork
@@ -198,6 +198,7 @@ def int8_product(threads: int, side: int = 2048) -> tuple[Callable[[], Any], flo
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.checker.check_model(model)
+    onnxruntime = onnx_runtime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(model.SerializeToString(), options)
@@ -217,7 +218,7 @@ def multiply_adds_of(path: Path, pixels: Array) -> int:
     cut = [name for name in convolutions.values() if name not in weights]  # rows of taps of a layer in bands
     names = [*convolutions, *cut]
     model.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in names)
-    found = onnxruntime.InferenceSession(model.SerializeToString()).run(names, {"image": pixels})
+    found = onnx_runtime().InferenceSession(model.SerializeToString()).run(names, {"image": pixels})
     values = weights | dict(zip(names, found, strict=True))
     return sum(
         values[output].size * (values[weight].size // values[weight].shape[0 if values[weight].ndim == 4 else 1])
@@ -236,7 +237,7 @@ def main() -> None:
 
     print(
         f"{machine()}; Python {platform.python_version()}, NumPy {np.__version__}, "
-        f"ONNX Runtime {onnxruntime.__version__}, PyTorch {torch.__version__}"
+        f"ONNX Runtime {version('onnxruntime')}, PyTorch {torch.__version__}"
     )
     path, threads = find_model(arguments.model), arguments.threads
     torch.set_num_threads(threads)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from deeplab.errors import InputError, ModelError
 from deeplab.models import METADATA_KEY, ModelInfo, read_model
 from deeplab.models.external_data import external_files
+from deeplab.onnx_runtime import onnx_runtime
 from deeplab.preprocessing import pad_to_grid
 
 __all__ = ["ScoreNetwork"]
@@ -41,11 +42,10 @@ class ScoreNetwork:
             ModelError: the file is missing, is no ONNX file or a truncated one, keeps weights in other files, lacks the
                 metadata, or its tensors are not as above.
         """
-        import onnxruntime  # type: ignore[import-untyped]  # here, because it takes 0.2 s
-
         if threads is not None and threads < 1:
             raise InputError(f"threads must be at least 1, got {threads}")
         self.path = Path(path)
+        onnxruntime = onnx_runtime()
         content = read_model(self.path)  # the runtime gets bytes, so that it opens no file itself
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0

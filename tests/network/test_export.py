@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -22,6 +21,7 @@ from deeplab.network.fcn import FCN8s
 from deeplab.network.variants import FCN8S, VARIANTS, Variant
 from deeplab.network.vgg import DeepLab
 from deeplab.network.weights import Header
+from deeplab.onnx_runtime import onnx_runtime
 from deeplab.preprocessing import PAPER
 from deeplab.runtime import ScoreNetwork
 
@@ -41,6 +41,7 @@ def export(tmp_path: Path, labels: LabelSet) -> Callable[..., Path]:
 
 
 def run(path: Path, x: torch.Tensor) -> NDArray[np.float32]:
+    onnxruntime = onnx_runtime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     scores: NDArray[np.float32] = onnxruntime.InferenceSession(path, options).run(None, {"image": x.numpy()})[0]

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
@@ -14,6 +13,7 @@ from onnx import TensorProto, helper
 from deeplab.network.onnx_int8 import classify, convolve, convolve_photo, holds_photos
 from deeplab.network.onnx_nodes import Graph, Value, conv_window, pointwise
 from deeplab.network.variants import VARIANTS, Layer
+from deeplab.onnx_runtime import onnx_runtime
 from deeplab.preprocessing import CAFFE_VGG, PAPER, TORCHVISION, Preprocessing
 
 FC6 = VARIANTS["largefov"].fc6()
@@ -28,6 +28,7 @@ def run(graph: Graph, output: str, dtype: int, **inputs: NDArray[Any]) -> NDArra
     content = helper.make_graph(graph.nodes, "layer", given, wanted, graph.weights)
     model = helper.make_model(content, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.checker.check_model(model)
+    onnxruntime = onnx_runtime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     result: NDArray[Any] = onnxruntime.InferenceSession(model.SerializeToString(), options).run([output], inputs)[0]

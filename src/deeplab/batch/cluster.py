@@ -100,6 +100,7 @@ def _cluster(address: str | None, workers: int | None) -> Iterator[None]:
     own = address is None and not os.environ.get("RAY_ADDRESS")
     options: dict[str, Any] = {"num_cpus": workers, "include_dashboard": False} if own else {"address": address}
     logging.getLogger("ray.data").setLevel(logging.ERROR)
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # a cluster started here reports nothing to Ray's makers
     try:
         ray.init(**options, logging_level=logging.ERROR, log_to_driver=False)
     except Exception as error:  # Ray raises errors of many kinds, some of no narrower class

@@ -22,6 +22,7 @@ from deeplab.network.onnx_graph import build_graph
 from deeplab.network.onnx_nodes import to_onnx
 from deeplab.network.vgg import CLASSIFIERS
 from deeplab.network.weights import Header, check_header
+from deeplab.onnx_runtime import onnx_runtime
 from deeplab.preprocessing import Preprocessing, pad_to_grid
 
 __all__ = ["Precision", "export_onnx"]
@@ -140,13 +141,11 @@ def _observe(
     say: Callable[[str], None],
 ) -> tuple[dict[str, float], dict[str, Responses]]:
     """Over all photos, the largest activation behind every ReLU, and the responses of the layers named, by name."""
-    import onnxruntime  # type: ignore[import-untyped]
-
     graph = build_graph(model, preprocessing)
     names = [node.output[0] for node in graph.nodes if node.op_type == "Relu"]
     outputs = [graph.add("ReduceMax", [name], f"{name}.max", keepdims=0) for name in names]
     outputs += [f"{name}.sum" for name in layers]
-    session = onnxruntime.InferenceSession(to_onnx(graph, model.classes, outputs).SerializeToString())
+    session = onnx_runtime().InferenceSession(to_onnx(graph, model.classes, outputs).SerializeToString())
     peaks = dict.fromkeys(names, 0.0)
     responses = {name: Responses.none(model.get_parameter(f"{name}.bias").numel()) for name in layers}
     count = 0
