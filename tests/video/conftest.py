@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -26,6 +27,12 @@ def scene(size: tuple[int, int], count: int) -> NDArray[np.uint8]:
     return frames
 
 
+def _turned(mp4: bytes, matrix: list[int]) -> bytes:
+    """Put a display matrix (9 numbers) into the track header, ISO 14496-12: 44 bytes after the start of its name."""
+    place = mp4.index(b"tkhd") + 44
+    return mp4[:place] + struct.pack(">9i", *matrix) + mp4[place + 36 :]
+
+
 @pytest.fixture
 def make_clip(tmp_path: Path) -> MakeClip:
     """Return a function that writes a clip and returns its path."""
@@ -40,6 +47,7 @@ def make_clip(tmp_path: Path) -> MakeClip:
         codec: str = "libx264",
         pixels: str = "yuv420p",
         audio: str | None = None,
+        audio_s: float | None = None,
         times_ms: list[int] | None = None,
         matrix: list[int] | None = None,
         pixel_aspect: Fraction | None = None,
@@ -52,8 +60,6 @@ def make_clip(tmp_path: Path) -> MakeClip:
             video.pix_fmt = pixels
             if times_ms is not None:
                 video.codec_context.time_base = Fraction(1, 1000)
-            if matrix is not None:
-                video.set_display_matrix(matrix)
             if pixel_aspect is not None:
                 video.codec_context.sample_aspect_ratio = pixel_aspect
             sound: Any = None if audio is None else container.add_stream(audio, rate=48_000, layout="mono")
@@ -63,13 +69,16 @@ def make_clip(tmp_path: Path) -> MakeClip:
                     frame.pts, frame.time_base = times_ms[number], Fraction(1, 1000)
                 container.mux(video.encode(frame))
             if sound is not None:
-                wave = np.random.default_rng(3).integers(-3000, 3000, (1, 48_000 * max(count, 1) // RATE), np.int16)
+                samples = round(48_000 * (audio_s or max(count, 1) / RATE))
+                wave = np.random.default_rng(3).integers(-3000, 3000, (1, samples), np.int16)
                 noise = av.AudioFrame.from_ndarray(wave, format="s16", layout="mono")
                 noise.rate = 48_000
                 container.mux(sound.encode(noise))
                 container.mux(sound.encode(None))
             if len(images):
                 container.mux(video.encode(None))
+        if matrix is not None:
+            path.write_bytes(_turned(path.read_bytes(), matrix))
         return path
 
     return make

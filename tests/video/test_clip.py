@@ -84,6 +84,91 @@ def test_a_quarter_turn_swaps_the_sides_of_pixels_too(make_clip: MakeClip) -> No
         assert clip.pixel_aspect == Fraction(3, 4)
 
 
+def copied(source: Path, name: str, *, trim_s: float = 0, last_s: float | None = None, **options: str) -> Path:
+    """Copy a clip's packets, none encoded again: those before `trim_s` stay in an MP4, hidden by its edit list."""
+    import av
+
+    target = source.with_name(name)
+    with av.open(str(source)) as given, av.open(str(target), "w", options=options) as copy:
+        streams = {stream: copy.add_stream_from_template(stream) for stream in given.streams}
+        packets = [packet for packet in given.demux() if packet.dts is not None]
+        for packet in packets:
+            shift = round(trim_s / packet.stream.time_base)
+            packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
+            if packet is packets[-1] and last_s is not None:
+                packet.duration = round(last_s / packet.time_base)
+            packet.stream = streams[packet.stream]
+            copy.mux(packet)
+    return target
+
+
+@pytest.mark.parametrize("name", ["trimmed.mp4", "trimmed.mov"])
+@pytest.mark.parametrize("audio", [None, "aac"])
+def test_a_clip_trimmed_without_encoding_is_as_long_as_it_is_shown(
+    make_clip: MakeClip, name: str, audio: str | None
+) -> None:
+    path = copied(make_clip(count=50, audio=audio), name, trim_s=0.8, avoid_negative_ts="disabled")
+    import av
+
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].frames == 50  # stored
+    with open_clip(path) as clip:
+        assert len(list(clip.frames())) == clip.expected == 30
+        assert not clip.damaged
+        assert not clip.is_cut_off
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("clip.mp4", {}),
+        ("clip.ts", {}),
+        ("clip.mkv", {"times_ms": list(range(2000, 2480, 40))}),  # begins late
+        ("clip.mp4", {"times_ms": list(range(2000, 2480, 40))}),
+        ("clip.mkv", {"times_ms": [0, 10, 20, 30, 40, 50, 60, 2000, 2010, 2020, 2030, 2040]}),
+        ("clip.mkv", {"audio": "aac", "audio_s": 2.0}),  # sound goes on after the last frame
+        ("clip.ts", {"audio": "aac", "audio_s": 2.0}),
+        ("clip.mp4", {"audio": "aac", "audio_s": 2.0}),
+        ("clip.avi", {"codec": "mpeg4", "audio": "mp2", "audio_s": 2.0}),
+        ("clip.mkv", {"audio": "aac", "audio_s": 0.1}),
+    ],
+)
+def test_a_whole_clip_is_not_cut_off(make_clip: MakeClip, name: str, options: dict[str, Any]) -> None:
+    with open_clip(make_clip(name, **options)) as clip:
+        assert len(list(clip.frames())) == 12
+        assert not clip.is_cut_off
+
+
+@pytest.mark.parametrize("name", ["long.mkv", "long.mp4", "long.mov"])
+def test_a_last_frame_that_stays_is_not_missing_frames(make_clip: MakeClip, name: str) -> None:
+    with open_clip(copied(make_clip(), name, last_s=5)) as clip:
+        assert len(list(clip.frames())) == 12
+        assert not clip.is_cut_off
+
+
+@pytest.mark.parametrize(
+    ("name", "trim_s", "codec"),
+    [
+        ("cut.mp4", 0, "libx264"),
+        ("cut.mp4", 0.4, "libx264"),
+        ("cut.mkv", 0, "libx264"),
+        ("cut.avi", 0, "mpeg4"),
+        ("cut.flv", 0, "libx264"),
+    ],
+)
+def test_a_clip_that_lacks_its_last_third_is_cut_off(make_clip: MakeClip, name: str, trim_s: float, codec: str) -> None:
+    import av
+
+    options = {"movflags": "faststart", "avoid_negative_ts": "disabled"} if name == "cut.mp4" else {}
+    whole = copied(make_clip(count=30, codec=codec), name, trim_s=trim_s, **options)
+    with av.open(str(whole)) as container:
+        places = [packet.pos for packet in container.demux(video=0) if packet.pos is not None and packet.pos >= 0]
+    whole.write_bytes(whole.read_bytes()[: places[20]])  # between two packets, so that none is broken
+    with open_clip(whole) as clip:
+        assert 0 < len(list(clip.frames())) <= 20
+        assert clip.is_cut_off
+
+
 def test_a_cut_off_file_gives_what_is_there(make_clip: MakeClip) -> None:
     noise: NDArray[np.uint8] = np.random.default_rng(2).integers(0, 256, (40, 48, 64, 3), dtype=np.uint8)
     path = make_clip("clip.mkv", frames=noise)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,7 @@ VIDEO_SUFFIXES = frozenset(suffix for suffixes in _CONTAINERS.values() for suffi
 """Lower-case file name endings of the containers `open_clip` reads."""
 
 _FASTEST_RATE = Fraction(1000)  # what a header may claim, in frames per second
+_TOLERANCE = Fraction(1, 20)  # of the duration that a header claims, which may be an estimate
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +57,7 @@ class Clip:
         path: the file.
         time_base: seconds in one unit of a frame's time.
         rate: frames per second, on average.
-        expected: about how many frames there are; 0 where nothing says.
+        expected: about how many frames will be shown; 0 where nothing says.
         pixel_aspect: the width of an upright pixel over its height, once a frame is read.
         audio: the streams of sound.
         packets: packets of sound, as they come between the frames; whoever uses them takes them out.
@@ -70,7 +71,9 @@ class Clip:
         self.time_base = stream.time_base or Fraction(1, 90_000)
         rate = stream.average_rate or stream.guessed_rate
         self.rate = rate if rate and 0 < rate <= _FASTEST_RATE else Fraction(25)
-        self.expected = stream.frames or _frames_by_duration(container, self.rate)
+        self._promise = _promise(container, stream, self.rate)
+        self._end_s = Fraction(0)
+        self.expected = max(0, round((self._promise.end_s - self._promise.begin_s) * self.rate))
         self.pixel_aspect = stream.sample_aspect_ratio or Fraction(1)
         self.audio: tuple[AudioStream, ...] = container.streams.audio
         self.packets: deque[Packet[Any]] = deque()
@@ -104,14 +107,28 @@ class Clip:
             time = frame.pts if frame.pts is not None else (0 if previous is None else previous + step)
             if previous is not None and time <= previous:
                 time = previous + step
+            self._reached((time + (frame.duration or step)) * self.time_base)
             yield Frame(_upright(frame.to_ndarray(format="rgb24"), matrix), time)
         if size is None:
             raise ImageError(f"{self.path}: no frame of it can be decoded; copy or convert it again")
 
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether what was read ended well before the time that the file's header promises.
+
+        Times are compared rather than numbers of frames: an edit list hides frames that are stored, and with a rate
+        that varies a duration does not say how many there are.
+        """
+        missing_s = self._promise.end_s - self._end_s
+        return missing_s > max(2 / self.rate, _TOLERANCE * (self._promise.end_s - self._promise.begin_s))
+
+    def _reached(self, end_s: Fraction) -> None:
+        self._end_s = max(self._end_s, end_s)
+
     def _decoded(self) -> Iterator[VideoFrame]:
         """Yield decoded frames; packets of sound are put aside."""
         av = pyav()
-        packets = self._container.demux(self._stream, *self.audio)
+        packets = self._container.demux()
         while True:
             try:
                 packet = next(packets, None)
@@ -121,8 +138,7 @@ class Clip:
             if packet is None:
                 return
             if packet.stream is not self._stream:
-                if packet.dts is not None:
-                    self.packets.append(packet)
+                self._put_aside(packet)
                 continue
             try:
                 frames: list[Any] = packet.decode()
@@ -132,9 +148,37 @@ class Clip:
             self.damaged += sum(frame.is_corrupt for frame in frames)
             yield from frames
 
+    def _put_aside(self, packet: Packet[Any]) -> None:
+        """Keep a packet of sound; where the header speaks of the longest stream, note where any ends."""
+        if self._promise.of_any_stream and packet.pts is not None and packet.time_base:
+            self._reached((packet.pts + (packet.duration or 0)) * packet.time_base)
+        if packet.stream in self.audio and packet.dts is not None:
+            self.packets.append(packet)
 
-def _frames_by_duration(container: InputContainer, rate: Fraction) -> int:
-    return max(0, round(container.duration * rate / 1_000_000)) if container.duration else 0
+
+class _Promise(NamedTuple):
+    """When a video begins and ends by its file's header, in seconds.
+
+    Attributes:
+        begin_s: the time of the first frame.
+        end_s: of the end of the last; as late as the beginning where nothing says.
+        of_any_stream: whether it is the end of whichever stream is the longest.
+    """
+
+    begin_s: Fraction
+    end_s: Fraction
+    of_any_stream: bool = False
+
+
+def _promise(container: InputContainer, stream: VideoStream, rate: Fraction) -> _Promise:
+    begin_s = (stream.start_time or 0) * (stream.time_base or Fraction(0))
+    if container.format.name == "avi" and stream.frames:  # of a cut-off one, FFmpeg tells the duration of the rest
+        return _Promise(begin_s, begin_s + stream.frames / rate)
+    if stream.duration and stream.time_base:
+        return _Promise(begin_s, begin_s + stream.duration * stream.time_base)
+    whole_s = Fraction(container.duration or 0, 1_000_000)
+    starts_at_0 = container.format.name.startswith("matroska")  # there the duration is the end's time
+    return _Promise(begin_s, max(begin_s, whole_s if starts_at_0 else begin_s + whole_s), of_any_stream=True)
 
 
 def _display_matrix(frame: VideoFrame) -> NDArray[np.int64]:

@@ -34,8 +34,6 @@ SPAN_FRAMES = 8
 T_STD_FRAMES = 4.0
 """σt, how far in time pixels alike listen to each other, in frames; docs/video.md has the measurements."""
 
-_TOLERANCE = 0.05  # of the frames that a file promises, whose number may be an estimate
-
 
 @dataclass(frozen=True)
 class SegmentedVideo:
@@ -116,7 +114,7 @@ def segment_video(
             show(stage, done, done, "")
         order = [label for label in np.argsort(-counts, kind="stable")[: len(label_set)] if counts[label]]
         shares = {label_set.names[label]: float(counts[label] / counts.sum()) for label in order}
-        if clip.damaged or clip.expected - done > max(2, _TOLERANCE * clip.expected):
+        if clip.damaged or clip.is_cut_off:
             expected = f" of about {clip.expected}" if clip.expected > done else ""
             output.notes.append(f"{done} frames{expected} were read: the file is damaged or cut off; copy it again")
         return SegmentedVideo(output.path, done, shares, tuple(output.notes))
