@@ -43,7 +43,7 @@ def test_figures_are_those_of_sets_of_pixels(truth: Any, predicted: Any) -> None
     for label in range(3):
         true = {place for place in valid if truth[place] == label}
         found = {place for place in valid if predicted[place] == label}
-        ious.append(len(true & found) / len(true | found) if true | found else np.nan)
+        ious.append(len(true & found) / len(true | found) if true else np.nan)
         accuracies.append(len(true & found) / len(true) if true else np.nan)
     np.testing.assert_allclose(confusion.iou, ious)
     np.testing.assert_allclose(confusion.class_accuracy, accuracies)
@@ -80,7 +80,7 @@ def test_a_class_that_never_occurs_is_left_out_of_the_means() -> None:
 
 def test_a_class_that_is_only_predicted_counts_by_the_pixels_it_takes_from_others() -> None:
     confusion = Confusion.of(np.array([[0, 0]], dtype=np.uint8), np.array([[0, 2]], dtype=np.uint8), FEW)
-    np.testing.assert_allclose(confusion.iou, [1 / 2, np.nan, 0])
+    np.testing.assert_allclose(confusion.iou, [1 / 2, np.nan, np.nan])
     assert confusion.mean_iou == 1 / 2
 
 

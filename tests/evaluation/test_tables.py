@@ -31,7 +31,7 @@ cat                              50.00                100.00  +50.00 [+50.0, +50
 dog                              50.00                100.00  +50.00 [+50.0, +50.0]
 fish                                 –                     –                      –
 ------------------------------------------------------------------------------------
-mean IoU, 4 classes   61.11 [61.1, 61.1]  100.00 [100.0, 100.0]  +38.89 [+38.9, +38.9]
+mean IoU, 3 of 4 classes   61.11 [61.1, 61.1]  100.00 [100.0, 100.0]  +38.89 [+38.9, +38.9]
 mean IoU, 2 classes*  50.00 [50.0, 50.0]  100.00 [100.0, 100.0]  +50.00 [+50.0, +50.0]
 pixel accuracy        80.00 [80.0, 80.0]  100.00 [100.0, 100.0]  +20.00 [+20.0, +20.0]
 mean class accuracy   77.78 [77.8, 77.8]  100.00 [100.0, 100.0]  +22.22 [+22.2, +22.2]
@@ -51,6 +51,26 @@ def test_the_table_reads_as_drawn_here() -> None:
     plain = format_table(EXAMPLE, resamples=0)
     assert "[" not in plain
     assert "*" not in plain
+
+
+def test_a_class_that_is_found_but_never_there_is_a_dash_and_in_no_mean() -> None:
+    taken = [[20, 5, 0, 5], [0, 0, 0, 0], [0, 5, 5, 0], [0, 0, 0, 0]]  # cats and fish are seen, none is there
+    evaluation = Evaluation({"network": outcome(HALF, taken), "network + CRF": outcome(FULL, FULL)})
+    alone = Evaluation({"predictions": outcome(taken)})
+    lines = [" ".join(line) for line in words(format_table(alone, ("cat", "dog"), resamples=0))]
+    assert lines[1:] == [
+        "none 66.67",
+        "cat –",
+        "dog 50.00",
+        "fish –",
+        "mean IoU, 2 of 4 classes 58.33",
+        "mean IoU, 1 of 2 classes* 50.00",
+        "pixel accuracy 62.50",
+        "mean class accuracy 58.33",
+        "* cat, dog",
+    ]
+    assert to_json(alone)["results"]["predictions"]["iou"]["cat"] is None
+    assert [line for line in words(format_table(evaluation)) if line[0] == "fish"] == [["fish", "–", "–", "–"]]
 
 
 def test_the_json_holds_the_same_figures() -> None:

@@ -71,7 +71,7 @@ class Confusion:
 
     @property
     def iou(self) -> NDArray[np.float64]:
-        """Intersection over union by class, (L,) in 0–1: TP / (TP + FP + FN); NaN for a class that never occurs."""
+        """Intersection over union by class, (L,) in 0–1: TP / (TP + FP + FN); NaN for a class without true pixels."""
         return figures.iou(self.tally)
 
     @property

@@ -31,9 +31,12 @@ def tally(counts: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def iou(tallies: Tallies) -> Figures:
-    """Intersection over union by class, (…, L) in 0–1: TP / (TP + FP + FN); NaN for a class that never occurs."""
+    """Intersection over union by class, (…, L) in 0–1: TP / (TP + FP + FN); NaN for a class without true pixels.
+
+    It would be 0 if the class were found somewhere, which is in the figures of the classes that are there.
+    """
     hits, true, predicted = np.moveaxis(tallies, -2, 0)
-    return _ratio(hits, true + predicted - hits)
+    return _ratio(hits, np.where(true > 0, true + predicted - hits, 0))
 
 
 def class_accuracy(tallies: Tallies) -> Figures:

@@ -59,10 +59,11 @@ def headline_measures(evaluation: Evaluation, classes: Sequence[str] = ()) -> li
     """
     label_set = evaluation.label_set
     chosen = class_labels(label_set, classes)
-    measures = [Measure(f"mean IoU, {len(label_set)} classes", "mean_iou", figures.mean_iou, _TALLIES)]
+    occurs = next(iter(evaluation.outcomes.values())).confusion.tally[1] > 0  # the same whatever the way of labelling
+    measures = [Measure(f"mean IoU, {_classes(occurs)}", "mean_iou", figures.mean_iou, _TALLIES)]
     if chosen:
         over = partial(figures.mean_iou, labels=chosen)
-        measures.append(Measure(f"mean IoU, {len(chosen)} classes*", "mean_iou_over_classes", over, _TALLIES))
+        measures.append(Measure(f"mean IoU, {_classes(occurs[chosen])}*", "mean_iou_over_classes", over, _TALLIES))
     measures += [
         Measure("pixel accuracy", "pixel_accuracy", figures.pixel_accuracy, _TALLIES),
         Measure("mean class accuracy", "mean_class_accuracy", figures.mean_class_accuracy, _TALLIES),
@@ -72,6 +73,11 @@ def headline_measures(evaluation: Evaluation, classes: Sequence[str] = ()) -> li
     if all(outcome.calibration is not None for outcome in evaluation.outcomes.values()):
         measures.append(Measure("calibration error", "calibration_error", expected_calibration_error, _CALIBRATION))
     return measures
+
+
+def _classes(occurs: NDArray[np.bool_]) -> str:
+    """Say how many classes a mean is over, and of how many: those that occur."""
+    return f"{occurs.sum()} of {occurs.size} classes" if not occurs.all() else f"{occurs.size} classes"
 
 
 def curve(

@@ -112,7 +112,7 @@ def by_class(content: Mapping[str, Any]) -> Html:
             row += [percent(each["iou"][name]) for each in found["results"].values()]
             row.append(gain(*found["gain"]["iou"][name]))
         rows.append(row)
-    caption = "IoU in percent; a dash where no pixel is of the class or found as it"
+    caption = "IoU in percent; a dash where no pixel is of the class"
     return section("classes", "Every class (table 3)", table(caption, columns, rows))
 
 
