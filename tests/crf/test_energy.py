@@ -38,7 +38,8 @@ def test_energy_and_divergence_by_enumeration(compatibility):
     unary, kernels, crf = tiny(compatibility)
     labellings = list(product(range(3), repeat=5))
     energies = np.array([energy_by_hand(unary, kernels, labels) for labels in labellings])
-    np.testing.assert_allclose([crf.energy(labels) for labels in labellings], energies, rtol=1e-5)
+    # Terms of a few units in float32 cancel where costs are negative: what is left is off by a step of theirs, 5e-7.
+    np.testing.assert_allclose([crf.energy(labels) for labels in labellings], energies, rtol=1e-5, atol=1e-6)
     partition = np.exp(-energies).sum()
     belief = crf.infer(10)
     chance = np.array([np.prod(belief[list(labels), range(5)]) for labels in labellings], np.float64)

@@ -340,6 +340,16 @@ def test_masked_pixels_neither_speak_nor_hear(make_scene):
     np.testing.assert_allclose(nothing, probabilities, atol=1e-6)
 
 
+@pytest.mark.parametrize("share", [0.5, 0.0])
+def test_masked_pixels_are_scaled_to_sum_to_one(make_scene, share):
+    image, probabilities = make_scene(12, 16, 3)
+    given = probabilities * np.linspace(0.985, 1.015, 16, dtype=np.float32)  # two percent off are taken
+    mask = np.random.default_rng(0).random((12, 16)) < share
+    refined = refine(image, given, mask=mask)
+    np.testing.assert_allclose(refined[:, ~mask], (probabilities / probabilities.sum(0))[:, ~mask], atol=1e-6)
+    np.testing.assert_allclose(refined.sum(0), 1, atol=1e-5)
+
+
 def test_batches_are_the_photos_one_by_one(make_scene):
     scenes = [make_scene(20 + 3 * seed, 30, 4, seed) for seed in range(4)]
     images, probabilities = zip(*scenes, strict=True)

@@ -141,6 +141,13 @@ def test_an_answer_that_is_read_slowly_arrives(server: Any, encode: Any) -> None
     assert received == 21 * 2 * 600 * 600
 
 
+def test_an_announced_body_too_large_is_refused_before_any_of_it_comes(server: Any) -> None:
+    received = answer_to(server, HEAD + b"Content-Length: 100000000\r\n\r\n")
+    assert received.startswith(b"HTTP/1.1 413 ")  # rather than 408 after a wait
+    assert b'"too_large"' in received
+    assert b"connection: close" in received.lower()
+
+
 def test_a_body_without_a_length_is_cut_off_at_the_limit(server: Any) -> None:
     chunk = b"20000\r\n" + bytes(0x20000) + b"\r\n"
     head = HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"%x\r\n%s\r\n" % (len(PART), PART)

@@ -62,7 +62,7 @@ async def photo_info(service: TheService, photo_id: str) -> PhotoInfo:
     return _described(service, photo_id, service.photos.find(photo_id))
 
 
-@router.delete("/api/v1/photos/{photo_id}", status_code=204, tags=["photos"])
+@router.delete("/api/v1/photos/{photo_id}", status_code=204, response_model=None, tags=["photos"])
 async def forget_photo(service: TheService, photo_id: str) -> None:
     """Forget a photo."""
     service.photos.forget(photo_id)
