@@ -239,6 +239,14 @@ def test_photos_named_by_lists_but_not_there(write: Any, splits: Path) -> None:
     ]
 
 
+def test_a_folder_of_jpeg_masks_is_told_what_is_wrong_with_them(write: Any, tmp_path: Path) -> None:
+    write.photo(tmp_path / "images" / "x.jpg")
+    write.photo(tmp_path / "masks" / "x.jpg")
+    report = check_data(tmp_path)
+    said = "no such mask; x.jpg is there, but JPEG changes the values of pixels"
+    assert (report.reader, found(report)) == ("folder", [("missing", "x.png", said)])
+
+
 def test_no_data_at_all_is_an_error(write: Any, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no layout known here; the nearest is 'folder' .* missing: images/, masks/"):
         check_data(tmp_path)

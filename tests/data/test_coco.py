@@ -203,9 +203,19 @@ def test_where_tools_put_the_file_and_the_photos(write: Any, tmp_path: Path, fil
     write.text(tmp_path / "package.json", '{"name": "images"}')
     assert (guess_layout(tmp_path), find_splits("coco", tmp_path)) == ("coco", [split])
     assert read_samples("auto", tmp_path, split)[0].photo == tmp_path / photo
-    image["file_name"] = photo
+    image["file_name"] = photo.replace("/", "\\")
     write.text(tmp_path / file, json.dumps({"images": [image], "categories": CATEGORIES, "annotations": []}))
     assert read_samples("auto", tmp_path, split)[0].photo.samefile(tmp_path / photo)
+
+
+def test_photos_are_found_by_their_names_where_the_annotators_folders_are_gone(write: Any, tmp_path: Path) -> None:
+    for name in "xy":
+        write.photo(tmp_path / "images" / f"{name}.jpg")
+    files = ["/data/upload/1/x.jpg", "/data/upload/1/y.jpg"]
+    images = [{"id": number, "file_name": file, "height": 6, "width": 8} for number, file in enumerate(files)]
+    write.text(tmp_path / "result.json", json.dumps({"images": images, "categories": CATEGORIES, "annotations": []}))
+    samples = read_samples("auto", tmp_path, "all")
+    assert [(sample.name, sample.photo) for sample in samples] == [(n, tmp_path / "images" / f"{n}.jpg") for n in "xy"]
 
 
 def test_two_files_of_one_split_keep_their_names(write: Any, tmp_path: Path) -> None:

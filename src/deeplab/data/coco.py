@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from deeplab.data.coco_masks import Shape
 from deeplab.data.coco_objects import CROWDS_AUTO, draw_objects, id_of, objects_of_photos
-from deeplab.data.folders import ALL
+from deeplab.data.folders import ALL, sample_name
 from deeplab.data.lists import begins
 from deeplab.data.samples import Listing, Remark, Sample
 from deeplab.errors import DataError, InputError
@@ -33,9 +34,9 @@ def read_coco(root: Path, split: str, crowds: str = CROWDS_AUTO) -> Listing:
     """COCO: ``annotations/instances_<split>.json`` with photos in ``<split>/``, ``images/<split>/`` or ``images/``.
 
     The file may also be ``<split>.json`` there or in the root, or lie in ``<split>/``; ``annotations.json`` and
-    ``result.json`` in the root are split ``all``. Label 0 is the background, then
-    come the categories in the order of their ids. Larger objects are drawn first, so that smaller ones stay in sight
-    (COCO does not say which of two lies in front). What becomes of `crowds`, and of objects without an outline,
+    ``result.json`` in the root are split ``all``. Label 0 is the background, then come the categories in the order of
+    their ids. Larger objects are drawn first, so that smaller ones stay in sight (COCO does not say which of two lies
+    in front). What becomes of `crowds`, and of objects without an outline,
     `deeplab.data.coco_objects.objects_of_photos` says.
     """
     path = _find_annotations(root).get(split)
@@ -73,14 +74,16 @@ def _listing(root: Path, split: str, path: Path, content: Any, crowds: str) -> L
     sizes = {id_of(entry["id"]): (int(entry["height"]), int(entry["width"])) for entry in content["images"]}
     labels = {key: values[name] for key, name in categories.items()}
     photos, said = objects_of_photos(content["annotations"], sizes, labels, categories, crowds)
-    folder = _photo_folder(root, path, split, [str(entry["file_name"]) for entry in content["images"]])
+    files = [PurePosixPath(str(entry["file_name"]).replace("\\", "/")) for entry in content["images"]]
+    find_photo = _photo_finder(root, path, split, files)
+    in_one_folder = len({file.parent for file in files}) == 1
     samples, remarks = [], [Remark("crowds", "", said)] if said else []
-    for entry in content["images"]:
+    for entry, file in zip(content["images"], files, strict=True):
         key = id_of(entry["id"])
         objects = photos[key]
         read = partial(draw_annotations, size=sizes[key], drawn=tuple(objects.drawn), behind=tuple(objects.behind))
-        name = str(PurePosixPath(entry["file_name"]).with_suffix("")).replace("/", "_")
-        samples.append(Sample(name, folder / entry["file_name"], path, label_set, read=read))
+        name = file.stem if in_one_folder else sample_name(file.with_suffix(""))
+        samples.append(Sample(name, find_photo(file), path, label_set, read=read))
         remarks += [Remark("objects", name, lost) for lost in objects.lost]
     return Listing(path, tuple(samples), values=values, by_name=True, remarks=tuple(remarks))
 
@@ -101,11 +104,19 @@ def _find_annotations(root: Path) -> dict[str, Path]:
     return found
 
 
-def _photo_folder(root: Path, annotations: Path, split: str, file_names: list[str]) -> Path:
-    """The folder that the photos lie in; the usual one where there are none."""
+def _photo_finder(
+    root: Path, annotations: Path, split: str, files: Sequence[PurePosixPath]
+) -> Callable[[PurePosixPath], Path]:
+    """Return what finds the photos that annotations name: below one folder, or by their own names alone in any."""
     here = annotations.parent
     folders = (
         root / split, root / "images" / split, root / "images", here, here / "images", here / "data", root,
         root / "JPEGImages", root / "data",
     )  # fmt: skip
-    return next((folder for folder in folders if any((folder / name).is_file() for name in file_names)), folders[0])
+    usual = next((folder for folder in folders if any((folder / file).is_file() for file in files)), folders[0])
+
+    def find(file: PurePosixPath) -> Path:
+        places = (usual / file, *(folder / file.name for folder in folders))
+        return next((place for place in places if place.is_file()), usual / file)
+
+    return find

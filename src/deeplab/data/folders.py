@@ -79,7 +79,7 @@ def folder_splits(root: Path) -> list[str]:
 
 def folder_pairs(root: Path) -> dict[str, Pair]:
     """Return the splits found and their folders of photos and masks; see `find_pairs`."""
-    return find_pairs(root, MASK_FOLDERS, MASK_SUFFIXES)
+    return find_pairs(root, MASK_FOLDERS, PHOTO_SUFFIXES)  # JPEG's too, which the check then tells apart
 
 
 def find_pairs(root: Path, label_folders: tuple[str, ...], suffixes: frozenset[str]) -> dict[str, Pair]:
