@@ -30,7 +30,8 @@ def test_good_data_gives_a_table_and_status_0(run: Run, leaves: Path) -> None:
     assert (
         outcome.out
         == f"""\
-{leaves}: taken for photos and masks in two folders (--reader folder), 3 classes of {leaves}/classes.txt, void 255
+{leaves}: taken for photos and masks in two folders (--reader folder), 3 classes of {leaves}/classes.txt, \
+void 255, background 'background'
 photos: train 6, val 1
 
 note: classes that never occur, 2: they can be neither learnt nor scored

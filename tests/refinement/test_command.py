@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from deeplab.errors import InputError
+from deeplab.images import read_image
 from deeplab.label_maps import read_label_map
 from deeplab.labels import VOC
 
@@ -57,6 +58,19 @@ def test_scores_become_a_label_map(run: Run, here: Path) -> None:
     truth = np.repeat([[0], [8]], 30, axis=0).repeat(90, axis=1)
     assert (labels == truth).mean() > 0.99
     assert files(here) == ["out.png", "photo.png", "scores.npy"]
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(("planes", "tinted"), [(1, False), (2, False), (3, True)])
+def test_without_names_label_0_is_a_background_beside_one_label_alone(run: Run, planes: int, tinted: bool) -> None:
+    scores = np.full((planes, 60, 90), 0.05, np.float32)
+    scores[0] = 0.05 if planes == 1 else 0.9  # label 0 everywhere
+    np.save("mine.npy", scores[0] if planes == 1 else scores / scores.sum(axis=0))
+    status, _, _ = run("refine", "photo.png", "--scores", "mine.npy", "--overlay", "-o", "out.png")
+    assert status == 0
+    assert (read_label_map("out.png") == 0).all()
+    off = np.abs(read_image("out_overlay.jpg").astype(int) - read_image("photo.png")).mean()
+    assert (off > 20) == tinted
 
 
 @pytest.mark.usefixtures("here")

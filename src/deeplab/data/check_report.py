@@ -21,10 +21,12 @@ def format_report(report: DataReport, examples: int = 3) -> str:
         examples: how many files to name for each kind of finding.
     """
     classes = f"{len(report.label_set)} classes of {report.names or f'{report.label_set.name!r}'}"
+    background = report.label_set.background
+    around = "no background" if background is None else f"background {report.label_set.names[background]!r}"
     photos = ", ".join(f"{split} {count.photos:,}" for split, count in report.splits.items())
     lines = [
         f"{report.root}: taken for {READERS[report.reader].title} (--reader {report.reader}), {classes}, "
-        f"void {report.label_set.void}",
+        f"void {report.label_set.void}, {around}",
         f"photos: {photos}",
         "",
     ]

@@ -64,15 +64,17 @@ class Job:
             at = dict(zip(self.outputs, files, strict=True))
             put_labels(at[self.label_map], self.label_map, result.labels, result.label_set)
             if self.overlay is not None:
-                labels = result.labels.astype(np.uint8)
-                tinted = overlay_image(result.image, labels, result.label_set or _BACKGROUND_FIRST)
+                label_set = result.label_set or _unnamed(result.understanding.labels[-1])
+                tinted = overlay_image(result.image, result.labels.astype(np.uint8), label_set)
                 at[self.overlay].write(encode_jpeg(tinted))
             if self.probabilities is not None:
                 named = result.understanding.labels
                 put_probabilities(at[self.probabilities], self.probabilities, result.probabilities, named)
 
 
-_BACKGROUND_FIRST = LabelSet("labels", ("background",))  # without names, label 0 is left untinted
+def _unnamed(most: int) -> LabelSet:
+    """Labels 0 … most without names. Label 0 is the background of label 1; beside others it is a class like them."""
+    return LabelSet("labels", tuple(map(str, range(min(most, 254) + 1))), background=0 if most <= 1 else None)
 
 
 def pair_scores(photos: Iterable[Path | DeepLabError], scores: Path) -> list[Pair | DeepLabError]:
