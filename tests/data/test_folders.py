@@ -111,3 +111,12 @@ def test_a_folder_that_is_not_understood_is_compared(
         write.photo(tmp_path / deeper / file) if file.endswith((".jpg", ".png")) else write.text(tmp_path / file, "")
     with pytest.raises(DataError, match=rf"no layout known here; the nearest is .*{message}"):
         guess_layout(tmp_path)
+
+
+def test_a_folder_that_may_not_be_read_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(DataError, match=r"cannot read .*: Permission denied; change its permissions"):
+        guess_layout(tmp_path)

@@ -179,7 +179,10 @@ def guess_layout(root: Path) -> str:
 
 
 def _guess(root: Path) -> str | None:
-    return next((reader for reader in _GUESSES if READERS[reader].splits(root)), None)
+    try:
+        return next((reader for reader in _GUESSES if READERS[reader].splits(root)), None)
+    except OSError as error:
+        raise DataError(f"cannot read {error.filename}: {error.strerror}; change its permissions") from None
 
 
 def _likeness(root: Path, layout: Layout) -> float:

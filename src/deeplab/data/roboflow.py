@@ -63,13 +63,17 @@ def _holds_masks(folder: Path) -> bool:
 def _read_classes(path: Path) -> dict[str, int]:
     """The classes and the values that masks store for them, by value; lines "value, class" below a heading."""
     values: dict[str, int] = {}
-    for row in list(csv.reader(read_text(path).splitlines(), skipinitialspace=True))[1:]:
+    try:
+        rows = list(csv.reader(read_text(path).splitlines(), skipinitialspace=True))
+    except csv.Error as error:
+        raise DataError(f"{path} is no CSV ({error}); export it again") from None
+    for row in rows[1:]:
         if not row:
             continue
         value, name = (part.strip() for part in (*row, "")[:2])
         if not (value.isascii() and value.isdigit() and len(value) <= 3 and int(value) <= 255 and name):
             raise DataError(
-                f"{path} has the line {','.join(row)!r}; expected a value of 0–255 and a class, such as 1, cat"
+                f"{path} has the line {','.join(row)[:80]!r}; expected a value of 0–255 and a class, such as 1, cat"
             )
         if name in values or int(value) in values.values():
             raise DataError(f"{path} gives {name!r} or its value {value} twice; give every class a value of its own")
