@@ -81,6 +81,16 @@ def test_photos_give_their_names(run: Run, here: Path) -> None:
     assert not (here / "b.json").exists()
 
 
+def test_names_of_other_numbers_are_refused(run: Run, here: Path) -> None:
+    """Masks as they are stored would be written with each class's neighbour's name."""
+    Image.fromarray(np.array([[0, 1, 2, 255]], np.uint8)).save(here / "grey.png")
+    for content, status in (("void: 0\nwall: 1\nfloor: 2\n", 1), ("soil\nwall: 1, 7\nfloor\n", 0)):
+        (here / "names.txt").write_text(content)
+        outcome = run("convert", "grey.png", "--to", "coco", "-o", "a.json", "--names", "names.txt")
+        assert outcome.status == status
+        assert ("names.txt says that masks store other numbers than 0–1" in outcome.err) == bool(status)
+
+
 def test_label_maps_of_other_programs_need_names(run: Run, here: Path, cat: Labelled) -> None:
     Image.fromarray(cat.labels).save(here / "grey.png")
     assert "say it with --names" in run("convert", "grey.png", "--to", "coco", "-o", "a.json").err

@@ -56,7 +56,7 @@ def convert(
     from deeplab.formats import Options, read_labelled
     from deeplab.formats import convert as write
 
-    label_set = None if names is None else read_label_set(names)
+    label_set = None if names is None else read_label_set(names, in_order=True)
     by_part = check_choice(instances, ("none", "connected"), "instances") == "connected"
     paths = list(_label_maps(label_maps))
 

@@ -74,8 +74,11 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %" if share >= 0.0005 or share == 0 else "<0.1 %"
 
 
-def read_label_set(name: str) -> LabelSet:
-    """Return a built-in label set by its name, or the one in a file: names one a line, JSON, or CVAT's."""
+def read_label_set(name: str, *, in_order: bool = False) -> LabelSet:
+    """Return a built-in label set by its name, or the one in a file: names one a line, JSON, or CVAT's.
+
+    With `in_order`, a names file that gives masks other numbers than 0, 1, 2 … for its classes is refused.
+    """
     from deeplab.data.cvat import LABEL_MAP, cvat_label_set
     from deeplab.data.names import read_names
     from deeplab.labels import LABEL_SETS, LabelSet
@@ -86,7 +89,14 @@ def read_label_set(name: str) -> LabelSet:
     if path.name == LABEL_MAP:
         return cvat_label_set(path)
     if path.suffix.lower() != ".json":
-        return read_names(path, {}, by_name=False)[0]
+        label_set, relabel = read_names(path, {}, by_name=False)
+        labels = bytes(range(len(label_set)))
+        if in_order and relabel[: len(label_set)] != labels:
+            raise InputError(
+                f"{path} says that masks store other numbers than 0–{len(labels) - 1} for its classes, and label maps "
+                "may hold either; give a file of names alone, in the order of the label maps' numbers"
+            )
+        return label_set
     try:
         return LabelSet.from_dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:  # ValueError: no JSON, no UTF-8, or no label set
