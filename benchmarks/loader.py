@@ -34,7 +34,7 @@ VARIED = Augment(scale_min=0.5, scale_max=2, colour=0.2)
 
 
 def make_crops(samples: Sequence[Sample], augment: Augment | None = None, cache_gb: float = 0) -> Crops:
-    photos = Photos(samples, cache_bytes=cache_gb * 1e9)
+    photos = Photos(samples, CAFFE_VGG, cache_bytes=cache_gb * 1e9)
     return Crops(photos, CAFFE_VGG, CROP_PX, seed=1, augment=augment or Augment())
 
 

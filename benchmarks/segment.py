@@ -40,7 +40,6 @@ from deeplab.planes import likeliest
 from deeplab.preprocessing import pad_to_grid
 from deeplab.runtime import ScoreNetwork
 from deeplab.scores import label_probabilities, refine_in_place
-from deeplab.segment import shrink_for_network
 
 Array = npt.NDArray[Any]
 
@@ -53,7 +52,7 @@ class Ours:
 
     def decode(self) -> None:
         self.photo = read_image(self.path)
-        self.seen = shrink_for_network(self.photo)
+        self.seen = self.info.preprocessing.shrink(self.photo)
 
     def score(self) -> None:
         self.scores = self.network.scores(self.seen)

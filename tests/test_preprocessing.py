@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,23 @@ def test_dict_round_trip_through_json(preprocessing: Preprocessing) -> None:
     assert Preprocessing.from_dict(json.loads(json.dumps(preprocessing.to_dict()))) == preprocessing
 
 
+def test_a_large_photo_is_shown_smaller_and_a_small_one_as_it_is(photo: NDArray[np.uint8]) -> None:
+    small = replace(CAFFE_VGG, max_side_px=45)
+    assert small.shrink(photo).shape == (30, 45, 3)  # of 60x90
+    assert small.enlargement((60, 90)) == 2
+    assert CAFFE_VGG.shrink(photo) is photo
+    assert CAFFE_VGG.enlargement((60, 90)) == 1
+    assert small.enlargement((20, 20)) == 1
+
+
+def test_what_older_files_say_means_513_pixels() -> None:
+    fields = replace(CAFFE_VGG, max_side_px=900).to_dict()
+    assert Preprocessing.from_dict(fields).max_side_px == 900
+    del fields["max_side_px"]
+    assert Preprocessing.from_dict(fields) == CAFFE_VGG
+    assert CAFFE_VGG.max_side_px == 513
+
+
 @given(st.integers(1, 6000))
 def test_grid_size_is_the_next_8n_plus_1(size: int) -> None:
     grid = grid_size(size)
@@ -59,6 +77,9 @@ def test_padding_is_below_and_right_and_zero() -> None:
         ({"channels": "RGB", "mean": [0, 0], "std": [1, 1, 1]}, "mean must be three"),
         ({"channels": "RGB", "mean": [0, 0, float("nan")], "std": [1, 1, 1]}, "mean must be three finite"),
         ({"channels": "RGB", "mean": [0, 0, 0], "std": [1, 0, 1]}, "std must be positive"),
+        ({"channels": "RGB", "mean": [0, 0, 0], "std": [1, 1, 1], "max_side_px": 0}, "max_side_px must be 1–65535"),
+        ({"channels": "RGB", "mean": [0, 0, 0], "std": [1, 1, 1], "max_side_px": 5.5}, "max_side_px must be 1–65535"),
+        ({"channels": "RGB", "mean": [0, 0, 0], "std": [1, 1, 1], "max_side_px": None}, "max_side_px must be 1–65535"),
         ({"channels": "RGB", "mean": [0, 0, 0]}, "'std' is missing"),
         ({"channels": "RGB", "mean": 0, "std": [1, 1, 1]}, "three numbers"),
         ({"channels": "RGB", "mean": ["x", 0, 0], "std": [1, 1, 1]}, "three numbers"),

@@ -1,4 +1,4 @@
-"""What a network wants its pixels to look like: channel order, mean, scale and the 8n + 1 grid.
+"""What a network wants its pixels to look like: size, channel order, mean, scale and the 8n + 1 grid.
 
 The preprocessing belongs to the weights and travels with them. NumPy only: training and inference share it.
 """
@@ -14,10 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab.errors import InputError
+from deeplab.images import shrunk
 
-__all__ = ["CAFFE_VGG", "PAPER", "TORCHVISION", "Preprocessing", "grid_size", "pad_to_grid"]
+__all__ = ["CAFFE_VGG", "MAX_SIDE_PX", "PAPER", "TORCHVISION", "Preprocessing", "grid_size", "pad_to_grid"]
 
 Triple = tuple[float, float, float]
+
+MAX_SIDE_PX = 513
+"""The longest side of a photo as a network sees it where nothing else is said: a little more than VOC's photos have."""
+
+_MOST_SIDE_PX = 65535
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,8 @@ class Preprocessing:
         channels: the order the network wants, ``"BGR"`` (Caffe) or ``"RGB"``.
         mean: three means in 0–255 units, in the order of `channels`.
         std: three positive divisors in 0–255 units, in the order of `channels`.
+        max_side_px: the longest side of a photo as the network saw it in training and sees it in use, 1–65535 pixels;
+            larger ones are shrunk to it.
 
     Raises:
         InputError: a field is outside these bounds.
@@ -36,6 +44,7 @@ class Preprocessing:
     channels: Literal["BGR", "RGB"]
     mean: Triple
     std: Triple = (1.0, 1.0, 1.0)
+    max_side_px: int = MAX_SIDE_PX
 
     def __post_init__(self) -> None:
         if self.channels not in ("BGR", "RGB"):
@@ -45,6 +54,20 @@ class Preprocessing:
                 raise InputError(f"preprocessing: {name} must be three finite numbers in 0–255 units, got {values!r}")
         if min(self.std) <= 0:
             raise InputError(f"preprocessing: std must be positive, got {self.std!r}; use 1 to leave the scale alone")
+        side = self.max_side_px
+        if not isinstance(side, int) or isinstance(side, bool) or not 1 <= side <= _MOST_SIDE_PX:
+            raise InputError(f"preprocessing: max_side_px must be 1–{_MOST_SIDE_PX} pixels, got {side!r}")
+
+    def shrink(self, photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return what the network is shown of a photo (H, W, 3) uint8 RGB: itself, or a copy of `max_side_px`.
+
+        Training, validation, evaluation and use share this one rule, so that things keep the size that was learnt.
+        """
+        return shrunk(photo, self.max_side_px / max(photo.shape[:2]))
+
+    def enlargement(self, size: tuple[int, int]) -> float:
+        """Return how many times larger a photo of (H, W) pixels is than what the network is shown of it, at least 1."""
+        return max(1.0, max(size) / self.max_side_px)
 
     def apply(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Turn a photo into the network's input, unpadded.
@@ -71,18 +94,20 @@ class Preprocessing:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain JSON values; `from_dict` is the way back."""
-        return {"channels": self.channels, "mean": list(self.mean), "std": list(self.std)}
+        fields = {"channels": self.channels, "mean": list(self.mean), "std": list(self.std)}
+        return {**fields, "max_side_px": self.max_side_px}
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Preprocessing:
-        """Build a preprocessing from what `to_dict` gave.
+        """Build a preprocessing from what `to_dict` gave; without ``max_side_px``, as in older files, it is 513.
 
         Raises:
             InputError: a field is missing, of the wrong type, or out of bounds.
         """
         try:
             mean, std = (tuple(float(value) for value in fields[key]) for key in ("mean", "std"))
-            return cls(channels=fields["channels"], mean=mean, std=std)  # type: ignore[arg-type]
+            side = fields.get("max_side_px", MAX_SIDE_PX)
+            return cls(fields["channels"], mean, std, side)  # type: ignore[arg-type]
         except KeyError as error:
             raise InputError(f"preprocessing needs channels, mean and std; {error.args[0]!r} is missing") from None
         except (TypeError, ValueError) as error:

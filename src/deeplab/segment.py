@@ -12,7 +12,7 @@ from PIL import Image
 from deeplab.crf import CRFSettings
 from deeplab.errors import InputError
 from deeplab.files import atomic_files, make_folder
-from deeplab.images import Photo, overlay_image, read_image, shrunk
+from deeplab.images import Photo, overlay_image, read_image
 from deeplab.label_maps import write_label_map
 from deeplab.labels import LabelSet
 from deeplab.models import MODEL_FILE, ModelInfo, find_model, read_model
@@ -20,9 +20,8 @@ from deeplab.models.cards import card_of
 from deeplab.planes import Planes, refined
 from deeplab.runtime import ScoreNetwork
 
-__all__ = ["MAX_NETWORK_SIDE_PX", "Segmentation", "Segmenter", "enlargement", "shrink_for_network"]
+__all__ = ["Segmentation", "Segmenter"]
 
-MAX_NETWORK_SIDE_PX = 513
 """The longest side that the network is shown, in pixels.
 
 The networks are trained on photos of up to 500 px and judge a pixel by the 224 px around it (their field of view). In
@@ -180,7 +179,7 @@ class Segmenter:
     def segment(self, image: Photo, crf: bool | CRFSettings = True) -> Segmentation:
         """Segment a photo.
 
-        The network sees the photo, or a copy of at most `MAX_NETWORK_SIDE_PX`; its scores are interpolated to the
+        The network sees the photo, or a smaller copy (`Preprocessing.shrink`); its scores are interpolated to the
         photo's size and become probabilities by softmax (section 3 of the paper). The CRF (section 4) then works on the
         photo, or a copy of at most `deeplab.planes.MAX_CRF_PIXELS`; its distances in pixels are enlarged as much as the
         network's copy is smaller.
@@ -200,23 +199,10 @@ class Segmenter:
             MemoryError: the photo does not fit in memory.
         """
         photo = read_image(image)
-        seen = shrink_for_network(photo)
+        seen = self.info.preprocessing.shrink(photo)
         scores, stride = self._network.scores(seen), self.info.output_stride
         planes = Planes(scores, photo.shape[:2], seen.shape[:2], stride, are_scores=True)
         if crf:
             planes = refined(planes, photo, self.info.crf if crf is True else crf, threads=self._threads)
         labels, confidence = planes.likeliest()
         return Segmentation(labels, planes, self.info.label_set, photo, confidence)
-
-
-def shrink_for_network(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return what the network is shown of a photo (H, W, 3) uint8 RGB.
-
-    That is the photo itself, or where its longer side exceeds `MAX_NETWORK_SIDE_PX` a filtered copy with that side.
-    """
-    return shrunk(photo, MAX_NETWORK_SIDE_PX / max(photo.shape[:2]))
-
-
-def enlargement(size: tuple[int, int]) -> float:
-    """Return how many times larger a photo of (H, W) pixels is than what the network is shown of it, at least 1."""
-    return max(1.0, max(size) / MAX_NETWORK_SIDE_PX)

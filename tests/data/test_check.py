@@ -52,7 +52,7 @@ def test_classes_are_counted_in_pixels_and_photos(folder: Path) -> None:
     assert counts.shown[:4].tolist() == [3, 1, 1, 0]
 
 
-@settings(max_examples=40)
+@settings(deadline=None, max_examples=40)
 @given(data=st.data(), threads=st.sampled_from([1, 3]))
 def test_counts_are_those_of_a_plain_count(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, threads: int
@@ -329,3 +329,11 @@ def test_real_data_is_sound_and_counted_right(folder: str, split: str, masks: st
     expected = sum(np.bincount(np.asarray(Image.open(path)).ravel(), minlength=256) for path in paths)
     np.testing.assert_array_equal(report.splits[split].pixels, expected)
     assert report.label_set.void == void
+
+
+def test_photos_that_the_network_sees_smaller_are_named(folder: Path) -> None:
+    Image.new("RGB", (1026, 300)).save(folder / "images" / "d.jpg")
+    Image.new("L", (1026, 300), 1).save(folder / "masks" / "d.png")
+    report = check_data(folder)
+    assert ("large", "d.jpg", "1026x300 px: seen 2.0 times smaller") in found(report)
+    assert report.problems == ()

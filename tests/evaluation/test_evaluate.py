@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deeplab import planes, segment
+from deeplab import planes
 from deeplab.crf import CRFParams, CRFSettings
 from deeplab.data.samples import Sample, load_mask
 from deeplab.errors import DataError, ImageError, InputError
@@ -46,12 +46,10 @@ def test_evaluation_counts_what_the_main_path_labels(
 def test_a_photo_that_network_and_crf_see_smaller_is_counted_as_the_main_path_labels_it(
     samples: Sequence[Sample], tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, crf_pixels: int
 ) -> None:
-    monkeypatch.setattr(segment, "MAX_NETWORK_SIDE_PX", 33)
     monkeypatch.setattr(planes, "MAX_CRF_PIXELS", crf_pixels)
     network = ScoreNetwork(tiny_model, threads=1)
-    stored = store_scores(
-        samples, tmp_path / "s", network.scores, network.info, "ab12", shrink=segment.shrink_for_network
-    )
+    network.info = replace(network.info, preprocessing=replace(network.info.preprocessing, max_side_px=33))
+    stored = store_scores(samples, tmp_path / "s", network.scores, network.info, "ab12")
     strong = CRFSettings(CRFParams(9, 40, 30, 5, 5))
     result = evaluate_scores(samples, stored, crf=strong).outcomes["network + CRF"].confusion.counts
     segmenter = Segmenter(network, threads=1)

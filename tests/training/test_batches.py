@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deeplab.data.readers import read_samples
+from deeplab.data.samples import load_sample
 from deeplab.errors import DataError, DeepLabError, OutputError
 from deeplab.network.variants import VARIANTS
 from deeplab.network.vgg import DeepLab
@@ -41,7 +42,7 @@ def test_passes_differ_and_seeds_differ() -> None:
 
 @pytest.fixture
 def crops(data: Path) -> Crops:
-    return Crops(Photos(read_samples("folder", data / "set", "all")), CAFFE_VGG, 41, seed=4)
+    return Crops(Photos(read_samples("folder", data / "set", "all"), CAFFE_VGG), CAFFE_VGG, 41, seed=4)
 
 
 def test_batches_run_across_the_end_of_a_pass_and_start_anywhere(crops: Crops) -> None:
@@ -85,7 +86,7 @@ def test_a_bad_photo_is_named_when_its_turn_comes(crops: Crops) -> None:
 def test_bad_photos_are_left_out_only_if_asked_each_named_once(crops: Crops) -> None:
     samples, lines = crops.photos.samples, list[str]()
     samples[1].photo.write_bytes(b"no photo")
-    skipping = replace(crops, photos=Photos(samples, skip=lines.append))
+    skipping = replace(crops, photos=Photos(samples, CAFFE_VGG, skip=lines.append))
     loaded = list(islice(batches(skipping, 3, first=0), 4))
     assert len(loaded) == 4
     (line,) = lines
@@ -94,12 +95,12 @@ def test_bad_photos_are_left_out_only_if_asked_each_named_once(crops: Crops) -> 
     for sample in samples:
         sample.mask.write_bytes(b"no mask")
     with pytest.raises(DataError, match="none of the photos can be read"):
-        next(batches(replace(crops, photos=Photos(samples, skip=str)), 1, first=0))
+        next(batches(replace(crops, photos=Photos(samples, CAFFE_VGG, skip=str)), 1, first=0))
 
 
 def test_photos_stay_in_memory_as_long_as_there_is_room(crops: Crops) -> None:
     samples = crops.photos.samples
-    photos = Photos(samples, cache_bytes=50 * 60 * 4 + 45 * 44 * 4)  # the first two
+    photos = Photos(samples, CAFFE_VGG, cache_bytes=50 * 60 * 4 + 45 * 44 * 4)  # the first two
     expected = [photos.load(index) for index in range(3)]
     for sample in samples[:2]:
         sample.photo.unlink()
@@ -108,6 +109,23 @@ def test_photos_stay_in_memory_as_long_as_there_is_room(crops: Crops) -> None:
     samples[2].photo.unlink()
     with pytest.raises(DeepLabError, match="no such file"):
         photos.load(2)
+
+
+def test_crops_are_cut_from_photos_as_large_as_the_network_sees_them(crops: Crops) -> None:
+    """Photos of 50x60, 45x44 and 30x70 with rectangles whose sides halve with them."""
+    samples = crops.photos.samples
+    photos = Photos(samples, replace(CAFFE_VGG, max_side_px=35))
+    for index, size in enumerate(((29, 35), (35, 34), (15, 35))):
+        image, labels = photos.load(index)
+        full_image, full_labels = load_sample(samples[index])
+        assert image.shape == (*size, 3)
+        assert labels.shape == size
+        assert set(np.unique(labels)) <= set(np.unique(full_labels))
+        for label in (1, 2):
+            share = (labels == label).mean() / (full_labels == label).mean()
+            assert share == pytest.approx(1, abs=0.25)  # of whole pixels
+        inside = labels == 1
+        assert image[inside].mean(axis=0) == pytest.approx(full_image[full_labels == 1].mean(axis=0), abs=15)
 
 
 @pytest.fixture
@@ -124,7 +142,7 @@ def test_stored_features_are_the_trunks_and_survive_a_stop(
     data: Path, tmp_path: Path, model: DeepLab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("deeplab.training.warm_up.CROPS_BETWEEN_MARKS", 2)
-    crops = Crops(Photos(read_samples("folder", data / "set", "all")), CAFFE_VGG, 41, seed=9)
+    crops = Crops(Photos(read_samples("folder", data / "set", "all"), CAFFE_VGG), CAFFE_VGG, 41, seed=9)
     steps: list[tuple[int, int]] = []
 
     def report(done: int, count: int) -> None:
@@ -148,7 +166,7 @@ def test_stored_features_are_the_trunks_and_survive_a_stop(
 def test_features_that_do_not_fit_on_the_disk_are_an_error(
     data: Path, tmp_path: Path, model: DeepLab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    crops = Crops(Photos(read_samples("folder", data / "set", "all")), CAFFE_VGG, 41, seed=9)
+    crops = Crops(Photos(read_samples("folder", data / "set", "all"), CAFFE_VGG), CAFFE_VGG, 41, seed=9)
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 100}))
     with pytest.raises(OutputError, match=r"needs 0\.0 GB for the warm-up's features"):
         store_features(model, crops, 3, tmp_path, torch.float32, ALONE, 1, lambda done, count: None)

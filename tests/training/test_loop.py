@@ -12,7 +12,10 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from deeplab.crf import CRFSettings
+from deeplab.data.samples import load_sample
 from deeplab.errors import DataError, DeepLabError, ModelError, OutputError
+from deeplab.evaluation.confusion import Confusion
 from deeplab.labels import CAMVID
 from deeplab.network.importers import Initialisation
 from deeplab.network.vgg import DeepLab
@@ -63,6 +66,43 @@ def test_the_last_state_validates_to_the_logged_figure(
     assert confusion.mean_iou == pytest.approx(header.progress["main 2"], abs=1e-6)
     valid = sum((np.array(Image.open(mask)) != 255).sum() for mask in (data / "set" / "masks").iterdir())
     assert confusion.counts.sum() == valid
+
+
+def test_training_and_use_see_large_photos_alike(
+    data: Path, tmp_path: Path, recipe: Recipe, fresh: Initialisation
+) -> None:
+    """A photo's longer side becomes the recipe's in training, in validation, and in the model file's use."""
+    from deeplab.data.readers import read_samples
+    from deeplab.network.export import export_onnx
+    from deeplab.segment import Segmenter
+
+    seen = replace(recipe, max_side_px=41, validation=Source("folder", "set"))
+    model, header = load_checkpoint(train(seen, data, fresh, tmp_path / "run", str))
+    assert header.preprocessing == replace(fresh.preprocessing, max_side_px=41)
+    torch.manual_seed(3)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)  # two iterations leave one class everywhere
+    export_onnx(model, header, tmp_path / "small.onnx", name="small", crf=CRFSettings(), card={}, say=str)
+    segmenter = Segmenter.from_pretrained(tmp_path / "small.onnx", threads=1)
+    assert segmenter.info.preprocessing.max_side_px == 41
+    samples = read_samples("folder", data / "set", "all")
+    validated = validate(model, samples, header.label_set, header.preprocessing, torch.float32)
+    used = Confusion.empty(header.label_set)
+    for sample in samples:
+        image, labels = load_sample(sample)
+        assert segmenter.info.preprocessing.shrink(image).shape[:2] != image.shape[:2]
+        used += Confusion.of(labels, segmenter.segment(image, crf=False).labels, header.label_set)
+    assert np.abs(validated.counts - used.counts).sum() <= 0.01 * used.counts.sum()
+    full = validate(model, samples, header.label_set, fresh.preprocessing, torch.float32)
+    assert np.abs(validated.counts - full.counts).sum() > 0.01 * used.counts.sum()
+
+
+def test_where_a_recipe_names_no_size_the_weights_own_holds(
+    data: Path, tmp_path: Path, recipe: Recipe, fresh: Initialisation
+) -> None:
+    start = replace(fresh, preprocessing=replace(fresh.preprocessing, max_side_px=60))
+    _, header = load_checkpoint(train(recipe, data, start, tmp_path / "run", str))
+    assert header.preprocessing.max_side_px == 60
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

@@ -42,7 +42,6 @@ def stored_scores(
     from deeplab.evaluation.stored_scores import file_sha256, open_scores, store_scores
     from deeplab.models import find_model
     from deeplab.runtime import ScoreNetwork
-    from deeplab.segment import shrink_for_network
 
     if model is None and folder is not None and (folder / "scores.json").is_file():
         found = open_scores(folder)
@@ -54,7 +53,7 @@ def stored_scores(
     with nullcontext(folder) if folder is not None else TemporaryDirectory() as place:
         yield store_scores(
             samples, Path(place), network.scores, network.info, file_sha256(path),
-            shrink=shrink_for_network, force=force, progress=partial(show_step, out, "scoring"),
+            force=force, progress=partial(show_step, out, "scoring"),
         )  # fmt: skip
 
 

@@ -176,7 +176,7 @@ def _segment_videos(
     threads: int | None,
 ) -> bool:
     """Segment videos one after the other; return whether all went well."""
-    from deeplab.segment import MAX_NETWORK_SIDE_PX, Segmenter
+    from deeplab.segment import Segmenter
     from deeplab.video import SPAN_FRAMES, segment_video
 
     first: dict[str, str] = {}
@@ -195,7 +195,7 @@ def _segment_videos(
         try:
             result = segment_video(
                 video, output, segmenter,
-                kind=kind, span=span or SPAN_FRAMES, every=every, side_px=side or MAX_NETWORK_SIDE_PX,
+                kind=kind, span=span or SPAN_FRAMES, every=every, side_px=side,
                 crf=refine, overwrite=force, show=out.show,
             )  # fmt: skip
         except MemoryError:

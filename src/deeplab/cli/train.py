@@ -106,7 +106,6 @@ def export(
         from deeplab.network.weights import load_checkpoint
     from deeplab.batch import find_photos
     from deeplab.images import read_image
-    from deeplab.segment import shrink_for_network
 
     if int8 and float16:
         raise InputError("--int8 and --float16 exclude each other; give one")
@@ -129,7 +128,7 @@ def export(
     with reporter() as out:
         export_onnx(
             model, header, target, name=target.stem, crf=said.crf, card=said.card, precision=precision,
-            low_rank=low_rank, calibration=(shrink_for_network(read_image(photo)) for photo in chosen),
+            low_rank=low_rank, calibration=(header.preprocessing.shrink(read_image(photo)) for photo in chosen),
             overwrite=force, say=out.say,
         )  # fmt: skip
 

@@ -18,6 +18,7 @@ from deeplab.errors import ImageError
 from deeplab.images import read_image
 from deeplab.label_maps import read_label_map
 from deeplab.labels import voc_colour_map
+from deeplab.preprocessing import MAX_SIDE_PX
 
 __all__ = ["KINDS", "Fact", "Inspection", "Kind", "inspect_sample"]
 
@@ -55,6 +56,11 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "crowds": Kind("crowds", "choose with --crowds, in recipes crowds: class, void or skip", problem=False),
         "empty": Kind("masks that are all background", "fine if their photos show nothing", problem=False),
         "turned": Kind("photos that EXIF turns", "make sure that their masks are upright", problem=False),
+        "large": Kind(
+            f"photos of more than {MAX_SIDE_PX} px a side",
+            "a network sees them, in training and in use, at that size; for small things say max_side_px in the recipe",
+            problem=False,
+        ),
         "duplicate": Kind("photos with the same bytes", "keep one of them", problem=False),
         "absent": Kind("classes that never occur", "they can be neither learnt nor scored", problem=False),
     }
@@ -88,6 +94,9 @@ def inspect_sample(sample: Sample) -> Inspection:
     """Read a photo and its mask, whatever their state; what is wrong becomes a fact, not an error."""
     photo_facts, sha256, size, turn = _inspect_photo(sample.photo)
     mask_facts, stored = _inspect_mask(sample)
+    if size is not None and max(size) > MAX_SIDE_PX:
+        times = max(size) / MAX_SIDE_PX
+        photo_facts.append(Fact("large", sample.photo, f"{size[1]}x{size[0]} px: seen {times:.1f} times smaller"))
     facts, pixels = photo_facts + mask_facts, Counter[int]()
     if stored is not None:
         values = np.bincount(stored.ravel(), minlength=256)

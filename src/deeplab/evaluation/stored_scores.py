@@ -113,7 +113,6 @@ def store_scores(
     info: ModelInfo,
     model_sha256: str,
     *,
-    shrink: Callable[[NDArray[np.uint8]], NDArray[np.uint8]] = lambda photo: photo,
     force: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> StoredScores:
@@ -122,10 +121,10 @@ def store_scores(
     Args:
         samples: the photos; their masks are not read.
         folder: where the scores go, made if missing.
-        score: photo (H, W, 3) uint8 RGB → scores (L, h, w) of any float dtype, every `info.output_stride` pixels.
+        score: what the network is shown of a photo, (H, W, 3) uint8 RGB → scores (L, h, w) of any float dtype, every
+            `info.output_stride` pixels.
         info: what the model says about itself.
         model_sha256: of the model's file; see `file_sha256`.
-        shrink: makes the copy of a photo that `score` gets, where that is not the photo itself.
         force: replace the scores of another model in this folder.
         progress: called after each photo with the number done and the number of all photos.
 
@@ -141,7 +140,7 @@ def store_scores(
         photo_sha256 = _photo_sha256(sample.photo)
         if not _is_intact(stored, sample.name, photo_sha256):
             photo = read_image(sample.photo)
-            seen = shrink(photo)
+            seen = info.preprocessing.shrink(photo)
             scores = _compact(score(seen), sample, len(info.label_set))
             sizes = np.array([photo.shape[:2], seen.shape[:2]], dtype=np.int32)
             with atomic_file(stored.path(sample.name), overwrite=True) as file:

@@ -26,7 +26,6 @@ from deeplab.reproduce.steps import Desk, Done, identity_of
 from deeplab.reproduce.work import Photos, Scores, Work
 from deeplab.runtime import ScoreNetwork
 from deeplab.scores import refine_in_place
-from deeplab.segment import shrink_for_network
 
 __all__ = ["HEAT_MAP", "evaluate", "measure_speed", "read_tallies", "search_crf", "store"]
 
@@ -57,7 +56,7 @@ def _scoring(
         network = ScoreNetwork(model.path, threads=plan.threads)
         store_scores(
             samples, folder, network.scores, network.info, model.sha256,
-            shrink=shrink_for_network, force=True, progress=desk.progress("scoring"),
+            force=True, progress=desk.progress("scoring"),
         )  # fmt: skip
         return {"photos": len(samples)}
 
@@ -140,12 +139,13 @@ def measure_speed(work: Work, crf: CRFSettings) -> Done:
 
     def make() -> dict[str, Any]:
         network = ScoreNetwork(work.model.path, threads=threads)
-        network.scores(shrink_for_network(read_image(timed[0].photo)))  # the first run is slower
+        shrink = network.info.preprocessing.shrink
+        network.scores(shrink(read_image(timed[0].photo)))  # the first run is slower
         rows, sizes = [], set()
         for done, sample in enumerate(timed, start=1):
             image, _, planes = load_scored(sample, work.scores.test)
             probabilities = planes.probabilities()
-            seen = shrink_for_network(image)
+            seen = shrink(image)
             begun = time.perf_counter()
             network.scores(seen)
             between = time.perf_counter()

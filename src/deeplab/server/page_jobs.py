@@ -13,7 +13,6 @@ from deeplab.crf import CRFSettings, DenseCRF, Shortcuts
 from deeplab.crf.kernels import appearance_kernel, smoothness_kernel
 from deeplab.images import shrunk
 from deeplab.planes import Planes, refined
-from deeplab.segment import shrink_for_network
 from deeplab.server import pictures
 from deeplab.server.uploads import Upload, read_photo
 from deeplab.server.worker import Workshop
@@ -49,9 +48,9 @@ def open_photo(workshop: Workshop, *, photo: Upload, model: str, side_px: int) -
         ModelError: the network fails.
     """
     full = read_photo(photo)
-    image, seen = shrunk(full, side_px / max(full.shape[:2])), shrink_for_network(full)
-    workshop.step()
     network = workshop.networks[model]
+    image, seen = shrunk(full, side_px / max(full.shape[:2])), network.info.preprocessing.shrink(full)
+    workshop.step()
     scores = Planes(network.scores(seen), full.shape[:2], seen.shape[:2], network.info.output_stride, are_scores=True)
     workshop.step()
     return Opened(image, scores, planes(replace(scores, size=image.shape[:2]).probabilities()))

@@ -16,7 +16,7 @@ from deeplab.crf.memory import check_memory
 from deeplab.errors import InputError
 from deeplab.refinement import load_scores, refine_scores, understand
 from deeplab.refinement.score_files import write_labels
-from deeplab.segment import Segmentation, Segmenter, enlargement
+from deeplab.segment import Segmentation, Segmenter
 from deeplab.server import pictures
 from deeplab.server.asked import as_asked
 from deeplab.server.uploads import Upload, as_file, read_photo
@@ -66,7 +66,8 @@ def segment_upload(
     wanted = pictures.named_labels(classes, network.info.label_set)
     image = read_photo(photo)
     workshop.step()
-    settings = as_asked(network.info.crf, asked, enlargement(image.shape[:2])) if crf else False
+    enlargement = network.info.preprocessing.enlargement(image.shape[:2])
+    settings = as_asked(network.info.crf, asked, enlargement) if crf else False
     result = Segmenter(network, threads=workshop.threads).segment(image, crf=settings)
     result = result.with_min_confidence(min_confidence)
     workshop.step()

@@ -13,6 +13,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from deeplab.data.augment import Augment, subsample_labels, training_crop
@@ -45,25 +46,38 @@ def _permutation(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
 
 
 class Photos:
-    """Labelled photos by number; decoded ones stay in memory as long as there is room. Safe from several threads."""
+    """Labelled photos by number, as large as the network sees them. Safe from several threads.
 
-    def __init__(self, samples: Sequence[Sample], *, cache_bytes: float = 0, skip: Say | None = None) -> None:
+    Decoded ones stay in memory as long as there is room.
+    """
+
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        preprocessing: Preprocessing,
+        *,
+        cache_bytes: float = 0,
+        skip: Say | None = None,
+    ) -> None:
         """Take photos.
 
         Args:
             samples: at least one.
+            preprocessing: of the weights in training.
             cache_bytes: room for decoded photos; those that come first stay.
             skip: takes a line about each photo that cannot be read, which the next one then stands in for; None: it is
                 an error.
         """
         self.samples = samples
-        self._room, self._skip = cache_bytes, skip
+        self._preprocessing, self._room, self._skip = preprocessing, cache_bytes, skip
         self._kept: dict[int, tuple[NDArray[np.uint8], NDArray[np.uint8]]] = {}
         self._bad: set[int] = set()
         self._lock = threading.Lock()
 
     def load(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Photo number `index` (H, W, 3) uint8 RGB and its labels (H, W) uint8; neither is to be written to.
+        """Photo number `index` (H, W, 3) uint8 RGB and its labels (H, W) uint8, as the network sees them.
+
+        Neither is to be written to.
 
         Raises:
             DataError, ImageError: a photo or mask cannot be read or is wrong, or, with `skip`, all of them are.
@@ -80,7 +94,11 @@ class Photos:
     def _load(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         if index in self._kept:
             return self._kept[index]
-        photo = load_sample(self.samples[index])
+        image, labels = load_sample(self.samples[index])
+        image = self._preprocessing.shrink(image)
+        if image.shape[:2] != labels.shape:
+            labels = np.array(Image.fromarray(labels).resize(image.shape[1::-1], Image.Resampling.NEAREST))
+        photo = image, labels
         size = sum(part.nbytes for part in photo)
         with self._lock:
             if size <= self._room and index not in self._kept:

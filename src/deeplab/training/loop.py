@@ -120,7 +120,9 @@ def _train(
     model = build_network(recipe.network, len(label_set))
     record = weights.apply_to(model)
     model.to(process.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in the stubs
-    header = Header(recipe.network, label_set, weights.preprocessing, record, recipe.to_dict())
+    side_px = recipe.max_side_px or weights.preprocessing.max_side_px
+    preprocessing = replace(weights.preprocessing, max_side_px=side_px)
+    header = Header(recipe.network, label_set, preprocessing, record, recipe.to_dict())
     crops, class_weights = make_crops(recipe, header, samples, machine, say, show)
     in_loss = None if class_weights is None else torch.from_numpy(class_weights).to(process.device)
     log = open_log(output, tensorboard=machine.tensorboard) if process.is_first else _silent

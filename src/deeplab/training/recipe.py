@@ -134,6 +134,8 @@ class Recipe:
         strided_msc: MSc branches stay strided at test, as the paper describes; else dense there, as its authors ran it.
         input_zoom: the network's image is so many times larger than the photo, which `crop_px` is measured on: 1 in the
             paper, or 2 or 4 for things thinner than 8 pixels.
+        max_side_px: the longest side of a photo as the network sees it, in training and in use: larger photos are
+            shrunk to it before crops are cut. 0: as the weights that the run starts from, 513 for ImageNet's.
         crop_px: side of the training crops, 8n + 1 (306 for the base network); 4n + 1 where `input_zoom` is 2.
         augment: variation of photos beyond the paper's, none by default.
         sampling: ``"shuffled"`` passes over all photos, or ``"class_balanced"``: a class is drawn, then a photo of it.
@@ -157,6 +159,7 @@ class Recipe:
     fc_channels: int = 0
     strided_msc: bool = False
     input_zoom: int = 1
+    max_side_px: int = 0
     crop_px: int = 321
     augment: Augment = field(default_factory=Augment)
     sampling: Literal["shuffled", "class_balanced"] = "shuffled"
@@ -177,6 +180,8 @@ class Recipe:
             raise InputError("a recipe needs at least one source of data")
         if self.fc_channels < 0:
             raise InputError(f"fc_channels must be 0 (the variant's own) or more, got {self.fc_channels}")
+        if self.max_side_px < 0:
+            raise InputError(f"max_side_px must be 0 (that of the weights in training) or more, got {self.max_side_px}")
         network = self.network
         if self.strided_msc and not network.msc:
             raise InputError(f"strided_msc is for MSc networks; {network.title} has none: leave it out")

@@ -120,7 +120,7 @@ def make_crops(
         order = partial(balanced_index, counts=counts, seed=recipe.seed)
     skip = say if recipe.skip_bad_photos else None
     crops = Crops(
-        Photos(samples, cache_bytes=machine.cache_gb * 1e9, skip=skip),
+        Photos(samples, header.preprocessing, cache_bytes=machine.cache_gb * 1e9, skip=skip),
         header.preprocessing,
         recipe.crop_px,
         recipe.seed,

@@ -42,9 +42,11 @@ def validate(
     confusion = Confusion.empty(label_set)
     for sample in samples:
         image, labels = load_sample(sample)
-        pixels = torch.from_numpy(pad_to_grid(preprocessing.apply(image), stride)).to(device)
+        seen = preprocessing.shrink(image)
+        pixels = torch.from_numpy(pad_to_grid(preprocessing.apply(seen), stride)).to(device)
         with torch.no_grad(), autocast(device, precision):
             scores = model.aligned(pixels.contiguous(memory_format=torch.channels_last))[0].float().cpu().numpy()
-        predicted = upsample_scores(scores, labels.shape, stride=stride).argmax(axis=0).astype(np.uint8)
+        dense = upsample_scores(scores, labels.shape, network_size=seen.shape[:2], stride=stride)
+        predicted = dense.argmax(axis=0).astype(np.uint8)
         confusion += Confusion.of(labels, predicted, label_set)
     return confusion

@@ -19,7 +19,7 @@ from deeplab.images import shrunk
 from deeplab.planes import Planes, likeliest
 from deeplab.progress import Show, duration
 from deeplab.scores import label_probabilities, refine_in_place
-from deeplab.segment import MAX_NETWORK_SIDE_PX, Segmenter, shrink_for_network
+from deeplab.segment import Segmenter
 from deeplab.video.clip import Frame, open_clip
 from deeplab.video.outputs import KINDS
 from deeplab.video.scored import with_scores
@@ -60,7 +60,7 @@ def segment_video(
     kind: str = "overlay",
     span: int = SPAN_FRAMES,
     every: int = 1,
-    side_px: int = MAX_NETWORK_SIDE_PX,
+    side_px: int | None = None,
     crf: bool | CRFSettings = True,
     overwrite: bool = False,
     show: Show | None = None,
@@ -78,7 +78,8 @@ def segment_video(
         span: how many frames the CRF works on at a time, at least 1, which is each frame alone. Of more it keeps the
             middle half.
         every: run the network on every Nth frame, at least 1, and interpolate its scores between.
-        side_px: the longest side, in pixels, at which frames are segmented; labels of larger ones are enlarged.
+        side_px: the longest side, in pixels, at which frames are segmented, None for what the network sees; labels of
+            larger ones are enlarged.
         crf: whether to refine by the CRF as the model asks; or how else to, as in `Segmenter.segment`.
         overwrite: replace existing results.
         show: takes the progress.
@@ -96,6 +97,7 @@ def segment_video(
     check_choice(kind, tuple(KINDS), "kind")
     check_count(span, 1, "span")
     check_count(every, 1, "every")
+    side_px = segmenter.info.preprocessing.max_side_px if side_px is None else side_px
     check_count(side_px, 1, "side_px")
     label_set = segmenter.info.label_set
     with open_clip(video) as clip:
@@ -133,7 +135,7 @@ def _segmented(
     """Yield each frame with its labels, (H, W) like the frame."""
 
     def score(item: _Item) -> NDArray[np.float32]:
-        return segmenter.network.scores(shrink_for_network(item.copy))
+        return segmenter.network.scores(segmenter.info.preprocessing.shrink(item.copy))
 
     items = (_Item(frame, shrunk(frame.image, side_px / max(frame.image.shape))) for frame in frames)
     for window, own in windows(with_scores(items, score, every), span):
@@ -152,7 +154,7 @@ def _probabilities(
 ) -> list[NDArray[np.float32]]:
     """Return the probabilities (L, h, w) of a window's own frames, from the copies (h, w, 3) and scores of all."""
     info, threads = segmenter.info, segmenter.threads
-    size, seen = copies[0].shape[:2], shrink_for_network(copies[0]).shape[:2]
+    size, seen = copies[0].shape[:2], info.preprocessing.shrink(copies[0]).shape[:2]
     single = [label_probabilities(each, size, seen, info.output_stride) for each in scores]
     if not crf:
         return [single[place] for place in own]
