@@ -225,7 +225,7 @@ def test_native_objects_out_of_turn() -> None:
     seed=SEEDS,
     points=st.integers(1, 60),
     dimension=st.integers(1, 6),
-    labels=st.integers(1, 40),
+    labels=st.integers(2, 40),
     numbers=st.dictionaries(
         st.sampled_from(["weight", "iterations", "threads", "prune_below"]), st.sampled_from(ODD_NUMBERS), max_size=2
     ),
@@ -295,7 +295,7 @@ def test_memory_layout_does_not_matter(how: str) -> None:
     seed=SEEDS,
     height=st.integers(1, 9),
     width=st.integers(1, 13),
-    labels=st.integers(1, 30),
+    labels=st.integers(2, 30),
     numbers=st.dictionaries(
         st.sampled_from([*CRFParams().to_dict(), "iterations", "threads"]), st.sampled_from(ODD_NUMBERS), max_size=2
     ),

@@ -24,7 +24,7 @@ def test_filter_is_the_sum_over_all_pairs(height, width, std, channels):
 
 
 @settings(max_examples=40, deadline=None)
-@given(sides, sides, st.floats(0.3, 12), st.sampled_from([1, 2, 3, 21, 34, 70]), st.sampled_from(NORMALIZATIONS))
+@given(sides, sides, st.floats(0.3, 12), st.sampled_from([2, 3, 21, 34, 70]), st.sampled_from(NORMALIZATIONS))
 def test_inference_is_the_exact_one(height, width, std, labels, normalization):
     unary = np.random.default_rng(width).uniform(0, 3, (labels, height, width))
     kernels = [

@@ -25,7 +25,7 @@ def test_scaled_changes_distances_only():
     assert CRFParams(5, 50, 3, 3, 3).scaled(0.5) == CRFParams(5, 25, 3, 3, 1.5)
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -1, "5", None, True, 1e30, [1], 1j])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1, "5", None, True, 1e30, ["1"], 1j])
 @pytest.mark.parametrize("name", CRFParams().to_dict())
 def test_bad_values(name, value):
     with pytest.raises(InputError, match=f"{name} is .*expected a number"):

@@ -63,7 +63,7 @@ def test_certain_labels_stay(make_scene):
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 2), (2, 1), (3, 5000), (5000, 3), (1, 997)])
-@pytest.mark.parametrize("labels", [1, 2, 21])
+@pytest.mark.parametrize("labels", [2, 21])
 def test_odd_shapes(make_scene, shape, labels):
     image, probabilities = make_scene(*shape, labels)
     check_marginals(refine(image, probabilities, iterations=2), (labels, *shape))
@@ -126,7 +126,7 @@ VIEWS = st.sampled_from(["plain", "read-only", "strided", "reversed", "transpose
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_right_input_goes_through(make_scene, data):
-    height, width, labels = (data.draw(st.integers(1, 24)) for _ in range(3))
+    height, width, labels = (data.draw(st.integers(least, 24)) for least in (1, 1, 2))
     image, probabilities = make_scene(height, width, labels, data.draw(st.integers(0, 9)))
     given_probabilities = view(
         probabilities.astype(data.draw(st.sampled_from([np.float16, np.float32, np.float64, np.longdouble]))),
@@ -172,7 +172,7 @@ ANYTHING = st.one_of(
 def test_anything_is_refused_or_refined(arguments, iterations, normalization, threads):
     with suppress(DeepLabError):
         marginals = refine(*arguments, iterations=iterations, normalization=normalization, threads=threads)
-        check_marginals(marginals, arguments[1].shape)
+        check_marginals(marginals, (2,) * (arguments[1].ndim == 2) + arguments[1].shape)
 
 
 IMAGE = np.zeros((4, 6, 3), np.uint8)
@@ -188,16 +188,19 @@ def poisoned(value):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"image": IMAGE.astype(np.float32)}, "dtype float32; expected uint8"),
         ({"image": IMAGE.transpose(2, 0, 1)}, r"image.transpose\(1, 2, 0\)"),
-        ({"image": IMAGE[..., 0]}, r"shape \(4, 6\)"),
-        ({"image": np.zeros((4, 6, 4), np.uint8)}, r"\(4, 6, 4\); expected \(H, W, 3\)"),
+        ({"image": IMAGE[0, 0]}, r"shape \(3,\); expected \(height, width\) or"),
+        ({"image": IMAGE[None]}, r"shape \(1, 4, 6, 3\); expected \(height, width\) or"),
+        ({"image": IMAGE > 0}, "image has dtype bool"),
+        ({"image": [[1, 2], [3]]}, "image: expected an array, or nested lists of equal lengths"),
         ({"image": np.zeros((0, 6, 3), np.uint8)}, "at least one pixel"),
         ({"image": None}, "expected"),
         ({"probabilities": EVEN.transpose(1, 2, 0)}, r"pass probabilities.transpose\(2, 0, 1\)"),
         ({"probabilities": EVEN.transpose(0, 2, 1)}, "height comes before width"),
         ({"probabilities": EVEN[:, :2]}, r"\(2, 2, 6\); expected \(labels, 4, 6\).*resize"),
-        ({"probabilities": EVEN[0]}, r"\(4, 6\); expected \(labels, 4, 6\)"),
+        ({"probabilities": EVEN[0, 0]}, r"\(6,\); expected \(labels, 4, 6\)"),
+        ({"probabilities": [[0.5], [0.5, 0.5]]}, "probabilities: expected an array, or nested lists of equal lengths"),
+        ({"probabilities": np.ma.masked_less(EVEN, 1)}, r"48 values are masked.*pass probabilities.filled"),
         ({"probabilities": EVEN[:0]}, "at least one label"),
         ({"probabilities": EVEN.astype(np.int64)}, "int64; expected a float type"),
         ({"probabilities": poisoned(np.nan)}, "NaN or infinite"),
@@ -212,6 +215,7 @@ def poisoned(value):
         ({"shortcuts": {}}, "shortcuts are dict; expected Shortcuts"),
         ({"mask": np.ones((4, 5), bool)}, r"shape \(4, 5\).*expected \(4, 6\) bool"),
         ({"mask": np.ones((4, 6), np.uint8)}, "dtype uint8; expected"),
+        ({"nodata": "none"}, "nodata is 'none'; expected a number, or NaN"),
         ({"iterations": -1}, "iterations is -1; expected an integer, at least 0"),
         ({"iterations": 2.5}, "iterations is 2.5"),
         ({"iterations": 2**31}, "iterations is 2147483648; expected an integer, at least 0 and at most 1,000,000"),
@@ -234,6 +238,7 @@ def test_memory_that_is_not_there_is_an_error_not_a_crash(make_scene):
     program = (
         "import resource, numpy as np; from deeplab.crf import refine\n"
         "image, even = np.zeros((1000, 1000, 3), np.uint8), np.full((21, 1000, 1000), 1 / 21, np.float32)\n"
+        "from deeplab.crf import memory; memory.check_memory = lambda *_: None  # the native core finds out\n"
         "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
         "resource.setrlimit(resource.RLIMIT_AS, (used + (150 << 20),) * 2)\n"
         "try: refine(image, even, threads=1)\n"
@@ -359,6 +364,8 @@ def test_batches_are_the_photos_one_by_one(make_scene):
     np.testing.assert_array_equal(stacked[1], refine(*scenes[0]))
     with pytest.raises(InputError, match="4 images come with 3 probabilities"):
         refine_batch(images, probabilities[:3])
+    with pytest.raises(InputError, match="probabilities is NoneType; expected a list, or an array with a batch axis"):
+        refine_batch(images, None)
 
 
 def test_the_environment_sets_the_threads(monkeypatch):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["refine"]
 
-DEFAULTS = CRFParams()
+DEFAULTS = CRFParams().to_dict()
 
 
 def refine(
@@ -55,11 +55,11 @@ def refine(
     save_probabilities: Annotated[
         Path | None, typer.Option(metavar="FILE|DIR", help="Also write the refined probabilities (.npy, .npz).")
     ] = None,
-    bilateral_weight: Annotated[float, CRF_OPTIONS["bilateral_weight"]] = DEFAULTS.bilateral_weight,
-    bilateral_xy_std_px: Annotated[float, CRF_OPTIONS["bilateral_xy_std_px"]] = DEFAULTS.bilateral_xy_std_px,
-    bilateral_rgb_std: Annotated[float, CRF_OPTIONS["bilateral_rgb_std"]] = DEFAULTS.bilateral_rgb_std,
-    spatial_weight: Annotated[float, CRF_OPTIONS["spatial_weight"]] = DEFAULTS.spatial_weight,
-    spatial_xy_std_px: Annotated[float, CRF_OPTIONS["spatial_xy_std_px"]] = DEFAULTS.spatial_xy_std_px,
+    bilateral_weight: Annotated[float, CRF_OPTIONS["bilateral_weight"]] = DEFAULTS["bilateral_weight"],
+    bilateral_xy_std_px: Annotated[float, CRF_OPTIONS["bilateral_xy_std_px"]] = DEFAULTS["bilateral_xy_std_px"],
+    bilateral_rgb_std: Annotated[float, CRF_OPTIONS["bilateral_rgb_std"]] = DEFAULTS["bilateral_rgb_std"],
+    spatial_weight: Annotated[float, CRF_OPTIONS["spatial_weight"]] = DEFAULTS["spatial_weight"],
+    spatial_xy_std_px: Annotated[float, CRF_OPTIONS["spatial_xy_std_px"]] = DEFAULTS["spatial_xy_std_px"],
     iterations: Annotated[int, typer.Option(help="Mean field updates.")] = 10,
     normalization: Annotated[str, typer.Option(metavar="MODE", help="after, symmetric, before or none.")] = "after",
     force: Annotated[bool, typer.Option("--force", help="Replace existing results.")] = False,
@@ -94,8 +94,8 @@ def refine(
                 kind=kind, axes=axes, align=align, stretch=stretch, void=void, confidence=confidence, threads=threads,
                 tell=lambda understanding: out.say(f"{job.scores}: {understanding}"),
             )  # fmt: skip
-        except MemoryError:
-            raise InputError(f"{job.photo} with {job.scores} does not fit in memory; shrink both") from None
+        except MemoryError as error:
+            raise InputError(f"{job.photo} with {job.scores} does not fit in memory; shrink both: {error}") from None
         job.write(result, overwrite=force)
         out.result(f"{job.photo} → {', '.join(map(str, job.outputs))}: {_report(result)}")
 

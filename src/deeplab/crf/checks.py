@@ -12,17 +12,21 @@ import numpy.typing as npt
 from deeplab.errors import InputError
 
 __all__ = [
+    "as_array",
+    "both_labels",
     "check_choice",
     "check_count",
     "check_energies",
     "check_finite",
-    "check_image",
+    "check_label_count",
     "check_labels",
     "check_like_image",
     "check_mask",
     "check_number",
     "check_probabilities",
     "check_real",
+    "labels_come_last",
+    "labels_first",
     "thread_count",
 ]
 
@@ -34,6 +38,17 @@ MOST = 1_000_000
 
 # float16 probabilities of a thousand labels add up to one within this.
 _SUM_TOLERANCE = 0.02
+
+
+def as_array(given: Any, name: str) -> npt.NDArray[Any]:
+    """Return `given` as an array. What is none is refused, and masked values, whose mask would be lost."""
+    if np.ma.is_masked(given):
+        count = np.count_nonzero(np.ma.getmask(given))
+        raise InputError(f"{name}: {count} values are masked; expected all of them: pass {name}.filled(…)")
+    try:
+        return np.asarray(given)
+    except (TypeError, ValueError, RuntimeError) as error:  # ragged lists; what belongs to another device
+        raise InputError(f"{name}: expected an array, or nested lists of equal lengths: {error}") from None
 
 
 def check_choice(value: Any, choices: tuple[str, ...], name: str) -> str:
@@ -102,25 +117,9 @@ def check_energies(array: npt.NDArray[np.floating], name: str) -> None:
         raise InputError(f"{name} reaches {largest:.3g}; expected magnitudes up to {LARGEST:.0e}: clip them")
 
 
-def check_image(image: Any) -> npt.NDArray[np.uint8]:
-    """Return `image` as (H, W, 3) uint8, the photo itself: not normalised, not mean-subtracted."""
-    array = np.asarray(image)
-    if array.ndim == 3 and array.shape[2] != 3 and array.shape[0] == 3:
-        raise InputError(f"image has shape {array.shape}; expected (H, W, 3): pass image.transpose(1, 2, 0)")
-    if array.ndim != 3 or array.shape[2] != 3:
-        raise InputError(f"image has shape {array.shape}; expected (H, W, 3), red, green and blue")
-    if array.dtype != np.uint8:
-        raise InputError(
-            f"image has dtype {array.dtype}; expected uint8, the photo's own values 0-255 before any normalisation"
-        )
-    if array.size == 0:
-        raise InputError(f"image has shape {array.shape}; expected at least one pixel")
-    return array
-
-
 def check_like_image(array: Any, height: int, width: int, name: str) -> npt.NDArray[Any]:
     """Return `array` if it is (L, H, W) like an image of `height` and `width`."""
-    given = np.asarray(array)
+    given = as_array(array, name)
     if given.ndim != 3 or given.shape[1:] != (height, width):
         message = f"{name} have shape {given.shape}; expected (labels, {height}, {width}) like the image"
         if given.ndim == 3 and given.shape[:2] == (height, width):
@@ -135,7 +134,7 @@ def check_like_image(array: Any, height: int, width: int, name: str) -> npt.NDAr
 
 def check_mask(mask: Any, height: int, width: int) -> npt.NDArray[np.bool_]:
     """Return `mask` if it is (H, W) bool like an image of `height` and `width`."""
-    array = np.asarray(mask)
+    array = as_array(mask, "mask")
     if array.shape != (height, width) or array.dtype != np.bool_:
         raise InputError(
             f"mask has shape {array.shape} and dtype {array.dtype}; expected ({height}, {width}) bool, True for the "
@@ -144,12 +143,36 @@ def check_mask(mask: Any, height: int, width: int) -> npt.NDArray[np.bool_]:
     return array
 
 
+def check_label_count(count: int, name: str, remedy: str) -> None:
+    """Raise where there is one label alone, the trap for a foreground's map; `remedy` is what to pass in its place."""
+    if count == 1:
+        raise InputError(f"{name} of one label alone, which wins everywhere; expected two or more: {remedy}")
+
+
+def both_labels(foreground: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Return the foreground's probabilities p (H, W) as those of both labels, [1 - p, p] (2, H, W)."""
+    if not np.issubdtype(foreground.dtype, np.floating):
+        raise InputError(f"the foreground's probabilities have dtype {foreground.dtype}; expected a float type, 0-1")
+    check_finite(foreground, "the foreground's probabilities")
+    low, high = float(foreground.min(initial=0)), float(foreground.max(initial=0))
+    if low < 0 or high > 1:
+        raise InputError(
+            f"the foreground's probabilities go from {low:.4g} to {high:.4g}; expected 0-1: for logits, apply the "
+            "sigmoid first, 1 / (1 + np.exp(-x))"
+        )
+    p = foreground.astype(np.float32)
+    return np.stack([1 - p, p])
+
+
 def check_probabilities(given: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     """Return `given` (L, ...) as (L, N) float32, contiguous, non-negative, each point's sum within 2 % of one."""
     if not np.issubdtype(given.dtype, np.floating):
         raise InputError(f"probabilities have dtype {given.dtype}; expected a float type, values 0-1")
     if given.ndim < 2 or given.size == 0:
-        raise InputError(f"probabilities have shape {given.shape}; expected at least one label and one point")
+        raise InputError(
+            f"probabilities have shape {given.shape}; expected (labels, ...), at least one label and one point"
+        )
+    check_label_count(len(given), "probabilities", "for the probabilities p of a foreground, pass np.stack([1 - p, p])")
     with np.errstate(over="ignore", invalid="ignore"):
         array = np.require(given, np.float32, ("C", "A")).reshape(given.shape[0], -1)
         sums = array.sum(axis=0)
@@ -159,17 +182,39 @@ def check_probabilities(given: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         raise InputError(
             f"probabilities go down to {smallest:.4g}; expected values 0-1: for scores (logits), apply softmax first"
         )
-    low, high = float(sums.min()), float(sums.max())
-    if low < 1 - _SUM_TOLERANCE or high > 1 + _SUM_TOLERANCE:
+    if not _add_up(sums):
         raise InputError(
-            f"probabilities of a pixel sum to {low:.4g}-{high:.4g}; expected 1: for logits, apply softmax first"
+            f"probabilities of a pixel sum to {sums.min():.4g}-{sums.max():.4g}; expected 1: {_way_to_sum(given)}"
         )
     return array
 
 
+def _add_up(sums: npt.NDArray[np.floating]) -> bool:
+    return float(sums.min()) >= 1 - _SUM_TOLERANCE and float(sums.max()) <= 1 + _SUM_TOLERANCE
+
+
+def _way_to_sum(given: npt.NDArray[np.floating]) -> str:
+    """Say what to do with values that do not sum to one over the first axis."""
+    if labels_come_last(given):
+        return f"the labels come first, so pass {labels_first('probabilities', given.ndim)}"
+    if given.max() > 1:
+        return "for logits, apply softmax first"
+    return "divide them by their sum over the labels; for the probabilities p of a foreground, np.stack([1 - p, p])"
+
+
+def labels_come_last(probabilities: npt.NDArray[Any]) -> bool:
+    """Tell whether probabilities sum to one over the last axis, and not over the first."""
+    return _add_up(probabilities.sum(-1, np.float64)) and not _add_up(probabilities.sum(0, np.float64))
+
+
+def labels_first(name: str, axes: int) -> str:
+    """Return the expression for the array `name` of so many axes with its last axis, the labels, moved first."""
+    return f"{name}.T" if axes == 2 else f"np.moveaxis({name}, -1, 0)"
+
+
 def check_labels(labels: Any, shape: tuple[int, ...]) -> npt.NDArray[np.integer]:
     """Return `labels` if they are integers 0 … L-1, one for each point of a unary of `shape` (L, ...)."""
-    array = np.asarray(labels)
+    array = as_array(labels, "labels")
     if array.shape != shape[1:]:
         raise InputError(f"labels have shape {array.shape}; expected {shape[1:]} like the unary's points")
     if not np.issubdtype(array.dtype, np.integer):

@@ -7,8 +7,18 @@ import numpy as np
 import numpy.typing as npt
 
 from deeplab.crf import _native
-from deeplab.crf.checks import check_choice, check_count, check_energies, check_finite, check_number, check_real
+from deeplab.crf.checks import (
+    as_array,
+    check_choice,
+    check_count,
+    check_energies,
+    check_finite,
+    check_number,
+    check_real,
+)
 from deeplab.crf.lattice import SharedLattice
+from deeplab.crf.levels import Deviations, check_deviations, check_image, check_levels, in_8_bit_levels
+from deeplab.crf.memory import check_memory
 from deeplab.errors import InputError
 
 __all__ = [
@@ -23,6 +33,10 @@ __all__ = [
 ]
 
 NORMALIZATIONS = ("symmetric", "before", "after", "none")
+
+_MOST_PX = 2**31 - 1  # of a side
+
+_LEAST_STD = 1e-30  # keeps features finite for deviations too small for float32; the lattice has its own word on those
 
 # Up to here two sums of a Gaussian's width take less time than its lattice.
 _LARGEST_EXACT_STD_PX = 12.0
@@ -48,6 +62,8 @@ class GaussianKernel:
             "after": by k, so that each point hears a weighted mean (the DeepLab authors' program).
             "before": each speaker is divided by its own k. "symmetric": both by √k (the reference CRF program).
             "none": by nothing, so that messages grow with the number of points in reach.
+        grid: (height, width) of the image whose pixels the points are, row by row; None: they are others, or it is
+            not known. A CRF takes only kernels that agree on it.
 
     Raises:
         InputError: the features are not (N, d) finite numbers, the weight is negative or not finite, the compatibility
@@ -58,6 +74,7 @@ class GaussianKernel:
     weight: float = 1.0
     compatibility: npt.NDArray[np.float32] | None = None
     normalization: str = "after"
+    grid: tuple[int, int] | None = field(default=None, kw_only=True)
     lattice: SharedLattice = field(default_factory=SharedLattice, repr=False, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -79,7 +96,7 @@ class GaussianKernel:
 
     def at(self, points: npt.NDArray[np.bool_]) -> "GaussianKernel":
         """Return the kernel between some of the points alone; `points` (N,) is True for those."""
-        return replace(self, features=self.features[points], lattice=SharedLattice())
+        return replace(self, features=self.features[points], grid=None, lattice=SharedLattice())
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +127,7 @@ class GridKernel:
 
     def __post_init__(self) -> None:
         for side in ("height", "width"):
-            object.__setattr__(self, side, check_count(getattr(self, side), 1, side, most=2**31 - 1))
+            object.__setattr__(self, side, check_count(getattr(self, side), 1, side, most=_MOST_PX))
         object.__setattr__(self, "xy_std_px", check_number(self.xy_std_px, "xy_std_px", above_zero=True))
         _check_term(self)
 
@@ -118,6 +135,11 @@ class GridKernel:
     def points(self) -> int:
         """H·W, the number of pixels."""
         return self.height * self.width
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """(height, width)."""
+        return self.height, self.width
 
     @property
     def features(self) -> npt.NDArray[np.float32]:
@@ -147,9 +169,11 @@ def spatial_kernel(
     DeepLab section 4.2, equation 2, second kernel. `xy_std_px` (σγ) in pixels, above 0.
 
     Raises:
-        InputError: `xy_std_px` is not a number above 0, or as `GaussianKernel` raises it.
+        InputError: a side is below one pixel, `xy_std_px` is not a number above 0, or as `GaussianKernel` raises it.
     """
-    return GaussianKernel(_positions(height, width, xy_std_px), weight=weight, normalization=normalization)
+    height, width = check_count(height, 1, "height", most=_MOST_PX), check_count(width, 1, "width", most=_MOST_PX)
+    features = _positions(height, width, xy_std_px)
+    return GaussianKernel(features, weight=weight, normalization=normalization, grid=(height, width))
 
 
 def smoothness_kernel(
@@ -165,70 +189,94 @@ def smoothness_kernel(
 
 
 def bilateral_kernel(
-    image: npt.NDArray[np.uint8], *, xy_std_px: float, rgb_std: float, weight: float, normalization: str = "after"
+    image: npt.ArrayLike,
+    *,
+    xy_std_px: float,
+    rgb_std: float | npt.ArrayLike,
+    weight: float,
+    normalization: str = "after",
 ) -> GaussianKernel:
-    """Return the appearance kernel of a photo: exp(-|p_i - p_j|² / 2σα² - |I_i - I_j|² / 2σβ²).
+    """Return the appearance kernel of an image: exp(-|p_i - p_j|² / 2σα² - |I_i - I_j|² / 2σβ²).
 
-    DeepLab section 4.2, equation 2, first kernel. `image` (H, W, C) of any number of channels; `xy_std_px` (σα) in
-    pixels, `rgb_std` (σβ) in the image's own levels, both above 0.
+    DeepLab section 4.2, equation 2, first kernel. `image` (H, W) or (H, W, C), of any number type and of any number of
+    channels; `xy_std_px` (σα) in pixels, `rgb_std` (σβ), one for all channels or (C,), in the image's own units, all
+    above 0.
 
     Raises:
-        InputError: the image is not (H, W, C), a standard deviation is not a number above 0, or as `GaussianKernel`
-            raises it.
+        InputError: the image has another shape or values that are masked or not finite; its values are floats of 0-1 or
+            around 0 and the deviations larger than all of them; a standard deviation is not a number above 0; or as
+            `GaussianKernel` raises it.
+        MemoryError: the features clearly do not fit.
     """
-    array = np.asarray(image)
-    if array.ndim != 3:
-        raise InputError(f"image has shape {array.shape}; expected (H, W, C): for one channel, pass image[..., None]")
-    height, width, channels = array.shape
-    features = _native.empty([height, width, 2 + channels])
-    _place(features, xy_std_px)
-    np.divide(array, _deviation(rgb_std, "rgb_std"), out=features[..., 2:], dtype=np.float32, casting="unsafe")
-    return GaussianKernel(features.reshape(-1, 2 + channels), weight=weight, normalization=normalization)
+    array, valid = check_image(image)
+    if valid is not None:
+        raise InputError("image has masked pixels; expected none: fill them, and take the kernel's at() of the others")
+    check_levels(array, check_deviations(rgb_std, array.shape[2], "rgb_std"))
+    return colour_kernel(array, xy_std_px, rgb_std, weight, normalization)
+
+
+def colour_kernel(
+    image: npt.NDArray[Any], xy_std_px: float, rgb_std: float | npt.ArrayLike, weight: float, normalization: str
+) -> GaussianKernel:
+    """Return `bilateral_kernel` of an image (H, W, C) that has been checked."""
+    height, width, channels = image.shape
+    features = _features_of_grid(height, width, xy_std_px, channels)
+    std = np.maximum(check_deviations(rgb_std, channels, "rgb_std"), _LEAST_STD).astype(np.float32)
+    np.divide(image, std, out=features[..., 2:], dtype=np.float32, casting="unsafe")
+    return GaussianKernel(
+        features.reshape(-1, 2 + channels), weight=weight, normalization=normalization, grid=(height, width)
+    )
 
 
 def appearance_kernel(
-    image: npt.NDArray[np.uint8], *, xy_std_px: float, rgb_std: float, weight: float, normalization: str = "after"
+    image: npt.ArrayLike,
+    *,
+    xy_std_px: float,
+    rgb_std: Deviations,
+    weight: float,
+    normalization: str = "after",
 ) -> GaussianKernel:
     """Return `bilateral_kernel` with `narrowed_stds`, as `refine` has it.
 
     Raises:
         InputError: as `bilateral_kernel` raises it.
     """
-    xy_std_px, rgb_std = narrowed_stds(xy_std_px, rgb_std)
+    array, _ = check_image(image)
+    xy_std_px, rgb_std = narrowed_stds(array, xy_std_px, check_deviations(rgb_std, array.shape[2], "rgb_std"))
     return bilateral_kernel(image, xy_std_px=xy_std_px, rgb_std=rgb_std, weight=weight, normalization=normalization)
 
 
-def narrowed_stds(xy_std_px: float, rgb_std: float) -> tuple[float, float]:
+def narrowed_stds(image: npt.NDArray[Any], xy_std_px: float, rgb_std: Deviations) -> tuple[float, Deviations]:
     """Return the standard deviations whose lattice is nearest to the bilateral kernel of these, as `refine` does.
 
-    Both divided by 1 up to an `rgb_std` of 5 levels, by 1.05 from 8 levels on, and by what lies between in between.
+    All divided by 1 up to an `rgb_std` of 5 levels of 255, by 1.05 from 8 levels on, and by what lies between in
+    between. Of an image (H, W, C) of another type than uint8, 255 levels are its full scale; of several deviations the
+    least counts.
     """
-    narrowing = float(np.interp(rgb_std, _RGB_STDS, _NARROWINGS))
-    return xy_std_px / narrowing, rgb_std / narrowing
+    narrowing = float(np.interp(in_8_bit_levels(image, rgb_std), _RGB_STDS, _NARROWINGS))
+    each = tuple(std / narrowing for std in rgb_std) if isinstance(rgb_std, tuple) else rgb_std / narrowing
+    return xy_std_px / narrowing, each
 
 
 def _positions(height: int, width: int, std_px: float) -> npt.NDArray[np.float32]:
     """(H·W, 2) float32: x and y of each pixel, x first, over the standard deviation."""
-    features = _native.empty([height, width, 2])
-    _place(features, std_px)
-    return features.reshape(-1, 2)
+    return _features_of_grid(height, width, std_px, 0).reshape(-1, 2)
 
 
-def _place(features: npt.NDArray[np.float32], std_px: float) -> None:
-    """Set the first two features (H, W, C) to x and y over the standard deviation."""
-    deviation = _deviation(std_px, "xy_std_px")
-    height, width, _ = features.shape
+def _features_of_grid(height: int, width: int, std_px: float, channels: int) -> npt.NDArray[np.float32]:
+    """(H, W, 2 + C) float32: x and y of each pixel over the standard deviation, and room for its channels."""
+    deviation = np.float32(max(check_number(std_px, "xy_std_px", above_zero=True), _LEAST_STD))
+    count = 2 + channels
+    what = f"a kernel of {count} features over {width}x{height} pixels"
+    check_memory(4 * height * width * count, what, "shrink the image, or take it part by part")
+    features = _native.empty([height, width, count])
     features[..., 0] = np.arange(width, dtype=np.float32) / deviation
     features[..., 1] = np.arange(height, dtype=np.float32)[:, None] / deviation
-
-
-def _deviation(std: float, name: str) -> np.float32:
-    """Keep features finite for deviations too small for float32; the lattice has its own word on those."""
-    return np.float32(max(check_number(std, name, above_zero=True), 1e-30))
+    return features
 
 
 def _features(given: Any) -> npt.NDArray[np.float32]:
-    array = np.asarray(given)
+    array = as_array(given, "features")
     check_real(array, "features")
     if array.ndim != 2 or 0 in array.shape:
         raise InputError(f"features have shape {array.shape}; expected (points, features), at least one of each")
@@ -239,7 +287,7 @@ def _features(given: Any) -> npt.NDArray[np.float32]:
 
 
 def _compatibility(given: Any) -> npt.NDArray[np.float32]:
-    array = np.asarray(given)
+    array = as_array(given, "compatibility")
     check_real(array, "compatibility")
     with np.errstate(over="ignore"):
         costs = np.require(array, np.float32, ("C", "A"))

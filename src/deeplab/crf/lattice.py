@@ -7,9 +7,14 @@ import numpy as np
 import numpy.typing as npt
 
 from deeplab.crf import _native
+from deeplab.crf.memory import memory_for
 from deeplab.errors import InputError
 
-__all__ = ["SharedLattice", "build_lattice", "filter_by_lattice"]
+__all__ = ["SharedLattice", "build_lattice", "filter_by_lattice", "way_to_nearer"]
+
+_BYTES_PER_CORNER = 8  # of each point's simplex: which vertex it is, and its weight
+
+_FAR = 20  # times the middle half of a column
 
 
 def build_lattice(features: npt.NDArray[np.float32], threads: int) -> _native.Lattice:
@@ -20,15 +25,38 @@ def build_lattice(features: npt.NDArray[np.float32], threads: int) -> _native.La
     Raises:
         InputError: the features span too many standard deviations for float32 positions, or there are more than
             2³¹ / (d + 1) points.
+        MemoryError: the lattice does not fit in memory. Where that is clear beforehand, it is said before any work.
     """
+    points, dimension = features.shape
+    what = f"a lattice over {points:,} points of {dimension} features"
+    needed = _BYTES_PER_CORNER * points * (dimension + 1)
     try:
-        return _native.Lattice(features, threads)
+        with memory_for(needed, what, "use fewer points, such as a smaller image or a part of it"):
+            return _native.Lattice(features, threads)
     except ValueError as error:
-        largest = float(np.abs(features).max())
-        raise InputError(
-            f"no lattice over {features.shape[0]} points of {features.shape[1]} features up to {largest:.3g} standard "
-            f"deviations: {error}; use larger standard deviations or fewer points"
-        ) from None
+        way = way_to_nearer(features) if "span" in str(error) else "use fewer points"
+        raise InputError(f"no lattice over {points} points: {error}; {way}") from None
+
+
+def way_to_nearer(features: npt.NDArray[np.floating]) -> str:
+    """Say what keeps features (N, d) apart, and how to have them nearer: few points of no data, or small deviations.
+
+    Half of the points lie within a column's middle half. Those of no data, as -9999 for it, lie far beyond.
+    """
+    spread = features.max(axis=0) - features.min(axis=0)
+    column = int(spread.argmax())
+    values = features[:, column]
+    low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
+    far = np.abs(values - middle) > max(_FAR * (high - low), spread[column] / 4)
+    where = f"feature {column} (of an image, 0 is x, 1 is y, and 2 its first channel) spans {spread[column]:.3g}"
+    if not far.any() or far.mean() > 0.25:
+        return f"{where} standard deviations: use larger standard deviations or fewer points"
+    worst = float(values[np.abs(values - middle).argmax()])
+    return (
+        f"{where} standard deviations, but for {far.sum()} points of {len(far)}, up to {worst:.6g}, only "
+        f"{np.ptp(values[~far]):.3g}: where those hold no data, leave them out (refine takes a masked image, mask= and "
+        "nodata=, and kernels have at()), or else use larger standard deviations"
+    )
 
 
 def filter_by_lattice(

@@ -5,6 +5,7 @@ label compatibility, adds the unary energy, and normalises.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from itertools import islice
 from typing import Any, TypeAlias
 
@@ -13,16 +14,19 @@ import numpy.typing as npt
 
 from deeplab.crf import _native
 from deeplab.crf.checks import (
+    as_array,
     check_choice,
     check_count,
     check_energies,
+    check_label_count,
     check_labels,
     check_number,
     check_probabilities,
     check_real,
     thread_count,
 )
-from deeplab.crf.terms import Kernel, Term, make_term
+from deeplab.crf.memory import memory_for
+from deeplab.crf.terms import Kernel, Term, check_kernels, make_term
 from deeplab.errors import InputError
 
 __all__ = ["DenseCRF", "infer_by_terms"]
@@ -46,7 +50,9 @@ class DenseCRF:
         threads: None for as many as DEEPLAB_THREADS says, or every core. The result does not depend on it.
 
     Raises:
-        InputError: an array has the wrong shape, type or values, or `method` or a number is unknown or out of range.
+        InputError: an array has the wrong shape, type or values, there is one label alone, the kernels are over other
+            points or sides, or `method` or a number is unknown or out of range.
+        MemoryError: a lattice, or at inference the beliefs, do not fit in memory.
     """
 
     def __init__(
@@ -58,7 +64,7 @@ class DenseCRF:
         prune_below: float = 0.0,
         threads: int | None = None,
     ) -> None:
-        given = np.asarray(unary)
+        given = as_array(unary, "unary")
         self._setup(given.shape, _check_unary(given), False, kernels, method, prune_below, threads)
 
     @classmethod
@@ -76,7 +82,7 @@ class DenseCRF:
         They are 0-1 and sum to one over the labels within 2 %; zeros count as 1.2e-38. All else as for the class.
         """
         crf = cls.__new__(cls)
-        given = np.asarray(probabilities)
+        given = as_array(probabilities, "probabilities")
         crf._setup(given.shape, check_probabilities(given), True, kernels, method, prune_below, threads)
         return crf
 
@@ -94,8 +100,8 @@ class DenseCRF:
         self._prune_below = check_number(prune_below, "prune_below", most=1.0)
         self._threads = thread_count(threads)
         self._shape, self._source, self._probabilities = shape, source, probabilities
-        self._kernels = tuple(kernels)
-        self._terms = [make_term(kernel, source.shape, method, self._threads) for kernel in kernels]
+        self._kernels = check_kernels(kernels, shape)
+        self._terms = [make_term(kernel, source.shape, method, self._threads) for kernel in self._kernels]
 
     def infer(self, iterations: int = 10) -> Array:
         """Return the beliefs after `iterations` mean field updates; 0 gives softmax(-unary).
@@ -137,7 +143,7 @@ class DenseCRF:
         Raises:
             InputError: `belief` has another shape or values.
         """
-        given = np.asarray(belief)
+        given = as_array(belief, "belief")
         if given.shape != self._shape:
             raise InputError(f"belief has shape {given.shape}; expected {self._shape} like the unary")
         q = check_probabilities(given)
@@ -203,16 +209,24 @@ def infer_by_terms(
         threads: at least 1.
     """
     field = _field(source, probabilities, terms, prune_below, threads)
-    field.step(iterations, threads)
-    field.release()  # before the result takes its memory
-    return _read(field, source.shape, threads)
+    with _beliefs_in_memory(source.shape):
+        field.step(iterations, threads)
+        field.release()  # before the result takes its memory
+        return _read(field, source.shape, threads)
 
 
 def _field(
     source: Array, probabilities: bool, terms: Iterable[Term], prune_below: float, threads: int
 ) -> _native.MeanField:
     native = [term.native for term in terms if term.native is not None]
-    return _native.MeanField(source, probabilities, native, prune_below, threads)
+    with _beliefs_in_memory(source.shape):
+        return _native.MeanField(source, probabilities, native, prune_below, threads)
+
+
+def _beliefs_in_memory(shape: tuple[int, ...]) -> AbstractContextManager[None]:
+    labels, points = shape
+    what = f"mean field inference of {labels} labels at {points:,} points"
+    return memory_for(4 * labels * points, what, "use fewer points or labels")
 
 
 def _read(field: _native.MeanField, shape: tuple[int, ...], threads: int) -> Array:
@@ -227,6 +241,9 @@ def _check_unary(given: npt.NDArray[Any]) -> Array:
         raise InputError(
             f"unary has shape {given.shape}; expected (labels, points) or (labels, ...), at least one of each"
         )
+    check_label_count(
+        len(given), "a unary", "for the probabilities p of a foreground, unary_from_probabilities(np.stack([1 - p, p]))"
+    )
     with np.errstate(over="ignore"):
         unary = np.require(given.reshape(given.shape[0], -1), np.float32, ("C", "A"))
     check_energies(unary, "unary")

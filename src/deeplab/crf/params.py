@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from deeplab.crf.checks import check_choice, check_count, check_number
+from deeplab.crf.checks import as_array, check_choice, check_count, check_number
 from deeplab.crf.kernels import NORMALIZATIONS
+from deeplab.crf.levels import Deviations, check_deviations
 from deeplab.errors import InputError
 
 __all__ = ["PARITY", "CRFParams", "CRFSettings", "Shortcuts"]
@@ -20,7 +21,8 @@ class CRFParams:
     Attributes:
         bilateral_weight: w1, how strongly pixels near in place and colour share a label; at least 0.
         bilateral_xy_std_px: σα, how far that reaches, in pixels; above 0.
-        bilateral_rgb_std: σβ, how alike the colours must be, in 8-bit levels (0-255); above 0.
+        bilateral_rgb_std: σβ, how alike the colours must be, in the image's own units: levels of 0-255 for a photo of
+            uint8. Above 0; one for all channels, or one for each (kept as a tuple).
         spatial_weight: w2, how strongly close pixels share a label whatever their colour; at least 0.
         spatial_xy_std_px: σγ, how far that reaches, in pixels; above 0.
 
@@ -30,14 +32,17 @@ class CRFParams:
 
     bilateral_weight: float = 5.0
     bilateral_xy_std_px: float = 50.0
-    bilateral_rgb_std: float = 3.0
+    bilateral_rgb_std: Deviations = 3.0
     spatial_weight: float = 3.0
     spatial_xy_std_px: float = 3.0
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            deviation = field.name.endswith(("_std", "_std_px"))
-            value = check_number(getattr(self, field.name), field.name, above_zero=deviation)
+            value: Any = getattr(self, field.name)
+            if field.name == "bilateral_rgb_std":
+                value = check_deviations(value, max(1, as_array(value, field.name).size), field.name)
+            else:
+                value = check_number(value, field.name, above_zero=field.name.endswith("_std_px"))
             object.__setattr__(self, field.name, value)
 
     def scaled(self, factor: float) -> "CRFParams":
@@ -53,12 +58,12 @@ class CRFParams:
             spatial_xy_std_px=self.spatial_xy_std_px * factor,
         )
 
-    def to_dict(self) -> dict[str, float]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the parameters by name, as JSON can hold them."""
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, float]) -> "CRFParams":
+    def from_dict(cls, values: Mapping[str, Any]) -> "CRFParams":
         """Return the parameters from names and values; those left out keep their defaults.
 
         Raises:

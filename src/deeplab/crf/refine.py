@@ -1,14 +1,24 @@
 """Sharpen class probabilities along a photo's edges: the one-line use of the CRF."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from deeplab.crf.checks import check_image, check_like_image, check_mask, check_probabilities, thread_count
-from deeplab.crf.kernels import GaussianKernel, bilateral_kernel, narrowed_stds, smoothness_kernel, spatial_kernel
+from deeplab.crf.checks import (
+    as_array,
+    both_labels,
+    check_label_count,
+    check_like_image,
+    check_mask,
+    check_probabilities,
+    thread_count,
+)
+from deeplab.crf.kernels import GaussianKernel, colour_kernel, narrowed_stds, smoothness_kernel, spatial_kernel
+from deeplab.crf.levels import check_deviations, check_image, check_levels
 from deeplab.crf.mean_field import infer_by_terms
 from deeplab.crf.memory import check_memory
 from deeplab.crf.params import CRFParams, CRFSettings, Shortcuts
@@ -21,18 +31,19 @@ __all__ = ["refine", "refine_batch"]
 # What lies further away than this many σα moves next to nothing: docs/crf.md has the measurements.
 _REACH_STDS = 3.0
 
-# A lattice over five features takes 48 bytes per pixel beside the features' 20: this much is certain to be needed.
-_LEAST_BYTES_PER_PIXEL = 64
+# A lattice takes 8 bytes for each feature of a pixel and 8 more, beside the features' own 4: so much is certain.
+_LEAST_BYTES_PER_FEATURE = 12
 
 
 def refine(
-    image: npt.NDArray[np.uint8],
-    probabilities: npt.NDArray[np.floating],
+    image: npt.ArrayLike,
+    probabilities: npt.ArrayLike,
     params: CRFParams = CRFParams(),  # noqa: B008 (frozen)
     *,
     iterations: int = 10,
     normalization: str = "after",
     mask: npt.NDArray[np.bool_] | None = None,
+    nodata: float | None = None,
     shortcuts: Shortcuts = Shortcuts(),  # noqa: B008 (frozen)
     threads: int | None = None,
 ) -> npt.NDArray[np.float32]:
@@ -42,15 +53,19 @@ def refine(
     mean field by Krähenbühl & Koltun 2011, the bilateral filter by a permutohedral lattice.
 
     Args:
-        image: (H, W, 3) uint8, the photo in RGB, 0-255, as it was before any preprocessing for a network.
+        image: the photo, (H, W, 3) uint8, in RGB, as it was before any preprocessing for a network; or any image (H, W)
+            or (H, W, C), of any number type and number of channels. Pixels that a masked array leaves out are left out
+            as those of `mask` are.
         probabilities: (L, H, W) of any float dtype, in 0-1, summing to one over the labels (within 2 %) at every pixel.
-            Read-only and strided arrays are welcome. Zeros count as 1.2e-38.
-        params: the two kernels' weights and standard deviations.
+            Zeros count as 1.2e-38. (H, W) are those of a foreground, p, and stand for two labels, [1 - p, p].
+            Read-only and strided arrays are welcome.
+        params: the two kernels' weights and standard deviations; σβ in the image's own units.
         iterations: mean field updates; 0 returns the probabilities themselves.
         normalization: "after" (the paper's), "symmetric" (the reference CRF program's), "before" or "none"; see
             `GaussianKernel`.
         mask: (H, W) bool, True for the pixels that take part; None: all. The others neither speak nor hear and keep
             their probabilities, scaled to sum to one.
+        nodata: the value in any channel of pixels that hold no data, such as -9999 or NaN: they are left out, too.
         shortcuts: how to save time and memory; `deeplab.crf.PARITY` for none.
         threads: None for as many as the environment variable DEEPLAB_THREADS says, or every core this process may use.
             The result does not depend on it.
@@ -59,20 +74,27 @@ def refine(
         (L, H, W) float32 in 0-1, summing to one over the labels. The likeliest label is `.argmax(0)`.
 
     Raises:
-        InputError: an argument has the wrong type, shape or values, or the standard deviations are so small that the
-            lattice cannot hold the photo.
+        InputError: an argument has the wrong type, shape or values; there is one label alone; the image's floats lie in
+            0-1 or around 0, and its standard deviation beyond all of them; or the standard deviations are so small that
+            the lattice cannot hold the photo.
         MemoryError: the photo does not fit in memory. Where that is clear beforehand, it is said before any work.
     """
     settings = CRFSettings(params, iterations, normalization)
     if not isinstance(shortcuts, Shortcuts):
         raise InputError(f"shortcuts are {type(shortcuts).__name__}; expected Shortcuts")
     threads = thread_count(threads)
-    photo = check_image(image)
-    height, width, _ = photo.shape
-    given = check_like_image(probabilities, height, width, "probabilities")
-    taking_part = None if mask is None else check_mask(mask, height, width)
+    photo, valid = check_image(image, nodata)
+    height, width, channels = photo.shape
+    rgb_std = check_deviations(params.bilateral_rgb_std, channels, "bilateral_rgb_std")
+    check_levels(photo if valid is None else photo[valid], rgb_std)
+    given = _probabilities_of(photo, probabilities)
+    taking_part = valid if mask is None else check_mask(mask, height, width) & (True if valid is None else valid)
     tiles = tiles_of(height, width, shortcuts.tile_side_px, _REACH_STDS * params.bilateral_xy_std_px)
-    _check_memory(given.shape, tiles, masked=taking_part is not None)
+    _check_memory(given.shape, tiles, channels, masked=taking_part is not None)
+    if shortcuts.narrow_bilateral:
+        xy_std_px, rgb_std = narrowed_stds(photo, params.bilateral_xy_std_px, rgb_std)
+        params = replace(params, bilateral_xy_std_px=xy_std_px, bilateral_rgb_std=rgb_std)
+        settings = replace(settings, params=params)
     if len(tiles) == 1:
         return _refine_tile(photo, given, tiles[0], settings, taking_part, shortcuts, threads)
     refined = np.empty(given.shape, np.float32)
@@ -83,8 +105,8 @@ def refine(
 
 
 def refine_batch(
-    images: Sequence[npt.NDArray[np.uint8]] | npt.NDArray[np.uint8],
-    probabilities: Sequence[npt.NDArray[np.floating]] | npt.NDArray[np.floating],
+    images: Sequence[npt.ArrayLike] | npt.NDArray[Any],
+    probabilities: Sequence[npt.ArrayLike] | npt.NDArray[Any],
     params: CRFParams = CRFParams(),  # noqa: B008 (frozen)
     *,
     threads: int | None = None,
@@ -93,8 +115,8 @@ def refine_batch(
     """Return `refine` of every photo, several photos at a time, each on a thread of its own.
 
     Args:
-        images: (B, H, W, 3) uint8, or a sequence of (H, W, 3) of any sizes.
-        probabilities: (B, L, H, W) float, or a sequence of (L, H, W), one for each image.
+        images: (B, H, W, 3) uint8, or a sequence of images of any sizes, each as `refine` takes it.
+        probabilities: (B, L, H, W) float, or a sequence of (L, H, W) or (H, W), one for each image.
         params: as in `refine`, for all photos.
         threads: photos in work at a time; None as in `refine`.
         options: the other options of `refine`, for all photos.
@@ -105,6 +127,9 @@ def refine_batch(
     Raises:
         InputError: there are more photos than probabilities or fewer, or as `refine` raises it.
     """
+    for name, given in (("images", images), ("probabilities", probabilities)):
+        if not isinstance(given, Sized):
+            raise InputError(f"{name} is {type(given).__name__}; expected a list, or an array with a batch axis")
     if len(images) != len(probabilities):
         raise InputError(f"{len(images)} images come with {len(probabilities)} probabilities; expected one for each")
 
@@ -115,12 +140,30 @@ def refine_batch(
         return list(pool.map(one, zip(images, probabilities, strict=True)))
 
 
-def _check_memory(shape: tuple[int, ...], tiles: list[Tile], *, masked: bool) -> None:
+def _probabilities_of(photo: npt.NDArray[Any], probabilities: Any) -> npt.NDArray[Any]:
+    """Return probabilities (L, H, W), or (H, W) of a foreground, as (L, H, W) like the photo (H, W, C)."""
+    given, (height, width, channels) = as_array(probabilities, "probabilities"), photo.shape
+    if given.ndim > 1 and given.shape[-2:] == (width, channels) != (height, width):
+        raise InputError(
+            f"image has shape {photo.shape}; expected (height, width, channels) for probabilities of "
+            f"{width}x{channels}: pass image.transpose(1, 2, 0)"
+        )
+    if given.shape == (height, width):
+        return both_labels(given)
+    check_like_image(given, height, width, "probabilities")
+    check_label_count(
+        len(given), "probabilities",
+        "for those of a foreground, p, pass probabilities[0], which stands for np.stack([1 - p, p])",
+    )  # fmt: skip
+    return given
+
+
+def _check_memory(shape: tuple[int, ...], tiles: list[Tile], channels: int, *, masked: bool) -> None:
     """Raise MemoryError where the result and one tile's work, at the least they can take, are clearly too much."""
     labels, height, width = shape
     pixels = max(tile.pixels for tile in tiles)
     copies = 0 if len(tiles) == 1 else 2 * labels  # of a tile: what goes in and what comes out
-    lattice = 0 if masked else _LEAST_BYTES_PER_PIXEL  # a mask may leave next to no pixels
+    lattice = 0 if masked else _LEAST_BYTES_PER_FEATURE * (2 + channels)  # a mask may leave next to no pixels
     check_memory(
         4 * labels * height * width + pixels * (lattice + 4 * copies),
         f"refining {labels} labels of {width}x{height} pixels",
@@ -129,7 +172,7 @@ def _check_memory(shape: tuple[int, ...], tiles: list[Tile], *, masked: bool) ->
 
 
 def _refine_tile(
-    image: npt.NDArray[np.uint8],
+    image: npt.NDArray[Any],
     given: npt.NDArray[Any],
     tile: Tile,
     settings: CRFSettings,
@@ -140,7 +183,7 @@ def _refine_tile(
     """Return the marginals of what a tile sees, (L, h, w)."""
     photo, probabilities = image[tile.seen], given[(slice(None), *tile.seen)]
     source = check_probabilities(probabilities)
-    kernels = _kernels(photo, tile, settings, shortcuts, exact_spatial=shortcuts.exact_spatial and mask is None)
+    kernels = _kernels(photo, tile, settings, exact_spatial=shortcuts.exact_spatial and mask is None)
     if mask is not None:
         chosen = mask[tile.seen].ravel()
         outside: npt.NDArray[np.float32] = source / source.sum(axis=0)
@@ -161,18 +204,13 @@ def _refine_tile(
     return refined.reshape(probabilities.shape)
 
 
-def _kernels(
-    photo: npt.NDArray[np.uint8], tile: Tile, settings: CRFSettings, shortcuts: Shortcuts, *, exact_spatial: bool
-) -> Iterator[Kernel]:
+def _kernels(photo: npt.NDArray[Any], tile: Tile, settings: CRFSettings, *, exact_spatial: bool) -> Iterator[Kernel]:
     """Yield the two kernels one by one, so that the features of the first can go before the second comes."""
     height, width, _ = photo.shape
     params, normalization = settings.params, settings.normalization
-    xy_std_px, rgb_std = params.bilateral_xy_std_px, params.bilateral_rgb_std
-    if shortcuts.narrow_bilateral:
-        xy_std_px, rgb_std = narrowed_stds(xy_std_px, rgb_std)
-    weight = params.bilateral_weight
+    xy_std_px = params.bilateral_xy_std_px
     yield _placed(
-        bilateral_kernel(photo, xy_std_px=xy_std_px, rgb_std=rgb_std, weight=weight, normalization=normalization),
+        colour_kernel(photo, xy_std_px, params.bilateral_rgb_std, params.bilateral_weight, normalization),
         tile,
         xy_std_px,
     )

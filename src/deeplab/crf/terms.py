@@ -3,18 +3,20 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import TypeAlias
+from math import prod
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from deeplab.crf import _native
+from deeplab.crf.checks import labels_first
 from deeplab.crf.exact import filter_exactly
 from deeplab.crf.kernels import GaussianKernel, GridKernel
 from deeplab.crf.lattice import filter_by_lattice
 from deeplab.errors import InputError
 
-__all__ = ["Kernel", "Term", "make_term"]
+__all__ = ["Kernel", "Term", "check_kernels", "make_term"]
 
 Array: TypeAlias = npt.NDArray[np.float32]
 Kernel: TypeAlias = GaussianKernel | GridKernel
@@ -62,6 +64,35 @@ class Term:
         return self.weight * (costs[:, None] * heard if costs.ndim == 1 else costs @ heard)
 
 
+def check_kernels(kernels: Any, shape: tuple[int, ...]) -> tuple[Kernel, ...]:
+    """Return the kernels if they are over the points of a unary of `shape` (L, ...), and over one grid if any.
+
+    Raises:
+        InputError: it is no sequence of kernels, or one is over another number of points or over other sides.
+    """
+    if isinstance(kernels, Kernel) or not hasattr(kernels, "__iter__"):
+        raise InputError(f"kernels is {type(kernels).__name__}; expected a sequence of kernels, such as [kernel]")
+    given, points = tuple(kernels), shape[1:]
+    grid = points if len(points) == 2 and 1 not in points else None
+    for kernel in given:
+        if not isinstance(kernel, Kernel):
+            raise InputError(
+                f"kernels hold {type(kernel).__name__}; expected nothing but GaussianKernel and GridKernel, such as "
+                "bilateral_kernel gives"
+            )
+        if kernel.points != prod(points):
+            turned = len(shape) > 1 and kernel.points == prod(shape[:-1])
+            hint = f": the labels come first, so pass {labels_first('unary', len(shape))}" if turned else ""
+            raise InputError(f"a kernel has {kernel.points} points; expected {prod(points)} like the unary{hint}")
+        grid = grid or kernel.grid
+        if kernel.grid not in (None, grid):
+            raise InputError(
+                f"a kernel is over (height, width) {kernel.grid}, the unary or another kernel over {grid}; expected "
+                "one image: height comes before width"
+            )
+    return given
+
+
 def make_term(kernel: Kernel, shape: tuple[int, ...], method: str, threads: int) -> Term:
     """Make a kernel ready: build its lattice, unless it has one, and work out its normalisation.
 
@@ -72,11 +103,9 @@ def make_term(kernel: Kernel, shape: tuple[int, ...], method: str, threads: int)
         threads: at least 1.
 
     Raises:
-        InputError: the kernel has other points or labels, or as `build_lattice` raises it.
+        InputError: the kernel's compatibility is of other labels, or as `build_lattice` raises it.
     """
     labels, points = shape
-    if kernel.points != points:
-        raise InputError(f"a kernel has {kernel.points} points; expected {points} like the unary")
     costs = kernel.compatibility
     if costs is not None and costs.shape[0] != labels:
         raise InputError(

@@ -3,7 +3,15 @@
 import numpy as np
 import numpy.typing as npt
 
-from deeplab.crf.checks import check_count, check_energies, check_number, check_probabilities, check_real
+from deeplab.crf.checks import (
+    as_array,
+    check_count,
+    check_energies,
+    check_label_count,
+    check_number,
+    check_probabilities,
+    check_real,
+)
 from deeplab.errors import InputError
 
 __all__ = ["unary_from_labels", "unary_from_probabilities", "unary_from_scores"]
@@ -21,7 +29,7 @@ def unary_from_probabilities(
     Raises:
         InputError: the probabilities or `least` have the wrong type, shape or values.
     """
-    given = np.asarray(probabilities)
+    given = as_array(probabilities, "probabilities")
     floor = max(check_number(least, "least", above_zero=True, most=1.0), float(_SMALLEST))
     unary: npt.NDArray[np.float32] = -np.log(np.maximum(check_probabilities(given), np.float32(floor)))
     return unary.reshape(given.shape)
@@ -33,10 +41,11 @@ def unary_from_scores(scores: npt.ArrayLike) -> npt.NDArray[np.float32]:
     Raises:
         InputError: the scores are not real, not finite, beyond 1e9, or have no label or no point.
     """
-    given = np.asarray(scores)
+    given = as_array(scores, "scores")
     check_real(given, "scores")
     if given.ndim < 2 or given.size == 0:
         raise InputError(f"scores have shape {given.shape}; expected (labels, ...), at least one label and one point")
+    check_label_count(len(given), "scores", "for the logits x of a foreground, pass np.stack([np.zeros_like(x), x])")
     with np.errstate(over="ignore"):
         logits = given.astype(np.float32)
     check_energies(logits, "scores")
@@ -62,7 +71,7 @@ def unary_from_labels(
     Raises:
         InputError: an argument has the wrong type or is out of range.
     """
-    array = np.asarray(labels)
+    array = as_array(labels, "labels")
     count = check_count(count, 1, "count")
     if not 0 < check_number(confidence, "confidence", most=1.0) < 1:
         raise InputError(f"confidence is {confidence!r}; expected a number above 0 and below 1")

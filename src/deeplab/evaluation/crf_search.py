@@ -184,7 +184,7 @@ def refine_best(search: Search, stage: str, steps: tuple[float, float, float], v
 
 
 def _around(centre: CRFParams, steps: tuple[float, float, float]) -> list[CRFParams]:
-    at = (centre.bilateral_weight, centre.bilateral_xy_std_px, centre.bilateral_rgb_std)
+    at = (centre.bilateral_weight, centre.bilateral_xy_std_px, float(np.max(centre.bilateral_rgb_std)))
     moved = (tuple(x + step * by for x, step, by in zip(at, steps, move, strict=True))
              for move in product((-1, 0, 1), repeat=3))  # fmt: skip
     return [

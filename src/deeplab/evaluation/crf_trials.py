@@ -207,7 +207,7 @@ def _runs(tried: Sequence[CRFParams | None]) -> int:
     return sum(params is not None for params in tried)
 
 
-def _lattice(params: CRFParams) -> tuple[float, float, float]:
+def _lattice(params: CRFParams) -> tuple[float, float | tuple[float, ...], float]:
     """What the lattices of a photo depend on."""
     return params.bilateral_xy_std_px, params.bilateral_rgb_std, params.spatial_xy_std_px
 

@@ -107,9 +107,11 @@ def refine_scores(
     given = to_probabilities(scores, understanding, confidence=confidence)
     if tell is not None:
         tell(understanding)
-    refined = refine(
-        photo, given, crf.params, iterations=crf.iterations, normalization=crf.normalization, threads=threads
-    )
+    refined = given
+    if len(given) > 1:  # a map of one label alone leaves nothing to decide
+        refined = refine(
+            photo, given, crf.params, iterations=crf.iterations, normalization=crf.normalization, threads=threads
+        )
     names = np.array(understanding.labels, dtype=np.min_scalar_type(understanding.labels[-1]))
     return Refinement(
         labels=names[refined.argmax(axis=0)],

@@ -49,6 +49,11 @@ def kind_of(planes: NDArray[Any], low: float, high: float, asked: str | None, vo
     if asked is not None:
         _check_asked(planes, low, check_choice(asked, KINDS, "kind"))
         return asked
+    if len(planes) == 1 and planes.dtype.kind == "f" and low == high == 1:
+        raise InputError(
+            "the scores are one plane of nothing but 1, as softmax over one label makes it: give the logits of the "
+            "foreground, or their sigmoid (if these are labels: --kind labels, kind=…)"
+        )
     found = _kind_of_plane(planes[0], low, high, void) if len(planes) == 1 else _kind_of_planes(planes, low, high)
     if found is not None:
         return found

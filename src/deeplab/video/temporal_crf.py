@@ -61,7 +61,7 @@ def refine_frames(
         "let it span fewer frames, or shrink them",
     )
     params, normalization = crf.params, crf.normalization
-    xy_std_px, rgb_std = params.bilateral_xy_std_px, np.float32(params.bilateral_rgb_std)
+    xy_std_px, rgb_std = params.bilateral_xy_std_px, np.asarray(params.bilateral_rgb_std, np.float32)
     t_apart = 1 / _FRAMES_APART
     alike = np.concatenate([_places(frames, xy_std_px, t_std_frames), frames.reshape(-1, 3) / rgb_std], axis=1)
     near = _places(frames, params.spatial_xy_std_px, t_apart)

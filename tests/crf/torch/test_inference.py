@@ -238,3 +238,17 @@ def test_bad_input(changes, message):
     options = {"logits": LOGITS, "kernels": [Kernel(**parts)]} | {k: v for k, v in changes.items() if k not in parts}
     with pytest.raises(InputError, match=message):
         mean_field(**options)
+
+
+@pytest.mark.parametrize(
+    ("logits", "kernels", "message"),
+    [
+        (torch.zeros(1, 1, 5), [], r"logits of one label alone.*torch.cat\(\[torch.zeros_like\(x\), x\], 1\)"),
+        (torch.zeros(1, 2, 5), [None], "kernels hold NoneType; expected nothing but deeplab.crf.torch.Kernel"),
+        (torch.zeros(1, 2, 5), Kernel(torch.zeros(5, 1)), r"kernels is Kernel; expected a sequence of kernels"),
+        (torch.zeros(1, 2, 5), None, "kernels is NoneType"),
+    ],
+)
+def test_one_label_and_no_kernels(logits, kernels, message):
+    with pytest.raises(InputError, match=message):
+        mean_field(logits, kernels)

@@ -113,9 +113,12 @@ LOGITS, PHOTOS = torch.zeros(2, 4, 5, 6), torch.zeros(2, 3, 5, 6, dtype=torch.ui
         (LOGITS + torch.nan, PHOTOS, "NaN"),
         (LOGITS, PHOTOS.permute(0, 2, 3, 1), r"pass photos.permute\(0, 3, 1, 2\)"),
         (LOGITS, PHOTOS[0], r"photos have shape \(3, 5, 6\)"),
-        (LOGITS, PHOTOS[:1], r"expected \(2, 3, 5, 6\) like the logits"),
-        (LOGITS, PHOTOS[:, :, :4], r"expected \(2, 3, 5, 6\) like the logits"),
-        (LOGITS, PHOTOS.float(), "photos have dtype torch.float32; expected torch.uint8"),
+        (LOGITS, PHOTOS[:1], r"expected \(2, C, 5, 6\), or \(2, 5, 6\), like the logits"),
+        (LOGITS, PHOTOS[:, :, :4], r"expected \(2, C, 5, 6\), or \(2, 5, 6\), like the logits"),
+        (LOGITS, PHOTOS > 0, "photos have dtype torch.bool; expected real numbers"),
+        (LOGITS, PHOTOS[:, :0], r"photos have shape \(2, 0, 5, 6\)"),
+        (LOGITS, torch.linspace(0, 1, 180).view(2, 3, 5, 6), "3 takes all colours for alike; .*multiply it by 255"),
+        (LOGITS, torch.linspace(-2, 2, 180).view(2, 3, 5, 6), "alike; .*before it was normalised"),
         (LOGITS, PHOTOS.to("meta"), "on cpu and the photos on meta"),
         (LOGITS, PHOTOS.numpy(), "photos: expected a torch.Tensor, not a value of type ndarray"),
     ],
@@ -129,6 +132,7 @@ def test_bad_input(logits, photos, message):
     ("arguments", "message"),
     [
         ({"labels": 0}, "labels is 0"),
+        ({"labels": 1}, r"a layer of one label alone, .*MeanField\(2\), .*\(B, H, W\), logits\[:, 0\]"),
         ({"labels": 4, "settings": PARAMS}, "settings are CRFParams; expected CRFSettings"),
         ({"labels": 4, "method": "exakt"}, "did you mean 'exact'"),
     ],
@@ -136,6 +140,49 @@ def test_bad_input(logits, photos, message):
 def test_bad_layer(arguments, message):
     with pytest.raises(InputError, match=message):
         MeanField(**arguments)
+
+
+def test_the_logits_of_a_foreground_are_those_of_two_labels(scenes):
+    """And the gradient, which the softmax of one label alone would lose, is that of the second."""
+    photos, probabilities = scenes
+    x = torch.logit(probabilities[:, 1], eps=1e-4).requires_grad_()
+    layer = MeanField(2, CRFSettings(PARAMS, 2))
+    found = layer(x, photos)
+    both = torch.stack([torch.zeros_like(x), x], 1)
+    assert found.shape == (2, 2, 24, 31)
+    assert torch.equal(found, layer(both, photos))
+    (alone,) = torch.autograd.grad(found[:, 1].sum(), x)
+    assert float(alone.abs().min()) > 0
+    with pytest.raises(InputError, match=r"expected \(B, 2, H, W\): for a foreground.*logits\[:, 0\]"):
+        layer(x[:, None], photos)
+
+
+@pytest.mark.parametrize(
+    ("cut", "std"),
+    [(lambda p: p[:, :1], 20.0), (lambda p: p[:, 0], (20.0,)), (lambda p: p[:, [0, 1, 2, 0]], (9, 20, 30, 40))],
+)
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.float64])
+def test_images_of_any_channels_and_type_are_refines(scenes, cut, std, dtype):
+    photos, probabilities = scenes
+    images, params = cut(photos).to(dtype), CRFParams(4, 20, std, 3, 3)
+    marginals = MeanField(4, CRFSettings(params, 3))(probabilities.log(), images).exp().detach()
+    for image, given, found in zip(images, probabilities, marginals, strict=True):
+        bands = image.numpy() if image.ndim == 2 else image.permute(1, 2, 0).numpy()
+        expected = refine(bands, given.numpy(), params, iterations=3, shortcuts=PARITY)
+        np.testing.assert_allclose(found.numpy(), expected, atol=1e-5)
+
+
+def test_a_learnt_deviation_for_each_channel():
+    photos = torch.randint(0, 256, (1, 2, 5, 6), dtype=torch.uint8)
+    std = torch.tensor([20.0, 30.0], requires_grad=True)
+    features = bilateral_features(photos, 4.0, std)
+    expected = photos.flatten(2).mT / std
+    assert torch.equal(features[..., 2:], expected)
+    features.sum().backward()
+    assert std.grad is not None
+    assert std.grad.shape == (2,)
+    with pytest.raises(InputError, match=r"rgb_std has shape \(3,\); expected a number, or 2 of them"):
+        bilateral_features(photos, 4.0, (3, 4, 5))
 
 
 @pytest.mark.parametrize(

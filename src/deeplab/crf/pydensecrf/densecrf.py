@@ -11,7 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from deeplab.crf import GaussianKernel
-from deeplab.crf.checks import LARGEST, check_energies, check_finite, check_real, thread_count
+from deeplab.crf.checks import (
+    LARGEST,
+    as_array,
+    check_energies,
+    check_finite,
+    check_label_count,
+    check_real,
+    thread_count,
+)
 from deeplab.crf.mean_field import infer_by_terms
 from deeplab.crf.pydensecrf.inputs import Array, as_compatibility, as_count, as_deviations, as_member, as_rows
 from deeplab.crf.pydensecrf.unaries import ConstUnary, LogisticUnary, Unary
@@ -64,6 +72,8 @@ _NAMES = {
     NORMALIZE_SYMMETRIC: "symmetric",
 }
 
+_ONE_LABEL = "for the probabilities p of a foreground, take 2 labels and unary_from_softmax(np.stack([1 - p, p]))"
+
 
 class DenseCRF:
     """A fully connected CRF over `nvar` points and `nlabels` labels.
@@ -100,11 +110,13 @@ class DenseCRF:
             f: (F, N); then `u` is (L, F) and the energy is their product, as in `LogisticUnary`.
 
         Raises:
-            InputError: an array has another shape, or values that are NaN or -inf.
+            InputError: an array has another shape, values that are NaN or -inf, or different energies of one label.
         """
         given = u if f is None else LogisticUnary(u, f).energy
         unary = np.minimum(as_rows(given, self._label_count(), self._grid, "u"), np.float32(LARGEST))
         check_energies(unary, "u")
+        if np.ptp(unary) > 0:  # a label that is alone in its photo has one energy throughout, and may win
+            check_label_count(len(unary), "u holds different energies", _ONE_LABEL)
         self._unary = unary
 
     def addPairwiseEnergy(  # noqa: N802
@@ -263,17 +275,18 @@ class DenseCRF2D(DenseCRF):
         Args:
             sxy: standard deviations (sx, sy) in pixels, or one number for both; above 0.
             srgb: standard deviation of each channel in the image's own levels, or one number for all; above 0.
-            rgbim: the image, (H, W, C) or (H, W), of any real dtype and memory layout; a photo is (H, W, 3) uint8.
+            rgbim: the image, (H, W, C) or (H, W), of any real dtype and memory layout; a photo is (H, W, 3) uint8, and
+                one in 0-1 needs an `srgb` of less than 1.
             compat: as for `addPairwiseEnergy`, like the other arguments.
             kernel: makes no difference to inference.
             normalization: what messages are divided by.
 
         Raises:
             InputError: the image is not of the CRF's height and width, a standard deviation is not a number above 0,
-                or as `addPairwiseEnergy` raises it.
+                the image's floats lie in 0-1 or around 0 and `srgb` beyond them, or as `addPairwiseEnergy` raises it.
         """
         self._label_count()
-        image = np.asarray(rgbim)
+        image = as_array(rgbim, "rgbim")
         if image.ndim not in (2, 3) or image.shape[:2] != self._grid or image.size == 0:
             height, width = self._grid
             hint = ": DenseCRF2D takes width before height" if image.shape[:2] == (width, height) else ""

@@ -6,7 +6,8 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from deeplab.crf.checks import check_count, check_energies, check_number, check_real
+from deeplab.crf.checks import as_array, check_count, check_energies, check_real
+from deeplab.crf.levels import check_deviations
 from deeplab.errors import InputError
 
 __all__ = ["Array", "as_compatibility", "as_count", "as_deviations", "as_member", "as_rows"]
@@ -37,7 +38,7 @@ def as_rows(given: Any, rows: int | None, grid: tuple[int, ...], name: str) -> A
 
     `grid` is the shape of the points: (N,), or (H, W), which `given` may keep as its last axes.
     """
-    array = np.asarray(given)
+    array = as_array(given, name)
     check_real(array, name)
     points = int(np.prod(grid))
     count = "n" if rows is None else rows
@@ -57,13 +58,9 @@ def as_rows(given: Any, rows: int | None, grid: tuple[int, ...], name: str) -> A
 
 def as_deviations(given: Any, count: int, name: str) -> Array:
     """Return `count` standard deviations as float32, above 0; `given` is one for all, or one for each."""
-    array = np.asarray(given)
-    check_real(array, name)
-    if array.shape not in ((), (count,)):
-        raise InputError(f"{name} has shape {array.shape}; expected a number, or {count} of them")
-    values = [check_number(value, name, above_zero=True) for value in array.reshape(-1).tolist()]
+    stds = check_deviations(given, count, name)
     # Not so small that float32 divides by zero: the lattice has its own word on those.
-    return np.broadcast_to(np.maximum(values, 1e-30).astype(np.float32), count)
+    return np.broadcast_to(np.maximum(stds, 1e-30).astype(np.float32), count)
 
 
 def as_compatibility(given: Any, labels: int) -> tuple[float, Array | None]:
@@ -72,7 +69,7 @@ def as_compatibility(given: Any, labels: int) -> tuple[float, Array | None]:
     A number w is the Potts model, energy -w for equal labels. A vector (labels,) is the energy of each label beside
     itself; a matrix (labels, labels) that of any two, of which the symmetric part counts.
     """
-    array = np.asarray(given)
+    array = as_array(given, "compat")
     check_real(array, "compat")
     with np.errstate(over="ignore"):
         array = array.astype(np.float32)

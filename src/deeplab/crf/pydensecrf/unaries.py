@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from deeplab.crf.checks import check_real
+from deeplab.crf.checks import as_array, check_real
 from deeplab.errors import InputError
 
 __all__ = ["ConstUnary", "LogisticUnary", "Unary"]
@@ -13,7 +13,7 @@ class Unary:
     """The energy of each label at each point, (L, N), for `DenseCRF.setUnary`."""
 
     def __init__(self, u: npt.ArrayLike) -> None:
-        self.energy = np.array(u)
+        self.energy = as_array(u, "u").copy()
 
 
 class ConstUnary(Unary):
@@ -28,7 +28,7 @@ class LogisticUnary(Unary):
     """
 
     def __init__(self, L: npt.ArrayLike, f: npt.ArrayLike) -> None:
-        weights, features = np.asarray(L), np.asarray(f)
+        weights, features = as_array(L, "L"), as_array(f, "f")
         check_real(weights, "L")
         check_real(features, "f")
         if weights.ndim != 2 or features.ndim != 2 or weights.shape[1] != features.shape[0]:

@@ -1,12 +1,24 @@
 """pydensecrf's `utils` module: energies from labels or probabilities, features of grids of any dimension."""
 
 import warnings
+from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from deeplab.crf.checks import check_count, check_finite, check_number, check_real
+from deeplab.crf.checks import (
+    as_array,
+    check_count,
+    check_finite,
+    check_number,
+    check_real,
+    labels_come_last,
+    labels_first,
+)
+from deeplab.crf.levels import check_levels
+from deeplab.crf.memory import check_memory
 from deeplab.crf.pydensecrf.inputs import Array, as_count, as_deviations
 from deeplab.errors import InputError
 
@@ -36,7 +48,7 @@ def unary_from_labels(labels: npt.ArrayLike, n_labels: int, gt_prob: float, zero
     Raises:
         InputError: the labels are no integers or out of their range, or another argument is out of its own.
     """
-    given = np.asarray(labels)
+    given = as_array(labels, "labels")
     if given.dtype.kind not in "iub":
         raise InputError(f"labels have dtype {given.dtype}; expected integers")
     count = check_count(n_labels, 1, "n_labels")
@@ -70,14 +82,20 @@ def unary_from_softmax(sm: npt.ArrayLike, scale: float | None = None, clip: floa
         (L, N) float32.
 
     Raises:
-        InputError: `sm` has too few axes or holds NaN, or another argument is out of its range.
+        InputError: `sm` has too few axes, holds NaN, or sums to one over its last axis in place of its first; or
+            another argument is out of its range.
     """
-    given = np.asarray(sm)
+    given = as_array(sm, "sm")
     check_real(given, "sm")
     if given.ndim < 2 or given.size == 0:
         raise InputError(f"sm has shape {given.shape}; expected (labels, ...), at least one point")
     probabilities = given.reshape(given.shape[0], -1).astype(np.result_type(given, np.float32))
     check_finite(probabilities, "sm")
+    if labels_come_last(given):
+        way = labels_first("sm", given.ndim)
+        raise InputError(
+            f"sm has shape {given.shape} and sums to one over its last axis; expected the first: pass {way}"
+        )
     if scale is not None:
         if not 0 < check_number(scale, "scale") <= 1:
             raise InputError(f"scale is {scale!r}; expected None or a number above 0 and up to 1")
@@ -104,10 +122,11 @@ def create_pairwise_gaussian(sdims: npt.ArrayLike, shape: npt.ArrayLike) -> Arra
     Raises:
         InputError: `shape` is empty or not of integers above 0, or `sdims` does not fit it.
     """
-    sizes = [as_count(size, 1, "shape") for size in np.atleast_1d(shape).tolist()]
+    sizes = [as_count(size, 1, "shape") for size in np.atleast_1d(as_array(shape, "shape")).tolist()]
     if not sizes:
         raise InputError(f"shape is {shape!r}; expected the size of each axis of the grid")
     deviations = as_deviations(sdims, len(sizes), "sdims")
+    _check_memory(sizes, len(sizes))
     return np.indices(sizes, np.float32).reshape(len(sizes), -1) / deviations[:, None]
 
 
@@ -126,20 +145,29 @@ def create_pairwise_bilateral(sdims: npt.ArrayLike, schan: npt.ArrayLike, img: n
 
     Raises:
         InputError: the image has no such axis, no pixels, or values that are not finite, or `sdims` or `schan` does not
-            fit it.
+            fit it, or the image's floats lie in 0-1 or around 0 and `schan` beyond them.
+        MemoryError: the features clearly do not fit.
     """
-    image = np.asarray(img)
+    image = as_array(img, "img")
     check_real(image, "img")
     axis = check_count(chdim, -1, "chdim")
     if image.size == 0 or axis >= image.ndim or image.ndim < (1 if axis == -1 else 2):
         raise InputError(f"img has shape {image.shape}, chdim is {axis}; expected an axis, or -1 for none")
     channels = image[None] if axis == -1 else np.moveaxis(image, axis, 0)
-    positions = create_pairwise_gaussian(sdims, channels.shape[1:])
     deviations = as_deviations(schan, len(channels), "schan")
+    check_levels(image, tuple(deviations), "img")
+    _check_memory(channels.shape[1:], channels.ndim - 1 + len(channels))
+    positions = create_pairwise_gaussian(sdims, channels.shape[1:])
     with np.errstate(over="ignore"):
         levels = channels.reshape(len(channels), -1).astype(np.float32) / deviations[:, None]
     check_finite(levels, "img over schan")
     return np.concatenate([positions, levels])
+
+
+def _check_memory(sizes: Sequence[int], features: int) -> None:
+    points = prod(sizes)
+    what = f"a table of {features} features of {points:,} points and its parts"
+    check_memory(8 * features * points, what, "use fewer points, such as a smaller image or a part of it")
 
 
 def compute_unary(labels: npt.ArrayLike, M: int, GT_PROB: float = 0.5) -> Array:

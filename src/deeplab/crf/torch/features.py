@@ -1,12 +1,12 @@
 """The features of photos, as `deeplab.crf.kernels` computes them; batched, and differentiable in the deviations."""
 
-import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from deeplab.crf.checks import check_number
+from deeplab.crf.levels import check_deviations, check_range
 from deeplab.crf.torch.checks import check_tensor, working_dtype
 from deeplab.errors import InputError
 
@@ -35,45 +35,56 @@ def spatial_features(height: int, width: int, xy_std_px: float | Tensor) -> Tens
     return grid.view(1, -1, 2) / std
 
 
-def bilateral_features(photos: Tensor, xy_std_px: float | Tensor, rgb_std: float | Tensor) -> Tensor:
+def bilateral_features(photos: Tensor, xy_std_px: float | Tensor, rgb_std: float | Sequence[float] | Tensor) -> Tensor:
     """Return the positions of `spatial_features` and the colours over their standard deviation.
 
     DeepLab section 4.2, equation 2, first kernel.
 
     Args:
-        photos: (B, 3, H, W) uint8, RGB, 0-255, as they were before any preprocessing for a network.
+        photos: (B, 3, H, W) uint8, RGB, as they were before any preprocessing for a network; or images (B, C, H, W) or
+            (B, H, W), of any number type and number of channels.
         xy_std_px: σα in pixels, above 0; a scalar tensor may learn.
-        rgb_std: σβ in the photos' own levels, above 0; a scalar tensor may learn.
+        rgb_std: σβ in the photos' own units, above 0, one for all channels or (C,); a tensor may learn.
 
     Returns:
-        (B, H·W, 5) on the photos' device.
+        (B, H·W, 2 + C) on the photos' device.
 
     Raises:
-        InputError: the photos have another shape or dtype, a deviation is not a finite number above 0, or it lies on
-            another device than the photos.
+        InputError: the photos have another shape or dtype; their values are floats of 0-1 or around 0, and the
+            deviations beyond all of them; a deviation is not a finite number above 0, or lies on another device than
+            the photos.
     """
     check_tensor(photos, "photos")
-    if photos.ndim != 4 or photos.shape[1] != 3:
-        hint = ": pass photos.permute(0, 3, 1, 2)" if photos.ndim == 4 and photos.shape[3] == 3 else ""
-        raise InputError(f"photos have shape {tuple(photos.shape)}; expected (B, 3, H, W), red, green and blue{hint}")
-    if photos.dtype != torch.uint8:
-        raise InputError(
-            f"photos have dtype {photos.dtype}; expected torch.uint8, their own values 0-255 before any normalisation"
-        )
-    xy, rgb = (_deviation(std, name, photos.device) for std, name in ((xy_std_px, "xy_std_px"), (rgb_std, "rgb_std")))
-    batch, _, height, width = photos.shape
-    colours = photos.flatten(2).mT.to(rgb.dtype) / rgb
+    images = photos[:, None] if photos.ndim == 3 else photos
+    if images.ndim != 4 or images.numel() == 0:
+        raise InputError(f"photos have shape {tuple(photos.shape)}; expected (B, C, H, W), or (B, H, W) for grey ones")
+    if photos.dtype == torch.bool or photos.is_complex():
+        raise InputError(f"photos have dtype {photos.dtype}; expected real numbers, such as torch.uint8: 0-255")
+    batch, channels, height, width = images.shape
+    xy, rgb = _deviation(xy_std_px, "xy_std_px", photos.device), _deviation(rgb_std, "rgb_std", photos.device, channels)
+    if photos.is_floating_point():
+        low, high, std = (float(number.detach()) for number in (photos.min(), photos.max(), rgb.min()))
+        check_range(low, high, std, f"photos are {photos.dtype}")
+    colours = images.flatten(2).mT.to(rgb.dtype) / rgb
     return torch.cat([spatial_features(height, width, xy).expand(batch, -1, -1), colours], dim=2)
 
 
-def _deviation(std: Any, name: str, device: torch.device | None = None) -> Tensor:
-    """Return a scalar tensor above 0, float32 or float64; a number goes to `device`, a tensor must be there."""
+def _deviation(std: Any, name: str, device: torch.device | None = None, channels: int = 0) -> Tensor:
+    """Return one deviation above 0, or one for each of `channels`; a number goes to `device`, a tensor must be there.
+
+    It is float32 or float64, a scalar or (channels,).
+    """
     if not isinstance(std, Tensor):
-        value = torch.tensor(check_number(std, name, above_zero=True), device=device)
-    elif std.ndim or not std.is_floating_point() or not 0 < float(std.detach()) < math.inf:
-        raise InputError(f"{name} is {std!r}; expected a finite number above 0, or a scalar float tensor of one")
+        value = torch.tensor(check_deviations(std, channels, name), device=device)
+    elif std.shape not in ((), (channels,)) or not std.is_floating_point() or not _above_zero(std.detach()):
+        each = f", or of {channels} of them" if channels else ""
+        raise InputError(f"{name} is {std!r}; expected a finite number above 0, or a float tensor of one{each}")
     else:
         value = std
     if device is not None and value.device != device:
         raise InputError(f"{name} is on {value.device} and the photos on {device}; move one to the other")
     return value.to(working_dtype(value))
+
+
+def _above_zero(std: Tensor) -> bool:
+    return bool(((std > 0) & (std < torch.inf)).all())

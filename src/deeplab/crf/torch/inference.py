@@ -4,12 +4,12 @@ Krähenbühl & Koltun 2011, algorithm 1, as the layers of a network: Zheng et al
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
 
-from deeplab.crf.checks import check_choice, check_count
+from deeplab.crf.checks import check_choice, check_count, check_label_count
 from deeplab.crf.kernels import NORMALIZATIONS
 from deeplab.crf.torch.checks import (
     check_features,
@@ -74,6 +74,8 @@ def mean_field(logits: Tensor, kernels: Sequence[Kernel], *, iterations: int = 1
     check_choice(method, METHODS, "method")
     count = check_count(iterations, 0, "iterations")
     check_logits(logits)
+    check_label_count(logits.shape[1], "logits", "for those of a foreground, x, torch.cat([torch.zeros_like(x), x], 1)")
+    _check_kernels(kernels)
     dtype = working_dtype(logits)
     with torch.autocast(logits.device.type, enabled=False):
         start = logits.flatten(2).to(dtype)
@@ -85,6 +87,13 @@ def mean_field(logits: Tensor, kernels: Sequence[Kernel], *, iterations: int = 1
             for message in messages:
                 scores = scores - message(belief)
         return scores.log_softmax(1).view(logits.shape)
+
+
+def _check_kernels(kernels: Any) -> None:
+    if isinstance(kernels, Kernel) or not isinstance(kernels, Sequence):
+        raise InputError(f"kernels is {type(kernels).__name__}; expected a sequence of kernels, such as [kernel]")
+    if strange := [type(kernel).__name__ for kernel in kernels if not isinstance(kernel, Kernel)]:
+        raise InputError(f"kernels hold {strange[0]}; expected nothing but deeplab.crf.torch.Kernel")
 
 
 def _ready(kernel: Kernel, like: Tensor, method: str) -> Message:

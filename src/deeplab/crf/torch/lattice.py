@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from deeplab.crf.lattice import way_to_nearer
 from deeplab.errors import InputError
 
 __all__ = ["Lattice"]
@@ -86,7 +87,7 @@ def _simplices(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     if not bool((elevated.abs() <= _LARGEST_COORDINATE).all()):
         raise InputError(
             f"features reach {float(features.abs().max()):.3g} standard deviations; the lattice holds up to about "
-            f"{_LARGEST_COORDINATE / (d + 1):.0g}: use larger standard deviations"
+            f"{_LARGEST_COORDINATE / (d + 1):.0g}; {way_to_nearer(features.detach().cpu().numpy())}"
         )
     cell = (elevated * (1 / (d + 1))).round()
     excess = cell.sum(1, keepdim=True).long()

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from deeplab.crf.checks import check_choice, check_count
+from deeplab.crf.checks import check_choice, check_count, check_label_count
 from deeplab.crf.params import CRFSettings
-from deeplab.crf.torch.checks import check_logits
+from deeplab.crf.torch.checks import check_logits, check_tensor
 from deeplab.crf.torch.compiling import uncompiled
 from deeplab.crf.torch.features import bilateral_features, spatial_features
 from deeplab.crf.torch.filters import METHODS
@@ -13,6 +13,8 @@ from deeplab.crf.torch.inference import Kernel, mean_field
 from deeplab.errors import InputError
 
 __all__ = ["MeanField"]
+
+_FOREGROUND = "which takes the logits of a foreground as (B, H, W), logits[:, 0]"
 
 
 class MeanField(nn.Module):
@@ -23,7 +25,7 @@ class MeanField(nn.Module):
     shortcuts.
 
     Args:
-        labels: L, the number of labels, at least 1.
+        labels: L, the number of labels, at least 2: background and foreground for a network with one output.
         settings: where the weights and standard deviations start, the number of updates, and the normalisation.
         method: "lattice" (approximate, linear in pixels) or "exact" (every pair of pixels).
         learn_stds: whether the standard deviations learn too. It makes the backward pass about seven times as long.
@@ -48,7 +50,7 @@ class MeanField(nn.Module):
         learn_stds: bool = False,
     ) -> None:
         super().__init__()
-        check_count(labels, 1, "labels")
+        check_label_count(check_count(labels, 1, "labels"), "a layer", f"MeanField(2), {_FOREGROUND}")
         check_choice(method, METHODS, "method")
         if not isinstance(settings, CRFSettings):
             raise InputError(f"settings are {type(settings).__name__}; expected CRFSettings")
@@ -61,12 +63,12 @@ class MeanField(nn.Module):
         self.log_std_scale = nn.Parameter(torch.zeros(3), requires_grad=learn_stds)
 
     def stds(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Return σα in pixels, σβ in 8-bit levels and σγ in pixels as they stand, each a scalar."""
+        """Return σα in pixels, σβ in the photos' units and σγ in pixels as they stand: scalars, σβ (C,) if so set."""
         start = self.settings.params
         xy, rgb, spatial_xy = self.log_std_scale.exp()
         return (
             xy * start.bilateral_xy_std_px,
-            rgb * start.bilateral_rgb_std,
+            rgb * rgb.new_tensor(start.bilateral_rgb_std),
             spatial_xy * start.spatial_xy_std_px,
         )
 
@@ -75,26 +77,34 @@ class MeanField(nn.Module):
         """Return the logarithm of the marginals; see `mean_field`.
 
         Args:
-            logits: (B, L, H, W) float, the network's scores or log-probabilities.
-            photos: (B, 3, H, W) uint8, RGB, 0-255, as they were before any preprocessing for a network.
+            logits: (B, L, H, W) float, the network's scores or log-probabilities. (B, H, W) are those of a foreground,
+                x, and stand for two labels, [0, x].
+            photos: (B, 3, H, W) uint8, RGB, 0-255, as they were before any preprocessing for a network; or images
+                (B, C, H, W) or (B, H, W), of any number type, with the settings' σβ in their units.
 
         Returns:
-            (B, L, H, W), float64 where the logits are, and else float32.
+            (B, L, H, W), float64 where the logits are, and else float32; (B, 2, H, W) for those of a foreground.
 
         Raises:
             InputError: a shape, dtype or device does not fit, or a value is not finite.
         """
         check_logits(logits)
         labels = len(self.bilateral_weight)
+        if logits.ndim == 3 and labels == 2:
+            logits = torch.stack([torch.zeros_like(logits), logits], dim=1)
         if logits.ndim != 4 or logits.shape[1] != labels:
-            raise InputError(f"logits have shape {tuple(logits.shape)}; expected (B, {labels}, H, W)")
+            hint = f": for a foreground, MeanField(2), {_FOREGROUND}" if logits.shape[1] == 1 else ""
+            raise InputError(f"logits have shape {tuple(logits.shape)}; expected (B, {labels}, H, W){hint}")
+        check_tensor(photos, "photos")
         batch, _, height, width = logits.shape
+        if photos.ndim not in (3, 4) or (len(photos), *photos.shape[-2:]) != (batch, height, width):
+            last = photos.ndim == 4 and photos.shape[1:3] == (height, width)
+            raise InputError(
+                f"photos have shape {tuple(photos.shape)}; expected ({batch}, C, {height}, {width}), or "
+                f"({batch}, {height}, {width}), like the logits{': pass photos.permute(0, 3, 1, 2)' if last else ''}"
+            )
         xy_std_px, rgb_std, spatial_xy_std_px = self.stds()
         bilateral = bilateral_features(photos, xy_std_px, rgb_std)
-        if photos.shape[0] != batch or photos.shape[2:] != logits.shape[2:]:
-            raise InputError(
-                f"photos have shape {tuple(photos.shape)}; expected ({batch}, 3, {height}, {width}) like the logits"
-            )
         spatial = spatial_features(height, width, spatial_xy_std_px)
         normalization = self.settings.normalization
         kernels = [
