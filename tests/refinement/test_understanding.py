@@ -133,6 +133,14 @@ def test_a_plane_of_0_and_255_is_a_mask_unless_255_is_said_to_be_void() -> None:
     assert understand(mask, (4, 6), void=255).labels == (0,)
 
 
+def test_softmax_over_one_label_is_no_label_map() -> None:
+    ones = np.ones((1, 4, 6), np.float32)
+    with pytest.raises(InputError, match=r"nothing but 1, as softmax over one label makes it.*--kind labels"):
+        understand(ones, (4, 6))
+    assert understand(ones, (4, 6), kind="labels").labels == (1,)
+    assert understand(ones.astype(np.uint8), (4, 6)).kind == "labels"
+
+
 def test_foreground_scores_in_one_plane() -> None:
     score = RANDOM.normal(0, 3, (5, 7)).astype(np.float32)
     sigmoid = 1 / (1 + np.exp(-score))
