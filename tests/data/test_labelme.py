@@ -131,6 +131,14 @@ def test_files_without_shapes_are_errors(write: Any, tmp_path: Path, content: st
         read_samples("auto", tmp_path, "all")
 
 
+@pytest.mark.parametrize("said", ["n" * 3000 + ".jpg", "a\0b.jpg", "C:\\Users\\me\\x.jpg", "/nowhere/x.jpg", "..", ""])
+def test_photos_that_no_file_can_be_are_looked_for_beside(write: Any, tmp_path: Path, said: str) -> None:
+    write.photo(tmp_path / "x.jpg")
+    write.text(tmp_path / "x.json", json.dumps({"version": "5", "shapes": [shape("a", BOX)], "imagePath": said}))
+    (sample,) = read_samples("auto", tmp_path, "all")
+    assert sample.photo.samefile(tmp_path / "x.jpg")
+
+
 def test_splits_and_places_of_files_and_photos(write: Any, tmp_path: Path) -> None:
     write_labelme(write, tmp_path / "train" / "a" / "x.json", [shape("dog", BOX)])
     write_labelme(write, tmp_path / "train" / "b" / "x.json", [shape("dog", BOX)])

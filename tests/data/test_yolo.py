@@ -114,7 +114,12 @@ def test_lines_that_are_no_outlines_are_void_and_named(
 
 @pytest.mark.parametrize(
     ("yaml", "said"),
-    [("names: [", "is no YAML"), ("names: {1: cat, 2: dog}", "expected 0, 1, 2"), ("nc: 2", "is missing; write one")],
+    [
+        ("names: [", "is no YAML"),
+        ("names: {1: cat, 2: dog}", "expected 0, 1, 2"),
+        ("names: {0: cat, x: dog}", "expected 0, 1, 2"),
+        ("nc: 2", "is missing; write one"),
+    ],
 )
 def test_bad_class_lists_are_errors(write: Any, tmp_path: Path, yaml: str, said: str) -> None:
     write_yolo(write, tmp_path, f"0 {LEFT}", yaml=yaml)

@@ -146,7 +146,7 @@ def _photo(root: Path, path: Path, content: Mapping[str, Any]) -> Path:
         for depth in range(len(here)) for photos in PHOTO_FOLDERS
     )  # fmt: skip
     candidates = (path.parent / named, beside, path.parent / named.name, *elsewhere)
-    return next((photo for photo in candidates if photo.is_file()), beside)
+    return next((photo for photo in candidates if os.path.isfile(photo)), beside)  # noqa: PTH113 (names may be absurd)
 
 
 def _unannotated(samples: Sequence[Sample]) -> Iterator[Remark]:

@@ -174,7 +174,7 @@ def _names_in(path: Path) -> list[str] | None:
         raise DataError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
     names = content.get("names") if isinstance(content, dict) else None
     if isinstance(names, dict):
-        if sorted(names) != list(range(len(names))):
-            raise DataError(f"{path}: names has the numbers {sorted(names)}; expected 0, 1, 2 … without a gap")
+        if set(names) != set(range(len(names))):
+            raise DataError(f"{path}: names has the numbers {str(list(names))[:80]}; expected 0, 1, 2 … without a gap")
         names = [names[number] for number in range(len(names))]
     return [str(name) for name in names] if isinstance(names, list) else None
