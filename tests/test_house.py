@@ -72,6 +72,17 @@ def test_importing_deeplab_loads_neither_pytorch_nor_the_runtime() -> None:
     assert loaded.strip() == "[]"
 
 
+def test_workflows_name_actions_by_their_commits() -> None:
+    used = [
+        line.split("uses:")[1].strip()
+        for file in (ROOT / ".github" / "workflows").glob("*.yml")
+        for line in file.read_text().splitlines()
+        if "uses:" in line
+    ]
+    assert used
+    assert [action for action in used if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action)] == []
+
+
 def test_the_readmes_test_command_is_what_ci_runs() -> None:
     readme, script = ((ROOT / name).read_text() for name in ("README.md", ".ci/run"))
     command = "pip install '.[test]' && pytest"

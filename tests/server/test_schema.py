@@ -15,6 +15,7 @@ from deeplab.server.app import make_app  # noqa: E402
 
 DESCRIPTION = schemathesis.openapi.from_dict(make_app(None).openapi())  # type: ignore[arg-type]
 OPERATIONS = {result.ok().label: result.ok() for result in DESCRIPTION.get_all_operations()}
+schemathesis.checks.load_all_checks()
 ARBITRARY_BYTES = [schemathesis.checks.CHECKS.get_one("positive_data_acceptance")]  # which are no photo
 
 
