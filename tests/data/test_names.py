@@ -57,7 +57,10 @@ def test_where_classes_have_names_a_class_alone_is_the_one_of_that_name(tmp_path
         ("background: *\ncow\ndog\n", [0, 0, 2, 1]),  # cow is 3 there, not 1
         ("dog\nbackground: *\n", [1, 1, 0, 1]),
         ("background\nscratch\ndent\n", [0, 1, 2, 254]),  # names of their own keep their numbers
-        ("background\ncat: 2\ndent: 1\n", [0, 2, 1, 254]),  # said outright
+        ("numbers = own\nbackground\ndog\nrust\n", [0, 1, 2, 254]),  # said outright
+        ("background\ncat: 2\ndent: 1\nnumbers = own\n", [0, 2, 1, 254]),
+        ("background: *\ncat: 1, 3\n", [0, 1, 0, 1]),  # its own number and another's
+        ("background: 2, *\ncat\n", [0, 1, 0, 0]),
         ("background\ncat\nscratch\n", [0, 1, 2, 254]),  # name and number agree
     ],
 )
@@ -68,12 +71,21 @@ def test_a_name_that_the_layout_knows_means_that_class(tmp_path: Path, content: 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("background: *\ndog\nrust\n", "'rust' is neither .* as 'dog' is one, .*: write 'rust: 2' for the value 2"),
-        ("pet: cat, dog\nrest\n", "'rest' is neither .* as 'cat' is one, .*: write 'rest: 1' for the value 1"),
-        ("background: *\nkat\ncow\n", "did you mean 'cat'.*'kat: 1'"),
+        (
+            "background: *\ndog\nrust\n",
+            "'rust' is neither .* 'dog' is one, so names alone mean classes: say 'numbers = own'",
+        ),
+        ("pet: cat, dog\nrest\n", "'rest' is neither .* 'cat' is one, so names alone mean classes"),
+        (
+            "background: *\ncat: 3\n",
+            "gives 'cat' the number 3, which is 'cow' .* 'cat' is 1; write 'cat' alone, or add",
+        ),
+        ("background: *\ndog: 9, 1\n", "gives 'dog' the number 9, which is no class .* 'dog' is 2"),
+        ("numbers = mine\ncat\n", "says 'numbers = mine'; expected 'numbers = own'"),
+        ("background: *\nkat\ncow\n", "did you mean 'cat'.*'cow' is one"),
     ],
 )
-def test_names_and_numbers_alone_are_not_mixed(tmp_path: Path, content: str, message: str) -> None:
+def test_names_and_numbers_that_disagree_are_errors(tmp_path: Path, content: str, message: str) -> None:
     with pytest.raises(DataError, match=rf"classes\.txt.*{message}"):
         names(tmp_path, content)
 

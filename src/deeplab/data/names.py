@@ -19,9 +19,9 @@ NAMES_FILE = "classes.txt"
 
 VOID = "void"
 REST = "*"
-NONE = "none"
+NONE, OWN = "none", "own"
 
-_BACKGROUND = re.compile(r"\s*background\s*=([^:]*)")
+_SETTING = re.compile(r"\s*(background|numbers)\s*=([^:]*)")
 
 
 def read_names(path: Path, values: Mapping[str, int], *, by_name: bool) -> tuple[LabelSet, bytes]:
@@ -30,9 +30,11 @@ def read_names(path: Path, values: Mapping[str, int], *, by_name: bool) -> tuple
     ``rust: 3, 7`` says which values the masks store for a class, ``animal: cat, dog`` which classes of the layout
     become it, and ``other: *`` that it takes all that no line names. A class alone stands for the layout's class of its
     name. In layouts that tell classes apart by number it stands for its own number instead, as long as no line means a
-    class of the layout that has another number. The line ``void: 0`` says what belongs to no class; without such a line
-    it is 255. ``background = soil`` says which class is the background, ``background = none`` that there is none;
-    without such a line a usual name tells (see `LabelSet`). Lines that begin with ``#`` are comments.
+    class of the layout that has another number; and a line that gives a class of the layout another number than it has
+    there is an error. The line ``numbers = own`` says that the masks' numbers are not the layout's. ``void: 0`` says
+    what belongs to no class; without it that is 255. ``background = soil`` says which class is the background,
+    ``background = none`` that there is none; without such a line a usual name tells (see `LabelSet`). Lines that begin
+    with ``#`` are comments.
 
     Args:
         path: the names file.
@@ -48,12 +50,14 @@ def read_names(path: Path, values: Mapping[str, int], *, by_name: bool) -> tuple
             has, or the names make no label set.
     """
     lines = [line for line in read_text(path).rstrip().splitlines() if not line.startswith("#")]
-    backgrounds = [found[1].strip() for line in lines if (found := _BACKGROUND.fullmatch(line))]
-    lines = [line for line in lines if not _BACKGROUND.fullmatch(line)]
+    settings = [(found[1], found[2].strip()) for line in lines if (found := _SETTING.fullmatch(line))]
+    lines = [line for line in lines if not _SETTING.fullmatch(line)]
     entries = [(name.strip(), given.strip()) for name, _, given in (line.partition(":") for line in lines)]
     names = [name for name, _ in entries if name != VOID]
-    label_set = _label_set(path, names, backgrounds)
+    label_set = _label_set(path, names, [said for key, said in settings if key == "background"])
     void = label_set.void
+    if _numbers_are_own(path, [said for key, said in settings if key == "numbers"]) and not by_name:
+        values = {}
 
     owner: dict[int, str] = {}
     rest = _no_label(label_set)
@@ -65,9 +69,10 @@ def read_names(path: Path, values: Mapping[str, int], *, by_name: bool) -> tuple
             if item == REST:
                 rest = label
                 continue
-            value = _value(path, item, values, "" if given or not meant else _unless_by_number(name, label, meant))
+            value = _value(path, item, values, "" if given or not meant else _unless_own(meant))
             if owner.setdefault(value, name) != name:
                 raise DataError(f"{path} gives {item!r} to both {owner[value]!r} and {name!r}; give it to one of them")
+    _check_numbers(path, entries, values, owner, by_name)
     labels = {value: void if name == VOID else names.index(name) for value, name in owner.items()}
     if all(name != VOID for name, _ in entries):
         labels.setdefault(255, void)
@@ -95,8 +100,30 @@ def _meant_by_name(entries: list[tuple[str, str]], names: list[str], values: Map
     return next(alone, None) or next((item for item in listed if item in values), None)
 
 
-def _unless_by_number(name: str, label: int, meant: str) -> str:
-    return f"; as {meant!r} is one, names alone mean classes: write '{name}: {label}' for the value {label}"
+def _unless_own(meant: str) -> str:
+    return f"; {meant!r} is one, so names alone mean classes: say 'numbers = own' if the masks' numbers are your own"
+
+
+def _numbers_are_own(path: Path, said: list[str]) -> bool:
+    for what in said:
+        if what != OWN:
+            raise DataError(f"{path} says 'numbers = {what}'; expected 'numbers = {OWN}', or no such line")
+    return bool(said)
+
+
+def _check_numbers(
+    path: Path, entries: list[tuple[str, str]], values: Mapping[str, int], owner: Mapping[int, str], by_name: bool
+) -> None:
+    """Check that a class of the layout is not given the numbers of others alone."""
+    for name, given in entries:
+        numbers = [item for item in (part.strip() for part in given.split(",")) if item.isdigit()]
+        if numbers and name in values and owner.get(values[name]) != name and REST not in given:
+            meant = next((repr(known) for known, value in values.items() if value == int(numbers[0])), "no class")
+            remedy = "" if by_name else f", or add 'numbers = {OWN}' if the masks' numbers are your own"
+            raise DataError(
+                f"{path} gives {name!r} the number {numbers[0]}, which is {meant} in this data set, where {name!r} "
+                f"is {values[name]}; write {name!r} alone{remedy}"
+            )
 
 
 def _no_label(label_set: LabelSet) -> int:
