@@ -153,6 +153,7 @@ def test_points_that_are_no_grid_go_with_any_kernel():
         (None, r"kernels is NoneType; expected a sequence of kernels, such as \[kernel\]"),
         (GRID, r"kernels is GridKernel; expected a sequence of kernels, such as \[kernel\]"),
         (3, "kernels is int"),
+        (np.array(None), "kernels is ndarray"),
         ("ab", "kernels hold str"),
     ],
 )

@@ -215,7 +215,12 @@ def poisoned(value):
         ({"shortcuts": {}}, "shortcuts are dict; expected Shortcuts"),
         ({"mask": np.ones((4, 5), bool)}, r"shape \(4, 5\).*expected \(4, 6\) bool"),
         ({"mask": np.ones((4, 6), np.uint8)}, "dtype uint8; expected"),
-        ({"nodata": "none"}, "nodata is 'none'; expected a number, or NaN"),
+        ({"nodata": 10**400}, "nodata is of type int; expected a number, or NaN"),
+        (
+            {"image": np.full((4, 6), -3.4e38), "params": CRFParams(bilateral_rgb_std=0.01)},
+            "features has 24 NaN or inf",
+        ),
+        ({"nodata": "none"}, "nodata is of type str; expected a number, or NaN"),
         ({"iterations": -1}, "iterations is -1; expected an integer, at least 0"),
         ({"iterations": 2.5}, "iterations is 2.5"),
         ({"iterations": 2**31}, "iterations is 2147483648; expected an integer, at least 0 and at most 1,000,000"),
@@ -366,6 +371,8 @@ def test_batches_are_the_photos_one_by_one(make_scene):
         refine_batch(images, probabilities[:3])
     with pytest.raises(InputError, match="probabilities is NoneType; expected a list, or an array with a batch axis"):
         refine_batch(images, None)
+    with pytest.raises(InputError, match="images is ndarray; expected a list"):
+        refine_batch(np.array(3), probabilities)
 
 
 def test_the_environment_sets_the_threads(monkeypatch):

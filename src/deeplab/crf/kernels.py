@@ -222,7 +222,8 @@ def colour_kernel(
     height, width, channels = image.shape
     features = _features_of_grid(height, width, xy_std_px, channels)
     std = np.maximum(check_deviations(rgb_std, channels, "rgb_std"), _LEAST_STD).astype(np.float32)
-    np.divide(image, std, out=features[..., 2:], dtype=np.float32, casting="unsafe")
+    with np.errstate(over="ignore"):  # GaussianKernel has its word on what is not finite then
+        np.divide(image, std, out=features[..., 2:], dtype=np.float32, casting="unsafe")
     return GaussianKernel(
         features.reshape(-1, 2 + channels), weight=weight, normalization=normalization, grid=(height, width)
     )

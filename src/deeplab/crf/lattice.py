@@ -43,9 +43,9 @@ def way_to_nearer(features: npt.NDArray[np.floating]) -> str:
 
     Half of the points lie within a column's middle half. Those of no data, as -9999 for it, lie far beyond.
     """
-    spread = features.max(axis=0) - features.min(axis=0)
+    spread = features.max(axis=0).astype(np.float64) - features.min(axis=0)
     column = int(spread.argmax())
-    values = features[:, column]
+    values = features[:, column].astype(np.float64)
     low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
     far = np.abs(values - middle) > max(_FAR * (high - low), spread[column] / 4)
     where = f"feature {column} (of an image, 0 is x, 1 is y, and 2 its first channel) spans {spread[column]:.3g}"

@@ -47,10 +47,17 @@ def _masked(image: Any, channels: npt.NDArray[Any], nodata: float | None) -> npt
         return None
     masked: npt.NDArray[np.bool_] = np.ma.getmaskarray(image).reshape(channels.shape).copy()
     if nodata is not None:
-        if not isinstance(nodata, Real):
-            raise InputError(f"nodata is {nodata!r}; expected a number, or NaN: the value of pixels that hold no data")
-        masked |= np.isnan(channels) if np.isnan(nodata) else channels == nodata
+        value = _number(nodata)
+        masked |= np.isnan(channels) if np.isnan(value) else channels == value
     return np.logical_or.reduce(masked, axis=2)  # type: ignore[no-any-return]
+
+
+def _number(nodata: Any) -> float:
+    try:
+        return float(nodata if isinstance(nodata, Real) else "none")
+    except (OverflowError, ValueError):
+        kind = type(nodata).__name__
+        raise InputError(f"nodata is of type {kind}; expected a number, or NaN: the value of no data") from None
 
 
 def check_deviations(given: Any, channels: int, name: str) -> Deviations:

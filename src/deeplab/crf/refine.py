@@ -1,6 +1,6 @@
 """Sharpen class probabilities along a photo's edges: the one-line use of the CRF."""
 
-from collections.abc import Iterator, Sequence, Sized
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -127,17 +127,22 @@ def refine_batch(
     Raises:
         InputError: there are more photos than probabilities or fewer, or as `refine` raises it.
     """
-    for name, given in (("images", images), ("probabilities", probabilities)):
-        if not isinstance(given, Sized):
-            raise InputError(f"{name} is {type(given).__name__}; expected a list, or an array with a batch axis")
-    if len(images) != len(probabilities):
-        raise InputError(f"{len(images)} images come with {len(probabilities)} probabilities; expected one for each")
+    counts = _count(images, "images"), _count(probabilities, "probabilities")
+    if counts[0] != counts[1]:
+        raise InputError(f"{counts[0]} images come with {counts[1]} probabilities; expected one for each")
 
     def one(pair: tuple[Any, Any]) -> npt.NDArray[np.float32]:
         return refine(*pair, params, threads=1, **options)
 
     with ThreadPoolExecutor(thread_count(threads)) as pool:
         return list(pool.map(one, zip(images, probabilities, strict=True)))
+
+
+def _count(batch: Any, name: str) -> int:
+    try:
+        return len(batch)
+    except TypeError:
+        raise InputError(f"{name} is {type(batch).__name__}; expected a list, or an array with a batch axis") from None
 
 
 def _probabilities_of(photo: npt.NDArray[Any], probabilities: Any) -> npt.NDArray[Any]:

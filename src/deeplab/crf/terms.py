@@ -70,9 +70,11 @@ def check_kernels(kernels: Any, shape: tuple[int, ...]) -> tuple[Kernel, ...]:
     Raises:
         InputError: it is no sequence of kernels, or one is over another number of points or over other sides.
     """
-    if isinstance(kernels, Kernel) or not hasattr(kernels, "__iter__"):
-        raise InputError(f"kernels is {type(kernels).__name__}; expected a sequence of kernels, such as [kernel]")
-    given, points = tuple(kernels), shape[1:]
+    try:
+        given, points = tuple(kernels), shape[1:]
+    except TypeError:
+        kind = type(kernels).__name__
+        raise InputError(f"kernels is {kind}; expected a sequence of kernels, such as [kernel]") from None
     grid = points if len(points) == 2 and 1 not in points else None
     for kernel in given:
         if not isinstance(kernel, Kernel):
