@@ -108,6 +108,7 @@ def run_jobs(
     plan: Sequence[Job | DeepLabError],
     run: Callable[[Ready, Reporter], None],
     work: Callable[[Sequence[Job]], Iterable[Ready]],
+    named: Callable[[Reporter], Reporter] = lambda out: out,
 ) -> bool:
     """Run every job of a plan; what fails is reported and the others go on. Return whether all went well.
 
@@ -116,10 +117,12 @@ def run_jobs(
         plan: the jobs; an error in the place of one is reported.
         run: takes what `work` made of a job and finishes it; raises DeepLabError where it fails.
         work: takes all jobs and yields what is ready for `run`, one for each, in any order.
+        named: gives files other names in what is said; see `deeplab.cli.streams`.
     """
     failed = False
     try:
-        with reporter() as out:
+        with reporter() as plain:
+            out = named(plain)
             jobs = [job for job in plan if not isinstance(job, DeepLabError)]
             for error in plan:
                 if isinstance(error, DeepLabError):
