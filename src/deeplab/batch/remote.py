@@ -1,4 +1,4 @@
-"""Photos on file systems that have an address, such as ``s3://bucket/photos``: through PyArrow, or else fsspec."""
+"""Photos at addresses: on file systems such as ``s3://bucket/photos``, through PyArrow or else fsspec; and on the web."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from deeplab.batch.photos import is_photo_name
+from deeplab.batch.web import file_name, is_web, read_web
 from deeplab.errors import ImageError
 from deeplab.images import PHOTO_SUFFIXES
 
@@ -37,7 +38,7 @@ class RemotePhoto:
     @property
     def stem(self) -> str:
         """The name without its ending."""
-        return PurePosixPath(self.name).stem
+        return PurePosixPath(file_name(str(self)) if is_web(str(self)) else self.name).stem
 
     def read(self) -> bytes:
         """Return the file's bytes.
@@ -45,6 +46,8 @@ class RemotePhoto:
         Raises:
             ImageError: it cannot be read.
         """
+        if is_web(str(self)):
+            return read_web(str(self))
         try:
             files, folder = _file_system(self.folder)
             with files.open_input_stream(f"{folder}/{self.name}", compression=None) as stream:
@@ -66,7 +69,7 @@ def find_remote_photos(addresses: Iterable[str]) -> Iterator[RemotePhoto | Image
     Subfolders are left out. An address that leads nowhere, or to no photo, yields an ImageError in its place.
 
     Raises:
-        ModuleNotFoundError: PyArrow is not installed.
+        ModuleNotFoundError: PyArrow is not installed, and an address is none of the web.
     """
     seen: set[str] = set()
     for address in addresses:
@@ -85,6 +88,9 @@ def find_remote_photos(addresses: Iterable[str]) -> Iterator[RemotePhoto | Image
 
 
 def _photos_at(address: str) -> list[RemotePhoto]:
+    if is_web(address):
+        folder, _, name = address.rpartition("/")
+        return [RemotePhoto(folder, name)]
     from pyarrow.fs import FileSelector, FileType  # here, because it is large and optional
 
     address = address.rstrip("/")
