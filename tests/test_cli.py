@@ -16,7 +16,7 @@ from PIL import Image
 
 from deeplab import __version__, models
 from deeplab.label_maps import read_label_map
-from deeplab.segment import Segmenter
+from deeplab.segment import Segmentation, Segmenter
 
 Run = Callable[..., Any]
 
@@ -50,6 +50,35 @@ def test_one_photo(run: Run) -> None:
     assert read_label_map("one.png").shape == (60, 90)
     with Image.open("one_overlay.jpg") as overlay:
         assert overlay.size == (90, 60)
+
+
+@pytest.mark.usefixtures("album")
+def test_an_output_that_is_called_as_a_picture_is_a_file(run: Run) -> None:
+    assert run("segment", "../photos/one.jpg", "-o", "labels.png").status == 0
+    assert files() == ["labels.png", "labels_overlay.jpg"]
+    for arguments, message in (
+        (("../photos", "-o", "all.png"), "all.png is one file, but there are 3 photos; name a folder"),
+        (("../photos/one.jpg", "-o", "all.jpg"), "all.jpg: label maps are written as PNG"),
+        (("clip.mp4", "-o", "all.mp4"), "all.mp4 is no folder, but a video's results need one"),
+    ):
+        refused = run("segment", *arguments)
+        assert refused.status == 1
+        assert refused.err.startswith(f"error: {message}")
+    assert files() == ["labels.png", "labels_overlay.jpg"]
+    Path("folder.png").mkdir()
+    assert run("segment", "../photos", "-o", "folder.png").status == 0
+
+
+@pytest.mark.usefixtures("album")
+def test_where_nothing_is_found_the_classes_are_listed_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Segmentation, "shares", lambda self: {"background": 1.0})
+    one = run("segment", "../photos/one.jpg").err
+    assert "nothing found in ../photos/one.jpg; tiny knows aeroplane, bicycle, bird, " in one
+    err = run("segment", "../photos", "-o", "out").err
+    assert err.count("nothing found") == err.count("tiny knows") == 1
+    assert "nothing found in 3 of 3 (" in err
+    monkeypatch.setattr(Segmentation, "shares", lambda self: {"background": 0.9, "cat": 0.1})
+    assert "nothing found" not in run("segment", "../photos", "-o", "other").err
 
 
 @pytest.mark.usefixtures("album")

@@ -59,6 +59,7 @@ def plan_jobs(
     folder: Path,
     manifest: Manifest,
     *,
+    stem: str | None = None,
     overlay: bool = True,
     overwrite: bool = False,
     show: Show | None = None,
@@ -72,6 +73,7 @@ def plan_jobs(
         found: what `find_photos` and `find_remote_photos` yield; errors pass through.
         folder: where the results go.
         manifest: what was done before.
+        stem: what the results of a single photo are called, but for their endings; None: as the photo.
         overlay: whether overlays are written.
         overwrite: do everything again and replace existing files; never a photo, never another photo's result of this
             plan.
@@ -82,7 +84,7 @@ def plan_jobs(
     owner: dict[Path, Path | RemotePhoto] = {}
 
     def plan(photo: Path | RemotePhoto) -> Job | OutputError | None:
-        label_map, overlay_path = (folder / name for name in result_names(photo.stem))
+        label_map, overlay_path = (folder / name for name in result_names(stem or photo.stem))
         job = Job(photo, label_map, overlay_path if overlay else None, version_of(photo))
         for output in job.outputs:
             if os.path.realpath(output) in photos:

@@ -13,9 +13,9 @@ import numpy as np
 from deeplab.batch.remote import RemotePhoto
 from deeplab.crf import CRFSettings
 from deeplab.errors import DeepLabError, ImageError, InputError
-from deeplab.images import Reading, check_bands, check_range, encode_jpeg, read_photo
+from deeplab.images import encode_jpeg
 from deeplab.label_maps import encode_label_map
-from deeplab.segment import Segmenter
+from deeplab.segment import Segmentation, Segmenter
 
 __all__ = ["Result", "Settings", "renamed", "segment_photo"]
 
@@ -27,33 +27,21 @@ class Settings:
     Attributes:
         crf: refine by the fully connected CRF as the model asks; or how else to.
         min_confidence: pixels whose label is less probable (0–1) become void; None: none do.
-        value_range: the values of photos that are black and white, as `deeplab.images.read_image` takes them.
-        bands: the bands of photos that are read, as `deeplab.images.read_image` takes them.
 
     Raises:
-        InputError: the confidence is outside 0–1, or the range or the bands are unusable.
+        InputError: the confidence is outside 0–1.
     """
 
     crf: bool | CRFSettings = True
     min_confidence: float | None = None
-    value_range: tuple[float, float] | None = None
-    bands: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
-        check_range(self.value_range)
-        check_bands(self.bands)
         if self.min_confidence is not None and not 0 <= self.min_confidence <= 1:
             raise InputError(f"the least confidence must lie in 0–1, got {self.min_confidence}")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as plain JSON values."""
-        said = asdict(self)
-        for name in ("value_range", "bands"):  # left out, as in earlier versions, unless they are asked for
-            if said[name] is None:
-                del said[name]
-            else:
-                said[name] = list(said[name])
-        return said
+        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -68,8 +56,6 @@ class Result:
         seconds: the time it took, from reading the photo to the encoded results.
         label_map: a PNG.
         overlay: a JPEG; None where none was asked for.
-        notes: what was assumed of the photo or left out, as in `deeplab.images.Reading`.
-        value_range: the values that were taken for black and white, where the file's type does not say so.
     """
 
     width: int
@@ -79,16 +65,11 @@ class Result:
     seconds: float
     label_map: bytes
     overlay: bytes | None
-    notes: tuple[str, ...] = ()
-    value_range: tuple[float, float] | None = None
 
     def facts(self) -> dict[str, Any]:
-        """Return all but the results themselves as plain JSON values; what was assumed only where something was."""
+        """Return all but the results themselves as plain JSON values."""
         facts = asdict(self)
         del facts["label_map"], facts["overlay"]
-        for name in ("notes", "value_range"):
-            if not facts[name]:
-                del facts[name]
         return facts
 
 
@@ -102,8 +83,7 @@ def segment_photo(
     """
     begun = time.perf_counter()
     try:
-        reading = _read(photo, settings)
-        found = segmenter.segment(reading.pixels, crf=settings.crf)
+        found = _segment(segmenter, photo, settings.crf)
         if settings.min_confidence is not None:
             found = found.with_min_confidence(settings.min_confidence)
         height, width = found.labels.shape
@@ -115,21 +95,19 @@ def segment_photo(
             label_map=encode_label_map(found.labels, found.label_set),
             overlay=encode_jpeg(np.asarray(found.overlay())) if overlay else None,
             seconds=time.perf_counter() - begun,
-            notes=reading.notes,
-            value_range=reading.value_range,
         )
     except MemoryError:
         raise ImageError(f"{photo} does not fit in memory; shrink it, or close other programs") from None
 
 
-def _read(photo: Path | RemotePhoto, settings: Settings) -> Reading:
+def _segment(segmenter: Segmenter, photo: Path | RemotePhoto, crf: bool | CRFSettings) -> Segmentation:
     if isinstance(photo, Path):
-        return read_photo(photo, value_range=settings.value_range, bands=settings.bands)
+        return segmenter.segment(photo, crf=crf)
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "photo"
         copy.write_bytes(photo.read())
         try:
-            return read_photo(copy, value_range=settings.value_range, bands=settings.bands)
+            return segmenter.segment(copy, crf=crf)
         except DeepLabError as error:
             raise renamed(error, copy, photo) from None
 

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deeplab.cli.assumptions import Assumptions
-from deeplab.cli.options import (
-    CRF_OPTIONS,
-    BandsOption,
-    RangeOption,
-    ThreadsOption,
-    bands_in,
-    make_folder,
-    percent,
-    range_in,
-    read_label_set,
-    run_jobs,
-)
+from deeplab.cli.options import CRF_OPTIONS, ThreadsOption, percent, read_label_set, run_jobs
+from deeplab.cli.streams import STREAM, make_output, streams
 from deeplab.crf.params import CRFParams
 from deeplab.errors import InputError
-from deeplab.progress import Reporter, reporter
+from deeplab.progress import Reporter
 
 if TYPE_CHECKING:
     from deeplab.refinement import Refinement
@@ -34,13 +22,19 @@ DEFAULTS = CRFParams().to_dict()
 
 
 def refine(
-    photo: Annotated[str, typer.Argument(metavar="PHOTO", help="A photo, a folder of photos, or a glob.")],
+    photo: Annotated[str, typer.Argument(metavar="PHOTO", help="A photo, a folder of photos, a glob, or - for stdin.")],
     scores: Annotated[
         Path,
-        typer.Option(metavar="FILE|DIR", help="Scores (.npy, .npz) or a label map; a folder of them by photo name."),
+        typer.Option(
+            metavar="FILE|DIR",
+            help="Scores (.npy, .npz) or a label map, or - for stdin; a folder of them by photo name.",
+        ),
     ],
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="FILE|DIR", help="The label map (.png, .npy), or a folder for it.")
+        Path,
+        typer.Option(
+            "-o", "--output", metavar="FILE|DIR", help="The label map (.png, .npy; - for stdout), or a folder for it."
+        ),
     ] = Path(),
     key: Annotated[str | None, typer.Option(metavar="NAME", help="Which array of an .npz of several.")] = None,
     kind: Annotated[
@@ -64,8 +58,6 @@ def refine(
             metavar="voc|camvid|FILE", help="Names and colours: names one a line, JSON, or CVAT's labelmap.txt."
         ),
     ] = None,
-    value_range: RangeOption = None,
-    bands: BandsOption = None,
     overlay: Annotated[bool, typer.Option("--overlay", help="Also write the photo tinted by label.")] = False,
     save_probabilities: Annotated[
         Path | None, typer.Option(metavar="FILE|DIR", help="Also write the refined probabilities (.npy, .npz).")
@@ -88,7 +80,6 @@ def refine(
     """
     from deeplab.batch import find_photos
     from deeplab.crf import CRFSettings
-    from deeplab.images import read_photo
     from deeplab.refinement import load_scores, refine_scores
     from deeplab.refinement.jobs import Job, pair_scores, plan_jobs
 
@@ -97,34 +88,31 @@ def refine(
     label_set = None if labels is None else read_label_set(labels)
     if void is None and label_set is not None and label_set.void != 255:  # masks of 0 and 255 keep their meaning
         void = label_set.void
-    for folder in (output, save_probabilities) if scores.is_dir() else ():
-        if folder is not None:
-            make_folder(folder)
-    read = partial(read_photo, value_range=range_in(value_range), bands=bands_in(bands))
-    with reporter() as out:  # scores beside photos are no photos left out
-        tell = None if scores.is_dir() and Path(photo).resolve() == scores.resolve() else out.say
-        pairs = pair_scores(find_photos([photo], tell), scores)
-    plan = plan_jobs(pairs, output, overlay=overlay, probabilities=save_probabilities, overwrite=force)
+    if str(output) == STREAM and overlay:
+        raise InputError("standard output takes one file, the label map; name a file with -o to have the overlay too")
+    with streams([photo, str(scores)], output) as given:
+        place = Path(given.inputs[1])
+        pairs = pair_scores(find_photos(given.inputs[:1]), place)
+        for target in (given.output, save_probabilities) if place.is_dir() else ():
+            if target is not None:
+                make_output(target, len(pairs))
+        plan = plan_jobs(pairs, given.output, overlay=overlay, probabilities=save_probabilities, overwrite=force)
 
-    assumptions = Assumptions()
+        def run(job: Job, out: Reporter) -> None:
+            try:
+                result = refine_scores(
+                    job.photo, load_scores(job.scores, key=key, label_set=label_set), crf, label_set=label_set,
+                    kind=kind, axes=axes, align=align, stretch=stretch, void=void, confidence=confidence,
+                    threads=threads, tell=lambda understanding: out.say(f"{job.scores}: {understanding}"),
+                )  # fmt: skip
+            except MemoryError as error:
+                raise InputError(
+                    f"{job.photo} with {job.scores} does not fit in memory; shrink both: {error}"
+                ) from None
+            job.write(result, overwrite=force)
+            out.result(f"{job.photo} → {', '.join(map(str, job.outputs))}: {_report(result)}")
 
-    def run(job: Job, out: Reporter) -> None:
-        try:
-            reading = read(job.photo)
-            assumptions.add(job.photo, reading.notes, reading.value_range, out.say)
-            result = refine_scores(
-                reading.pixels, load_scores(job.scores, key=key, label_set=label_set), crf, label_set=label_set,
-                kind=kind, axes=axes, align=align, stretch=stretch, void=void, confidence=confidence, threads=threads,
-                tell=lambda understanding: out.say(f"{job.scores}: {understanding}"),
-            )  # fmt: skip
-        except MemoryError as error:
-            raise InputError(f"{job.photo} with {job.scores} does not fit in memory; shrink both: {error}") from None
-        job.write(result, overwrite=force)
-        out.result(f"{job.photo} → {', '.join(map(str, job.outputs))}: {_report(result)}")
-
-    well = run_jobs("refining", plan, run, iter)
-    with reporter() as out:
-        assumptions.sum_up(out.say)
+        well = run_jobs("refining", plan, run, iter, given.named)
     if not well:
         raise typer.Exit(1)
 

@@ -10,20 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deeplab.cli.assumptions import Assumptions
-from deeplab.cli.options import (
-    CRF_OPTIONS,
-    BandsOption,
-    ModelOption,
-    RangeOption,
-    ThreadsOption,
-    bands_in,
-    extra,
-    make_folder,
-    percent,
-    range_in,
-    run_jobs,
-)
+from deeplab.cli.options import CRF_OPTIONS, ModelOption, ThreadsOption, extra, make_folder, percent, run_jobs
+from deeplab.cli.streams import STREAM, Streams, make_output, names_file, streams
 from deeplab.crf.params import CRFParams
 from deeplab.errors import DeepLabError, ImageError, InputError, OutputError
 from deeplab.progress import Reporter, reporter
@@ -31,20 +19,30 @@ from deeplab.progress import Reporter, reporter
 if TYPE_CHECKING:
     from deeplab.batch import Job, Result, Settings
     from deeplab.crf import CRFSettings
+    from deeplab.labels import LabelSet
     from deeplab.segment import Segmenter
 
 __all__ = ["segment"]
 
 NO_MANIFEST = "none"
+MOST_NAMED = 3
 
 
 def segment(
     photos: Annotated[
         list[str],
-        typer.Argument(metavar="PHOTO…", help="Photos, folders of photos, globs, addresses (s3://…), or videos."),
+        typer.Argument(
+            metavar="PHOTO…", help="Photos, folders, globs, addresses (https://…, s3://…), videos, or - for stdin."
+        ),
     ],
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for the results, made if missing.")
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="DIR|FILE",
+            help="Folder for the results, made if missing; or one photo's label map, FILE.png or - for stdout.",
+        ),
     ] = Path(),
     model: ModelOption = None,
     crf: Annotated[bool, typer.Option(help="Refine by the fully connected CRF.")] = True,
@@ -57,8 +55,6 @@ def segment(
     min_confidence: Annotated[
         float | None, typer.Option(metavar="0–1", help="Leave a photo's pixels void whose class is less probable.")
     ] = None,
-    value_range: RangeOption = None,
-    bands: BandsOption = None,
     manifest: Annotated[
         str | None,
         typer.Option(metavar="FILE|none", help="One line of JSON a photo; manifest.jsonl in DIR if not given."),
@@ -101,17 +97,22 @@ def segment(
         option = f"--{next(iter(changes)).replace('_', '-')}"
         raise InputError(f"{option} is for the CRF, which --no-crf leaves out; give one of the two")
     CRFParams(**changes)  # says what is out of range before anything is made
-    settings = Settings(crf, min_confidence, range_in(value_range), bands_in(bands))
-    make_folder(output)
+    settings = Settings(crf=crf, min_confidence=min_confidence)
     videos = [photo for photo in photos if Path(photo).suffix.lower() in VIDEO_SUFFIXES]
+    if videos and (names_file(output) or str(output) == STREAM):
+        raise InputError(f"{output} is no folder, but a video's results need one; name it with -o")
     stills = [photo for photo in photos if photo not in videos]
     well = True
     if stills:
-        cluster = ray_address or ray
-        well = _segment_photos(
-            stills, output, model, settings, changes, manifest, cluster, overlay=overlay, force=force, threads=threads
-        )
+        if STREAM in (*stills, str(output)) and manifest is None:
+            manifest = NO_MANIFEST
+        with streams(stills, output) as through:
+            well = _segment_photos(
+                through, model, settings, changes, manifest, ray_address or ray,
+                overlay=overlay and not through.to_stdout, force=force, threads=threads,
+            )  # fmt: skip
     if videos:
+        make_folder(output)
         well &= _segment_videos(
             videos, output, model, changes,
             crf=crf, kind=video, span=span, every=every, side=side, force=force, threads=threads,
@@ -121,8 +122,7 @@ def segment(
 
 
 def _segment_photos(
-    photos: Sequence[str],
-    output: Path,
+    given: Streams,
     model: str | None,
     settings: Settings,
     changes: dict[str, float],
@@ -139,11 +139,12 @@ def _segment_photos(
     from deeplab.models import read_model
     from deeplab.segment import Segmenter
 
-    with extra("ray"), reporter() as out:
+    with extra("ray"):
         found = [
-            *batch.find_photos((photo for photo in photos if not batch.is_address(photo)), out.say),
-            *batch.find_remote_photos((photo for photo in photos if batch.is_address(photo)), out.say),
+            *batch.find_photos(photo for photo in given.inputs if not batch.is_address(photo)),
+            *batch.find_remote_photos(photo for photo in given.inputs if batch.is_address(photo)),
         ]
+    folder, stem = _place(given.output, len(found))
     cores = thread_count(threads)
     workers = max(1, min(cores, len(found)))
     segmenter = Segmenter.from_pretrained(model, threads=threads if workers == 1 else cores // workers)
@@ -162,24 +163,33 @@ def _segment_photos(
         address = cluster if isinstance(cluster, str) else None
         return on_cluster(jobs, model_file, settings, address=address, workers=threads)
 
-    assumptions = Assumptions()
-
     def run(ready: tuple[Job, Result | DeepLabError], out: Reporter) -> None:
         job, outcome = ready
         result = batch.finish(job, outcome, done)
-        assumptions.add(job.photo, result.notes, result.value_range, out.say)
         out.result(f"{job.photo} → {', '.join(map(str, job.outputs))}: {_in_words(result.classes)}")
+        if _is_nothing(result.classes, segmenter.info.label_set):
+            nothing.append(str(job.photo))
 
-    alone = found == [Path(photos[0])]
-    with batch.Manifest(_manifest_path(manifest, output, alone=alone), output, origin) as done:
+    nothing: list[str] = []
+    alone = found == [Path(given.inputs[0])]
+    with batch.Manifest(_manifest_path(manifest, folder, alone=alone), folder, origin) as done:
         with reporter() as out:
-            plan = batch.plan_jobs(found, output, done, overlay=overlay, overwrite=force, show=out.show)
+            plan = batch.plan_jobs(found, folder, done, stem=stem, overlay=overlay, overwrite=force, show=out.show)
             if plan.done:
                 out.say(f"{plan.done} of {len(found)} photos are done already; --force does them again")
-        well = run_jobs("segmenting", plan.jobs, run, work)
+        well = run_jobs("segmenting", plan.jobs, run, work, given.named)
     with reporter() as out:
-        assumptions.sum_up(out.say)
+        _say_nothing(given.named(out), nothing, len(found), segmenter)
     return well
+
+
+def _place(output: Path, photos: int) -> tuple[Path, str | None]:
+    """Return the folder for results, made, and what they are called, where `output` says so."""
+    if not make_output(output, photos):
+        return output, None
+    if output.suffix != ".png":
+        raise OutputError(f"{output}: label maps are written as PNG; let the name end in .png, or name a folder")
+    return output.parent, output.stem
 
 
 def _segment_videos(
@@ -224,8 +234,29 @@ def _segment_videos(
         for note in result.notes:
             out.say(f"{video}: {note}")
         out.result(f"{video} → {result.output}: {_in_words(result.shares)}")
+        if _is_nothing(result.shares, segmenter.info.label_set):
+            nothing.append(video)
 
-    return run_jobs("segmenting", plan, run, iter)
+    nothing: list[str] = []
+    well = run_jobs("segmenting", plan, run, iter)
+    with reporter() as out:
+        _say_nothing(out, nothing, len(videos), segmenter)
+    return well
+
+
+def _is_nothing(shares: dict[str, float], label_set: LabelSet) -> bool:
+    """Tell whether background and void are all that was found."""
+    return all(name in label_set.names and label_set.names.index(name) == label_set.background for name in shares)
+
+
+def _say_nothing(out: Reporter, nothing: Sequence[str], count: int, segmenter: Segmenter) -> None:
+    """Say once where nothing was found, and what could have been."""
+    if nothing:
+        info = segmenter.info
+        first = ", ".join(nothing[:MOST_NAMED]) + (", …" if len(nothing) > MOST_NAMED else "")
+        where = first if count == 1 else f"{len(nothing)} of {count} ({first})"
+        known = (name for label, name in enumerate(info.label_set.names) if label != info.label_set.background)
+        out.say(f"nothing found in {where}; {info.name} knows {', '.join(known)}")
 
 
 def _changed(crf: bool | CRFSettings, changes: dict[str, float], segmenter: Segmenter) -> bool | CRFSettings:

@@ -1,0 +1,108 @@
+"""``-`` on the command line, standard input or output, and outputs that name a file in place of a folder."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from deeplab.errors import DeepLabError, InputError, OutputError
+from deeplab.files import make_folder
+from deeplab.progress import Reporter, Say
+
+__all__ = ["STREAM", "Streams", "make_output", "names_file", "streams"]
+
+STREAM = "-"
+"""Stands for standard input, or for standard output."""
+
+_SUFFIXES = {b"\x93NUMPY": ".npy", b"PK\x03\x04": ".npz"}  # how a file of scores begins → what it is called
+_ARRAY_SUFFIXES = frozenset((".npy", ".npz"))
+
+
+class Streams(NamedTuple):
+    """A command's inputs and output with files in place of streams.
+
+    Attributes:
+        inputs: the paths, in order.
+        output: the path.
+        to_stdout: whether the output is a stream.
+        named: makes a reporter call streams by their names, and keep standard output clear where it is the result's.
+    """
+
+    inputs: list[str]
+    output: Path
+    to_stdout: bool
+    named: Callable[[Reporter], Reporter]
+
+
+@contextmanager
+def streams(inputs: Sequence[str], output: Path) -> Iterator[Streams]:
+    """Give the block files in place of each ``-``; a PNG that it leaves in the output's goes to standard output.
+
+    Raises:
+        InputError: two inputs are standard input.
+        OutputError: the result would go to a terminal.
+    """
+    to_stdout = str(output) == STREAM
+    if list(inputs).count(STREAM) > 1:
+        raise InputError("standard input (-) is one file; give the other by its name")
+    if to_stdout and sys.stdout.isatty():
+        raise OutputError("the label map is a PNG, and no text for a terminal; send it elsewhere (> cat.png, | …)")
+    with tempfile.TemporaryDirectory() as folder:
+        given, result = Path(folder) / "stdin", Path(folder) / "stdout.png"
+        if STREAM in inputs:
+            content = b"" if sys.stdin is None else sys.stdin.buffer.read()
+            kind = (suffix for start, suffix in _SUFFIXES.items() if content.startswith(start))
+            given = given.with_suffix(next(kind, ".png"))  # images are known by their content
+            given.write_bytes(content)
+        names = {str(given): "standard input", str(result): "standard output"}
+        try:
+            yield Streams(
+                [str(given) if path == STREAM else path for path in inputs],
+                result if to_stdout else output,
+                to_stdout,
+                partial(_named, names=names, to_stdout=to_stdout),
+            )
+        except DeepLabError as error:
+            raise type(error)(_with_names(str(error), names)) from None
+        if to_stdout and result.exists():
+            sys.stdout.buffer.write(result.read_bytes())
+
+
+def names_file(output: Path) -> bool:
+    """Tell whether an output is the name of a file in place of a folder's: of a picture, an array or a video."""
+    from deeplab.images import PHOTO_SUFFIXES
+    from deeplab.video import VIDEO_SUFFIXES
+
+    return output.suffix.lower() in PHOTO_SUFFIXES | VIDEO_SUFFIXES | _ARRAY_SUFFIXES and not output.is_dir()
+
+
+def make_output(output: Path, photos: int) -> bool:
+    """Make the folder for results; tell whether `output` is none but the name of the file that one photo becomes.
+
+    Raises:
+        InputError: it names a file, but there are several photos.
+        OutputError: the folder cannot be made.
+    """
+    is_file = names_file(output)
+    if is_file and photos != 1:
+        raise InputError(f"{output} is one file, but there are {photos} photos; name a folder for their results (-o)")
+    make_folder(output.parent if is_file else output)
+    return is_file
+
+
+def _with_names(line: str, names: dict[str, str]) -> str:
+    for path, name in names.items():
+        line = line.replace(path, name)
+    return line
+
+
+def _named(out: Reporter, names: dict[str, str], to_stdout: bool) -> Reporter:
+    def saying(say: Say) -> Say:
+        return lambda line: say(_with_names(line, names))
+
+    return Reporter(saying(out.say if to_stdout else out.result), saying(out.say), out.show)
