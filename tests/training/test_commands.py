@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from deeplab.files import alone_in
@@ -96,6 +97,12 @@ def test_a_model_file_starts_a_run_and_is_exported_again(run: Run, thin: None, w
     assert run("export", "three.onnx", "-o", "again.onnx").status == 0
     info = ScoreNetwork("again.onnx", threads=1).info
     assert (info.crf.iterations, info.card) == (7, {"data": "three small photos"})
+    (workshop / "other.yaml").write_text("crf: {iterations: 3}\ncard: {data: others}")
+    assert run("export", "three.onnx", "-o", "other.onnx", "--card", "other.yaml").status == 0
+    info = ScoreNetwork("other.onnx", threads=1).info
+    assert (info.name, info.crf.iterations, info.card) == ("other", 3, {"data": "others"})
+    graphs = [onnx.load(name).graph.SerializeToString() for name in ("three.onnx", "again.onnx", "other.onnx")]
+    assert graphs[0] == graphs[1] == graphs[2]  # int8 as it was
 
 
 @pytest.mark.parametrize("precision", [(), ("--int8",), ("--float16",)])

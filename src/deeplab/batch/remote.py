@@ -1,4 +1,4 @@
-"""Photos at addresses: on file systems such as ``s3://bucket/photos``, through PyArrow or else fsspec; and on the web."""
+"""Photos at addresses: on file systems such as ``s3://bucket``, through PyArrow or else fsspec; and on the web."""
 
 from __future__ import annotations
 

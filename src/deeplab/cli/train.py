@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -102,7 +103,7 @@ def export(
     with extra("train"):
         from deeplab.network.cards import load_card
         from deeplab.network.export import Precision, export_onnx
-        from deeplab.network.model_files import card_within
+        from deeplab.network.model_files import card_within, find_weights, is_model_file, restate
         from deeplab.network.weights import load_checkpoint
     from deeplab.batch import find_photos
     from deeplab.images import read_image
@@ -114,14 +115,19 @@ def export(
         raise InputError("--int8 and --low-rank need photos to measure; give a folder of them, --calibration DIR")
     if calibration is not None and not measured:
         raise InputError("--calibration is for --int8 and --low-rank; give one of them, or both")
+    target = output or Path(f"{checkpoint.stem}.onnx")
+    said = load_card(card) if card else card_within(checkpoint)
+    file = find_weights(checkpoint)
+    if is_model_file(file) and not (measured or float16 or strided_msc):
+        restate(file, target, target.stem, said, overwrite=force)
+        print(f"{target}: computes as {checkpoint} does; its name, CRF and card are what was given", file=sys.stderr)
+        return
     model, header = load_checkpoint(checkpoint)
     if strided_msc:
         if not model.variant.msc:
             raise InputError(f"--strided-msc is for MSc networks; {checkpoint} holds {model.variant.title}")
         model.variant = replace(model.variant, strided_msc=True)
         header = replace(header, variant=model.variant)
-    target = output or Path(f"{checkpoint.stem}.onnx")
-    said = load_card(card) if card else card_within(checkpoint)
     found = [] if calibration is None else [_existing(photo) for photo in find_photos([str(calibration)])]
     chosen = [found[i * len(found) // photos] for i in range(photos)] if len(found) > photos else found
     precision: Precision = "int8" if int8 else "float16" if float16 else "float32"

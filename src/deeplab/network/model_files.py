@@ -17,11 +17,12 @@ import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 from torch import Tensor
 
 from deeplab.crf import CRFSettings
 from deeplab.errors import InputError, ModelError
+from deeplab.files import atomic_file, check_output
 from deeplab.models import METADATA_KEY, ModelInfo, read_model, shipped_models
 from deeplab.models.external_data import external_files
 from deeplab.network.build import build_network
@@ -29,7 +30,7 @@ from deeplab.network.cards import CardFile
 from deeplab.network.variants import Variant, find_variant
 from deeplab.preprocessing import Preprocessing
 
-__all__ = ["StoredNetwork", "card_within", "find_weights", "is_model_file", "read_network"]
+__all__ = ["StoredNetwork", "card_within", "find_weights", "is_model_file", "read_network", "restate"]
 
 ONNX_START = b"\x08"  # the field ir_version, which every writer puts first; a caffemodel starts with its name
 
@@ -114,6 +115,26 @@ def card_within(path: Path) -> CardFile:
         return CardFile(CRFSettings(), {})
     info = read_network(path).info
     return CardFile(info.crf, dict(info.card))
+
+
+def restate(path: Path, target: Path, name: str, said: CardFile, *, overwrite: bool = False) -> None:
+    """Write a model file that computes what another one does, bit for bit, but says other things of itself.
+
+    Raises:
+        InputError: the card holds other than JSON values.
+        ModelError: as `read_network` raises it.
+        OutputError: the file cannot be written.
+    """
+    check_output(target, overwrite=overwrite)
+    info = replace(read_network(path).info, name=name, crf=said.crf, card=said.card)
+    try:
+        metadata = info.to_json()
+    except TypeError as error:
+        raise InputError(f"the model card must hold JSON values alone ({error}); quote dates, for one") from None
+    model = onnx.load_model_from_string(read_model(path))
+    helper.set_model_props(model, {METADATA_KEY: metadata})
+    with atomic_file(target, overwrite=overwrite) as file:
+        file.write(model.SerializeToString())
 
 
 def _variant(info: ModelInfo, graph: onnx.GraphProto, arrays: Mapping[str, NDArray[np.generic]]) -> Variant:
