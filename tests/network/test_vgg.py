@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from deeplab.errors import InputError
 from deeplab.network.variants import VARIANTS, Layer, Variant, trunk_layers
-from deeplab.network.vgg import DeepLab, pool
+from deeplab.network.vgg import Cells, DeepLab, pool
 
 Build = Callable[..., DeepLab]
 
@@ -117,6 +117,14 @@ def test_dense_equals_strided_with_the_papers_pooling(single_scale: Variant, bui
     with torch.no_grad():
         dense, strided = (build(variant, output_stride=stride).aligned(x) for stride in (8, coarse))
     assert same(dense[..., :: coarse // 8, :: coarse // 8], strided)
+
+
+@pytest.mark.parametrize("row", [0, 1])
+@pytest.mark.parametrize("column", [0, 1])
+def test_some_cells_score_as_in_the_whole_map(single_scale: Variant, row: int, column: int, build: Build) -> None:
+    model, x, cells = build(single_scale), images(73, 97), Cells(row, column, 2)
+    with torch.no_grad():
+        assert same(model(x, cells), cells.of(model(x)))
 
 
 def test_the_base_networks_fc6_lies_between_the_cells_of_stride_32(build: Build) -> None:

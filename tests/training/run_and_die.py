@@ -39,7 +39,7 @@ RECIPE = Recipe(
     validate_every=2,
     crop_px=41,
     warm_up=WarmUp(Solver(iterations=3, batch=2, micro_batch=2, method="adamw", schedule="poly"), crops_per_photo=2),
-    solver=Solver(iterations=3, batch=2, micro_batch=1, step_iterations=2, frozen=("conv1_", "conv2_")),
+    solver=Solver(iterations=3, batch=2, micro_batch=1, step_iterations=2, frozen=("conv1_", "conv2_"), every_cell=2),
     seed=3,
 )
 

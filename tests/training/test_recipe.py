@@ -153,6 +153,9 @@ def test_the_papers_networks_are_trained_as_by_their_authors(name: str) -> None:
         ("[conv1_]", "[conv1_], layer_rates: {fc8: x}", r"layer_rates\.fc8 must be a number, got 'x'"),
         ("[conv1_]", "[conv1_], layer_rates: {fc8: -2}", r"layer_rates\.fc8 must be a finite number, 0 or more"),
         ("learning_rate: 1}}", "learning_rate: 1}, crops_per_photo: 0}", "crops_per_photo must be at least 1, got 0"),
+        ("[conv1_]", "[conv1_], every_cell: 0", "every_cell must be at least 1, got 0"),
+        ("[conv1_]", "[conv1_], every_cell: 5", r"every_cell 5 divides not both hole \(12\) .* give 2"),
+        ("name: mine", "name: mine\nmax_side_px: -1", r"max_side_px must be 0 \(.*\) or more, got -1"),
         ("name: mine", "name: mine\nchannels: odd", r"the recipe\.channels must be one of even, random, got 'odd'"),
         (GOOD, "", "the recipe must be a mapping"),
         (GOOD, "a: [", "is no YAML"),
@@ -164,6 +167,13 @@ def test_what_is_wrong_is_named(tmp_path: Path, old: str, new: str, message: str
         load(tmp_path, GOOD.replace(old, new))
     assert str(caught.value).startswith(str(tmp_path / "recipe.yaml"))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("variant", ["msc-largefov", "fcn8s"])
+def test_a_network_of_several_scales_scores_every_cell(tmp_path: Path, variant: str) -> None:
+    text = GOOD.replace("[conv1_]", "[conv1_], every_cell: 2").replace("largefov", variant).partition("warm_up")[0]
+    with pytest.raises(InputError, match=r"every_cell is for single-scale networks, which .* is not"):
+        load(tmp_path, text)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

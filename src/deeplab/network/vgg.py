@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from deeplab.errors import InputError
 from deeplab.network.variants import MSC_CHANNELS, MSC_TAPS, Layer, Variant, trunk_layers, zoomed_size
 
-__all__ = ["CLASSIFIERS", "DeepLab", "convolve", "msc_layer", "pool", "zoom"]
+__all__ = ["ALL_CELLS", "CLASSIFIERS", "Cells", "DeepLab", "convolve", "msc_layer", "pool", "zoom"]
 
 CLASSIFIERS = ("fc8.", "score_pool", ".classifier.")
 """Parts of the names of layers that end in one score a class."""
+
+
+class Cells(NamedTuple):
+    """Cells of a score map: every `step`-th of every `step`-th row, from (`row`, `column`) on, both below `step`."""
+
+    row: int
+    column: int
+    step: int
+
+    def of(self, maps: Tensor) -> Tensor:
+        """The cells of maps (…, h, w)."""
+        return maps[..., self.row :: self.step, self.column :: self.step]
+
+
+ALL_CELLS = Cells(0, 0, 1)
 
 
 class DeepLab(nn.Module):
@@ -55,15 +72,15 @@ class DeepLab(nn.Module):
             for name in ("conv1", "conv2"):
                 nn.init.normal_(self.get_parameter(f"msc_pool4.{name}.weight"), std=0.005)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, cells: Cells = ALL_CELLS) -> Tensor:
         """Scores (B, L, h, w) for preprocessed images (B, 3, H, W).
 
         Without MSc h = (H - 1) / 8 + 1 for H = 8n + 1 (more at test where `Variant.test_margin` is set). MSc gives the
         same in training, and (H, W) itself at test unless `Variant.strided_msc`. `Variant.input_zoom` z makes the 8 in
-        this 8 / z, and (H, W) that of the enlarged image.
+        this 8 / z, and (H, W) that of the enlarged image. `cells` are the ones to score, without MSc; see `head`.
         """
         features, taps = self._run_trunk(images)
-        scores = self.head(features)
+        scores = self.head(features, cells)
         return self._add_branches(scores, taps) if self.variant.msc else scores
 
     def aligned(self, images: Tensor) -> Tensor:
@@ -103,11 +120,19 @@ class DeepLab(nn.Module):
         """Features (B, 512, h, w) behind pool5 for preprocessed images (B, 3, H, W)."""
         return self._run_trunk(images)[0]
 
-    def head(self, features: Tensor) -> Tensor:
-        """Scores (B, L, h, w) from the trunk's features (B, 512, h, w): fc6, fc7 with dropout 0.5, and fc8."""
-        x = F.relu(self._convolve(features, self.variant.fc6(self.output_stride)))
+    def head(self, features: Tensor, cells: Cells = ALL_CELLS) -> Tensor:
+        """Scores (B, L, h, w) from the trunk's features (B, 512, h, w): fc6, fc7 with dropout 0.5, and fc8.
+
+        Where `cells` picks fewer than all, theirs alone: fc6's hole is a multiple of their step, so that it reads no
+        others, and the scores are those of the whole map (the hole algorithm, section 3.1, turned round).
+
+        Raises:
+            InputError: fc6's hole is no multiple of the step.
+        """
+        layer = self.variant.fc6(self.output_stride * cells.step)
+        x = F.relu(self._convolve(cells.of(features), layer), inplace=True)
         x = F.dropout(x, 0.5, self.training)
-        x = F.dropout(F.relu(self.fc7(x)), 0.5, self.training)
+        x = F.dropout(F.relu(self.fc7(x), inplace=True), 0.5, self.training)
         scores: Tensor = self.fc8(x)
         return scores
 
@@ -115,7 +140,7 @@ class DeepLab(nn.Module):
         x = zoom(x, self.variant.input_zoom)
         taps = {"image": x}
         for layer in trunk_layers(self.variant.pooling, training=self.training, output_stride=self.output_stride):
-            x = F.relu(self._convolve(x, layer)) if layer.kind == "conv" else pool(x, layer)
+            x = F.relu(self._convolve(x, layer), inplace=True) if layer.kind == "conv" else pool(x, layer)
             taps[layer.name] = x
         return x, taps
 

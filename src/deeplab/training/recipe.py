@@ -59,6 +59,8 @@ class Solver:
         layer_rates: multipliers of layers by the beginnings of their names, in place of `classifier_rate`.
         frozen: beginnings of the names of layers that stay as they are, e.g. ``conv1``.
         loss: ``"mean"`` over the batch's valid positions (the authors' code) or their ``"sum"`` (the paper's text).
+        every_cell: 1 scores every cell of a crop; 2 every second of every second row, which ones by chance for each
+            part of a batch: fc6 to fc8 then cost a quarter, and neighbouring cells say much the same. Without MSc.
     """
 
     iterations: int = 6000
@@ -77,9 +79,10 @@ class Solver:
     layer_rates: dict[str, float] = field(default_factory=dict)
     frozen: tuple[str, ...] = ()
     loss: Literal["mean", "sum"] = "mean"
+    every_cell: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("iterations", "batch", "micro_batch", "step_iterations"):
+        for name in ("iterations", "batch", "micro_batch", "step_iterations", "every_cell"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
         numbers = {entry.name: getattr(self, entry.name) for entry in fields(self)}
@@ -189,6 +192,7 @@ class Recipe:
             raise InputError(f"warm_up trains on features of stride 8, which {network.title} lacks: leave it out")
         if self.class_weights not in ("even", "median_frequency") and not _are_weights(self.class_weights):
             raise InputError(f"class_weights must be finite, 0 or more, and not all 0, got {list(self.class_weights)}")
+        self._check_cells(network)
         stride = 8 // network.input_zoom
         cells = math.ceil(self.crop_px / stride)
         fits = network.skips or network.score_map_size(self.crop_px, training=True) == cells
@@ -197,6 +201,17 @@ class Recipe:
                 f"crop_px {self.crop_px} does not fit the score map of {network.title}; "
                 f"give {stride}n + 1, such as {stride * max(cells - 1, 1) + 1}"
             )
+
+    def _check_cells(self, network: Variant) -> None:
+        for solver in (self.solver, *([self.warm_up.solver] if self.warm_up else [])):
+            step = solver.every_cell
+            if step > 1 and (network.msc or network.skips):
+                raise InputError(f"every_cell is for single-scale networks, which {network.title} is not: leave it out")
+            if network.fc6_dilation % step or network.fc6_padding % step:
+                raise InputError(
+                    f"every_cell {step} divides not both hole ({network.fc6_dilation}) and padding "
+                    f"({network.fc6_padding}) of {network.title}'s fc6; give 2, or leave it out"
+                )
 
     @property
     def network(self) -> Variant:

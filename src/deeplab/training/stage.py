@@ -7,14 +7,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
-from itertools import islice
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from deeplab.errors import ModelError
+from deeplab.network.vgg import ALL_CELLS, Cells
 from deeplab.progress import duration
 from deeplab.training.batches import Batch
 from deeplab.training.checkpoints import Position, restore_optimizer, save_state
@@ -138,17 +139,19 @@ def _update(
     motor.network.train()
     motor.optimizer.zero_grad()
     parts = solver.batch // solver.micro_batch
-    own = list(islice(batches, parts // process.count))
+    numbers = range(iteration * parts + process.rank, (iteration + 1) * parts, process.count)
+    picks = [_cells(run.recipe.seed, number, solver.every_cell) for number in numbers]
+    own = [(inputs, cells.of(labels)) for cells, (inputs, labels) in zip(picks, batches, strict=False)]
     valid = torch.tensor(sum(int((labels != void).sum()) for _, labels in own), device=process.device)
     whole = max(int(totals(process, valid)), 1) if solver.loss == "mean" else 1
     facts = torch.zeros(2, dtype=torch.float64, device=process.device)  # the loss, and requests to stop
-    for index, (inputs, labels) in enumerate(own):
+    for index, (number, cells, (inputs, labels)) in enumerate(zip(numbers, picks, own, strict=True)):
         # dropout: the same for this part of the batch after a resume, and in whatever process
-        torch.manual_seed(run.recipe.seed * 1_000_003 + iteration * parts + index * process.count + process.rank)
+        torch.manual_seed(run.recipe.seed * 1_000_003 + number)
         pixels, truth = (part.to(process.device, non_blocking=True) for part in (inputs, labels))
         with _gradients_kept_here(motor.network, index + 1 < len(own)):
             with autocast(process.device, run.precision):
-                scores = motor.network(pixels)
+                scores = motor.network(pixels) if cells is ALL_CELLS else motor.network(pixels, cells)
             loss = segmentation_loss(scores, truth, void, run.class_weights) / whole
             # gradients are averaged over the processes, where they should be summed
             motor.scaler.scale(loss * process.count).backward()  # type: ignore[no-untyped-call]
@@ -163,6 +166,13 @@ def _update(
     motor.scaler.step(motor.optimizer)
     motor.scaler.update()
     return total, stop > 0
+
+
+def _cells(seed: int, number: int, step: int) -> Cells:
+    """The cells that part `number` of a run's batches is scored at."""
+    if step == 1:
+        return ALL_CELLS
+    return Cells(*np.random.default_rng((seed, 5, number)).integers(step, size=2).tolist(), step)
 
 
 def _gradients_kept_here(network: nn.Module, kept: bool) -> Any:

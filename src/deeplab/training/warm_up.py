@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from deeplab.errors import OutputError
 from deeplab.files import atomic_file
-from deeplab.network.vgg import DeepLab
+from deeplab.network.vgg import ALL_CELLS, Cells, DeepLab
 from deeplab.training.batches import Crops, Example, batches, shuffled_index
 from deeplab.training.machine import Process, autocast, place_of
 
@@ -33,9 +33,9 @@ class Head(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Scores (B, L, h, w)."""
-        return self.model.head(features)
+    def forward(self, features: Tensor, cells: Cells = ALL_CELLS) -> Tensor:
+        """Scores (B, L, h, w) of the cells that `cells` picks."""
+        return self.model.head(features, cells)
 
 
 class Features:
