@@ -172,7 +172,8 @@ def _cells(seed: int, number: int, step: int) -> Cells:
     """The cells that part `number` of a run's batches is scored at."""
     if step == 1:
         return ALL_CELLS
-    return Cells(*np.random.default_rng((seed, 5, number)).integers(step, size=2).tolist(), step)
+    row, column = np.random.default_rng((seed, 5, number)).integers(step, size=2)
+    return Cells(int(row), int(column), step)
 
 
 def _gradients_kept_here(network: nn.Module, kept: bool) -> Any:
