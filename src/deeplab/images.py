@@ -84,8 +84,11 @@ def read_image(source: Photo) -> NDArray[np.uint8]:
 
 def shrunk(photo: NDArray[np.uint8], factor: float) -> NDArray[np.uint8]:
     """Return a filtered copy with sides this many times as long; the photo itself where that is not smaller."""
-    if factor >= 1:
-        return photo
+    return photo if factor >= 1 else resized(photo, factor)
+
+
+def resized(photo: NDArray[np.uint8], factor: float) -> NDArray[np.uint8]:
+    """Return a filtered copy of a photo (H, W, 3) uint8 RGB with sides this many times as long, at least one pixel."""
     height, width = photo.shape[:2]
     size = max(1, round(width * factor)), max(1, round(height * factor))
     return np.array(Image.fromarray(photo).resize(size, Image.Resampling.LANCZOS))

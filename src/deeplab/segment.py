@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from deeplab.crf import CRFSettings
+from deeplab.crf.checks import check_choice
 from deeplab.errors import InputError
 from deeplab.files import atomic_files, make_folder
 from deeplab.images import Photo, overlay_image, read_image
@@ -19,6 +20,7 @@ from deeplab.models import MODEL_FILE, ModelInfo, find_model, read_model
 from deeplab.models.cards import card_of
 from deeplab.planes import Planes, refined
 from deeplab.runtime import ScoreNetwork
+from deeplab.views import QUALITIES
 
 __all__ = ["Segmentation", "Segmenter"]
 
@@ -176,7 +178,7 @@ class Segmenter:
         """Segment a photo with the CRF; see `segment`."""
         return self.segment(image)
 
-    def segment(self, image: Photo, crf: bool | CRFSettings = True) -> Segmentation:
+    def segment(self, image: Photo, crf: bool | CRFSettings = True, *, quality: str = "fast") -> Segmentation:
         """Segment a photo.
 
         The network sees the photo, or a smaller copy (`Preprocessing.shrink`); its scores are interpolated to the
@@ -188,19 +190,21 @@ class Segmenter:
             image: a path, a PIL image or an array, as `deeplab.images.read_image` takes it.
             crf: whether to refine the probabilities by the fully connected CRF as the model asks; or how else to, with
                 distances in pixels of what the network sees, such as `deeplab crf-search` finds.
+            quality: "fast", or "best": the mean over the mirrored photo and several sizes, at some six times the cost.
 
         Returns:
             labels, confidence and probabilities of the photo's size.
 
         Raises:
             ImageError: the file is missing, damaged, too large or no image.
-            InputError: the array has another shape, dtype or range.
+            InputError: the array has another shape, dtype or range, or there is no such quality.
             ModelError: the network fails.
             MemoryError: the photo does not fit in memory.
         """
+        check_choice(quality, tuple(QUALITIES), "quality")
         photo = read_image(image)
         seen = self.info.preprocessing.shrink(photo)
-        scores, stride = self._network.scores(seen), self.info.output_stride
+        scores, stride = QUALITIES[quality](self._network, seen), self.info.output_stride
         planes = Planes(scores, photo.shape[:2], seen.shape[:2], stride, are_scores=True)
         if crf:
             planes = refined(planes, photo, self.info.crf if crf is True else crf, threads=self._threads)

@@ -12,10 +12,12 @@ import numpy as np
 
 from deeplab.batch.remote import RemotePhoto
 from deeplab.crf import CRFSettings
+from deeplab.crf.checks import check_choice
 from deeplab.errors import DeepLabError, ImageError, InputError
 from deeplab.images import encode_jpeg
 from deeplab.label_maps import encode_label_map
 from deeplab.segment import Segmentation, Segmenter
+from deeplab.views import QUALITIES
 
 __all__ = ["Result", "Settings", "renamed", "segment_photo"]
 
@@ -27,17 +29,20 @@ class Settings:
     Attributes:
         crf: refine by the fully connected CRF as the model asks; or how else to.
         min_confidence: pixels whose label is less probable (0–1) become void; None: none do.
+        quality: how photos are scored, a name in `deeplab.views.QUALITIES`.
 
     Raises:
-        InputError: the confidence is outside 0–1.
+        InputError: the confidence is outside 0–1, or there is no such quality.
     """
 
     crf: bool | CRFSettings = True
     min_confidence: float | None = None
+    quality: str = "fast"
 
     def __post_init__(self) -> None:
         if self.min_confidence is not None and not 0 <= self.min_confidence <= 1:
             raise InputError(f"the least confidence must lie in 0–1, got {self.min_confidence}")
+        check_choice(self.quality, tuple(QUALITIES), "quality")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as plain JSON values."""
@@ -83,7 +88,7 @@ def segment_photo(
     """
     begun = time.perf_counter()
     try:
-        found = _segment(segmenter, photo, settings.crf)
+        found = _segment(segmenter, photo, settings)
         if settings.min_confidence is not None:
             found = found.with_min_confidence(settings.min_confidence)
         height, width = found.labels.shape
@@ -100,14 +105,14 @@ def segment_photo(
         raise ImageError(f"{photo} does not fit in memory; shrink it, or close other programs") from None
 
 
-def _segment(segmenter: Segmenter, photo: Path | RemotePhoto, crf: bool | CRFSettings) -> Segmentation:
+def _segment(segmenter: Segmenter, photo: Path | RemotePhoto, settings: Settings) -> Segmentation:
     if isinstance(photo, Path):
-        return segmenter.segment(photo, crf=crf)
+        return segmenter.segment(photo, crf=settings.crf, quality=settings.quality)
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "photo"
         copy.write_bytes(photo.read())
         try:
-            return segmenter.segment(copy, crf=crf)
+            return segmenter.segment(copy, crf=settings.crf, quality=settings.quality)
         except DeepLabError as error:
             raise renamed(error, copy, photo) from None
 

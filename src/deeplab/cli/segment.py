@@ -51,6 +51,9 @@ def segment(
     bilateral_rgb_std: Annotated[float | None, CRF_OPTIONS["bilateral_rgb_std"]] = None,
     spatial_weight: Annotated[float | None, CRF_OPTIONS["spatial_weight"]] = None,
     spatial_xy_std_px: Annotated[float | None, CRF_OPTIONS["spatial_xy_std_px"]] = None,
+    quality: Annotated[
+        str, typer.Option(metavar="fast|best", help="How photos are scored; best is slower and more accurate.")
+    ] = "fast",
     overlay: Annotated[bool, typer.Option(help="Also write the photo tinted by class.")] = True,
     min_confidence: Annotated[
         float | None, typer.Option(metavar="0–1", help="Leave a photo's pixels void whose class is less probable.")
@@ -97,10 +100,12 @@ def segment(
         option = f"--{next(iter(changes)).replace('_', '-')}"
         raise InputError(f"{option} is for the CRF, which --no-crf leaves out; give one of the two")
     CRFParams(**changes)  # says what is out of range before anything is made
-    settings = Settings(crf=crf, min_confidence=min_confidence)
+    settings = Settings(crf=crf, min_confidence=min_confidence, quality=quality)
     videos = [photo for photo in photos if Path(photo).suffix.lower() in VIDEO_SUFFIXES]
     if videos and (names_file(output) or str(output) == STREAM):
         raise InputError(f"{output} is no folder, but a video's results need one; name it with -o")
+    if videos and quality != "fast":
+        raise InputError(f"--quality {quality} is for photos, but {videos[0]} is a video; leave it out")
     stills = [photo for photo in photos if photo not in videos]
     well = True
     if stills:
