@@ -149,13 +149,14 @@ def test_grey_values_of_unknown_range(tmp_path: Path, mode: str, value: float) -
         (np.zeros((1, 3, 20, 30), np.uint8), "got shape"),
         (np.zeros((0, 30, 3), np.uint8), "no pixels"),
         (np.zeros((30, 0), np.uint8), "no pixels"),
-        (np.zeros((4, 4, 3), np.int64), r"got int64; use \.astype"),
+        (np.full((4, 4, 3), -1), "values span -1–-1; expected at most 16 bits"),
+        (np.full((4, 4, 3), 70_000), "span 70000–70000"),
         (np.zeros((4, 4, 3), np.complex64), "got complex64"),
         (np.zeros((4, 4, 3), object), "got object"),
         (np.full((4, 4, 3), np.nan), "NaN"),
-        (np.full((4, 4, 3), np.inf), "span inf–inf"),
+        (np.full((4, 4, 3), np.inf), r"span inf–inf; expected 0 to 1, or .* --range LO,HI"),
         (np.full((4, 4, 3), -0.1), "expected 0 to 1"),
-        (np.full((4, 4, 3), 200.0), "divide by 255"),
+        (np.full((4, 4, 3), 200.0), r"such as --range 0,255 \(value_range"),
     ],
 )
 def test_bad_arrays(array: NDArray[Any], message: str) -> None:

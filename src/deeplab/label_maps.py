@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -18,15 +20,21 @@ from deeplab.files import atomic_file
 from deeplab.images import open_image
 from deeplab.labels import LabelSet
 
-__all__ = ["encode_label_map", "is_label_map", "read_label_map", "read_label_set", "write_label_map"]
+__all__ = [
+    "LABEL_MAP_SUFFIXES", "encode_label_map", "is_label_map", "open_label_map", "read_label_map", "read_label_set",
+    "write_label_map",
+]  # fmt: skip
 
-_FORMATS = ("PNG", "TIFF", "BMP")  # lossless ones
+LABEL_MAP_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif")
+"""Lower-case file name endings of label maps, the usual one first."""
+
+_FORMATS = ("PNG", "TIFF", "BMP", "GIF")  # lossless ones
 _BAND_ROWS = 256  # that are checked at a time, so that temporaries stay small
 _LABELS_KEY = "deeplab labels"  # of a PNG's text
 
 
 def read_label_map(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
-    """Read a label map: a palette or 8-bit grey PNG (also TIFF, BMP) whose pixel values are labels.
+    """Read a label map: a palette or 8-bit grey PNG (also TIFF, BMP, GIF) whose pixel values are labels.
 
     Returns:
         (H, W) uint8 labels, as stored; nothing is checked against a label set.
@@ -34,12 +42,26 @@ def read_label_map(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     Raises:
         ImageError: the file cannot be read, or holds colours or 16-bit values in place of labels.
     """
-    with open_image(Path(path), _FORMATS) as image:
+    with open_label_map(path) as image:
         if image.mode not in ("P", "L"):
             raise ImageError(
                 f"{path} has mode {image.mode}; a label map holds one 8-bit label per pixel (mode P or L), not colours"
             )
         return np.array(image)
+
+
+@contextmanager
+def open_label_map(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
+    """Open and decode an image in a format that keeps labels as they are.
+
+    Raises:
+        ImageError: the file cannot be read, is in another format, or an animation.
+    """
+    with open_image(Path(path), _FORMATS) as image:
+        if image.format == "GIF" and (frames := getattr(image, "n_frames", 1)) > 1:
+            raise ImageError(f"{path} is an animation of {frames} frames; a label map is one picture: save it alone")
+        image.load()
+        yield image
 
 
 def read_label_set(path: str | os.PathLike[str]) -> LabelSet | None:
@@ -48,7 +70,7 @@ def read_label_set(path: str | os.PathLike[str]) -> LabelSet | None:
     Raises:
         ImageError: the file cannot be read, or what it says is damaged.
     """
-    with open_image(Path(path), _FORMATS) as image:
+    with open_label_map(path) as image:
         said, palette = image.info.get(_LABELS_KEY), image.getpalette()
     if said is None or palette is None:
         return None

@@ -179,3 +179,42 @@ cli.main()
     assert [path.name for path in Path("out").iterdir()] in ([], ["manifest.jsonl"])
     if Path("out/manifest.jsonl").exists():
         assert lines() == []
+
+
+@pytest.mark.usefixtures("here")
+def test_what_is_assumed_of_deep_photos_is_said_once_and_written_down(
+    run: Run, here: Path, photo: NDArray[np.uint8]
+) -> None:
+    grey = photo[:, :, 0].astype(np.uint16)
+    for name, factor in (("a", 16), ("b", 16), ("c", 4)):
+        Image.fromarray(grey * factor).save(f"photos/{name}.png")
+    status, _, err = run("segment", "photos", "-o", "out")
+    assert status == 0
+    assert err.count("photos/a.png: its values are taken for 12 bits, 0–4095; --range") == 1
+    assert "photos/b.png" not in err
+    assert "2 photos: its values are taken for 12 bits" in err
+    assert (
+        "read by different ranges: 0–1023 (1, photos/c.png), 0–4095 (2, photos/a.png); --range 0,4095 reads all" in err
+    )
+    said = {Path(line["file"]).name: line.get("value_range") for line in lines()}
+    assert [said[f"{name}.png"] for name in "0abc"] == [None, [0, 4095], [0, 4095], [0, 1023]]
+    assert "value_range" not in lines()[0]["settings"]
+
+    status, _, err = run("segment", "photos", "-o", "ranged", "--range", "0,4095", "--bands", "1")
+    assert status == 1
+    assert "different ranges" not in err
+    assert "photos/0.png: its values have 8 bits, 0–255; range 0,4095 is for others" in err
+    last = lines("ranged/manifest.jsonl")[-1]
+    assert (last["settings"]["value_range"], last["settings"]["bands"]) == ([0, 4095], [1])
+    for option, wrong in (
+        ("--range", "0"),
+        ("--range", "a,b"),
+        ("--range", "9,1"),
+        ("--bands", "x"),
+        ("--bands", "1,2"),
+    ):
+        status, _, err = run("segment", "photos", "-o", "never", option, wrong)
+        assert status == 1
+        assert "expected" in err
+    assert not Path("never").exists()
+    assert run("segment", "photos/a.png", "-o", "signed", "--range", "-100,4095").status == 0

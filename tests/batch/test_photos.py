@@ -87,3 +87,17 @@ def test_an_empty_argument_is_not_this_folder() -> None:
     (error,) = find_photos([""])
     assert isinstance(error, ImageError)
     assert str(error).startswith("an empty argument ('') names no photo; give")
+
+
+@pytest.mark.usefixtures("album")
+def test_what_is_not_taken_is_told_once_a_folder(album: Path, touch: Touch) -> None:
+    touch(album, "x.HEIF", "y.dng", "manifest.jsonl", "b_overlay.jpg")
+    told: list[str] = []
+    assert len(list(find_photos([".", "sub", "a.png"], told.append))) == 4
+    assert [line.partition(";")[0] for line in told] == [
+        ".: not taken: 1 × other file (notes.txt)",
+        ".: not taken: 1 × HEIC photo (x.HEIF)",
+        ".: not taken: 1 × camera's raw file (y.dng)",
+    ]
+    touch(album, "none/z.cr2")
+    assert "1 × camera's raw file (z.cr2); develop it" in found("none")[0]

@@ -337,3 +337,22 @@ def test_photos_that_the_network_sees_smaller_are_named(folder: Path) -> None:
     report = check_data(folder)
     assert ("large", "d.jpg", "1026x300 px: seen 2.0 times smaller") in found(report)
     assert report.problems == ()
+
+
+def test_photos_of_which_something_is_assumed_and_files_left_out_are_named(folder: Path) -> None:
+    (folder / "images" / "c.jpg").unlink()
+    Image.fromarray(np.full((6, 8), 3000, np.uint16)).save(folder / "images" / "c.png")
+    (folder / "images" / "d.heic.part").touch()
+    (folder / "images" / "e.cr2").touch()
+    report = check_data(folder)
+    facts = {(kind, name): detail for kind, name, detail in found(report)}
+    assert facts["assumed", "c.png"].startswith("its values are taken for 12 bits")
+    left = [detail for kind, _, detail in found(report) if kind == "left"]
+    assert [detail.partition(";")[0] for detail in left] == [
+        "not taken: 1 × other file (d.heic.part)", "not taken: 1 × camera's raw file (e.cr2)"
+    ]  # fmt: skip
+    assert report.problems == ()
+    for photo in (folder / "images").glob("[abc].*"):
+        photo.unlink()
+    with pytest.raises(DataError, match=r"no photos to check; .*camera's raw file \(e\.cr2\)"):
+        check_data(folder)

@@ -163,7 +163,7 @@ def test_folders_are_paired_by_name_and_one_failure_stops_no_other(run: Run, her
     assert files(here / "out") == ["a.png", "a_overlay.jpg", "b.png", "b_overlay.jpg"]
     assert files(here / "p") == ["a.npy", "b.npy"]
     assert len(out.splitlines()) == 2
-    assert "error: photos/c.jpg: no scores c.* in scores; expected one of .bmp, .npy" in err
+    assert "error: photos/c.jpg: no scores c.* in scores; expected one of .bmp, .gif, .npy" in err
     np.savez(here / "scores" / "b.npz", np.zeros(1))
     err = run("refine", "photos/b.jpg", "--scores", "scores", "-o", "other").err
     assert "several files of scores, b.npz, b.png in scores; keep one" in err
@@ -209,3 +209,16 @@ def test_what_was_understood_is_said_before_the_crf(run: Run, monkeypatch: pytes
     err = run("refine", "photo.png", "--scores", "scores.npy", "-o", "out.png").err
     assert err.splitlines()[0].startswith("scores.npy: (21, 10, 15) float32 → logits")
     assert err.splitlines()[1] == "error: the CRF"
+
+
+def test_deep_photos_are_refined_by_a_range_that_is_seen_or_given(run: Run, here: Path) -> None:
+    grey = np.asarray(Image.open("photo.png").convert("L"))
+    Image.fromarray(grey).save("eight.png")
+    Image.fromarray(grey.astype(np.uint16) << 4).save("deep.png")
+    for name, options in (("eight", []), ("deep", []), ("deep", ["--range", "0,4080", "--bands", "1"])):
+        output = f"{name}{len(options)}-out.npy"
+        status, _, err = run("refine", f"{name}.png", "--scores", "scores.npy", "-o", output, *options)
+        assert status == 0
+        assert ("taken for 12 bits, 0–4095" in err) == (name == "deep" and not options)
+    np.testing.assert_array_equal(np.load("deep4-out.npy"), np.load("eight0-out.npy"))
+    assert (np.load("deep0-out.npy") == np.load("eight0-out.npy")).mean() > 0.99

@@ -75,7 +75,7 @@ def bad_files(folder: Path) -> dict[str, str]:
         "several.npz": "--key .*a, b", "none.npz": "no array", "cut.npz": "cannot be read",
         "pickled.npz": "plain array of numbers", "tensor.pt": r"numpy\.save", "labels.jpg": "JPEG blurs",
         "labels.png": "not an image", "missing.npy": "no such file", "missing.png": "no such file",
-        "noending": "read from .bmp, .npy",
+        "noending": "read from .bmp, .gif, .npy",
     }  # fmt: skip
 
 

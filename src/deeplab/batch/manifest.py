@@ -21,9 +21,7 @@ from deeplab.batch.results import Settings
 from deeplab.errors import DeepLabError, InputError, OutputError
 from deeplab.files import atomic_file, check_output, open_alone
 
-__all__ = ["MANIFEST_NAME", "Manifest", "Origin", "Version", "version_of"]
-
-MANIFEST_NAME = "manifest.jsonl"
+__all__ = ["Manifest", "Origin", "Version", "version_of"]
 
 Version = tuple[int, int]
 """A photo's size in bytes, and when it was last changed, in ns since 1970."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from deeplab.batch.photos import is_photo_name
+from deeplab.batch.photos import is_photo_name, no_photos, what_is_not_taken
 from deeplab.batch.web import file_name, is_web, read_web
 from deeplab.errors import ImageError
-from deeplab.images import PHOTO_SUFFIXES
 
 __all__ = ["RemotePhoto", "find_remote_photos", "is_address"]
 
@@ -63,10 +62,16 @@ def is_address(argument: str) -> bool:
     return bool(colon) and scheme.replace("+", "").isalnum()
 
 
-def find_remote_photos(addresses: Iterable[str]) -> Iterator[RemotePhoto | ImageError]:
+def find_remote_photos(
+    addresses: Iterable[str], tell: Callable[[str], None] | None = None
+) -> Iterator[RemotePhoto | ImageError]:
     """Yield the photos that addresses of folders or photos stand for, by name, each once.
 
     Subfolders are left out. An address that leads nowhere, or to no photo, yields an ImageError in its place.
+
+    Args:
+        addresses: of folders and photos.
+        tell: as in `find_photos`.
 
     Raises:
         ModuleNotFoundError: PyArrow is not installed, and an address is none of the web.
@@ -74,7 +79,7 @@ def find_remote_photos(addresses: Iterable[str]) -> Iterator[RemotePhoto | Image
     seen: set[str] = set()
     for address in addresses:
         try:
-            photos = _photos_at(address)
+            photos = _photos_at(address, tell)
         except OSError as error:
             yield ImageError(f"{address}: {_brief(error)}; check the address and the rights")
             continue
@@ -87,7 +92,7 @@ def find_remote_photos(addresses: Iterable[str]) -> Iterator[RemotePhoto | Image
                 yield photo
 
 
-def _photos_at(address: str) -> list[RemotePhoto]:
+def _photos_at(address: str, tell: Callable[[str], None] | None) -> list[RemotePhoto]:
     if is_web(address):
         folder, _, name = address.rpartition("/")
         return [RemotePhoto(folder, name)]
@@ -101,13 +106,14 @@ def _photos_at(address: str) -> list[RemotePhoto]:
     if found.type == FileType.File:
         return [_remote_photo(address.rpartition("/")[0], found)]
     entries = sorted(files.get_file_info(FileSelector(path)), key=lambda entry: str(entry.base_name))
-    photos = [
-        _remote_photo(address, entry)
-        for entry in entries
-        if entry.type == FileType.File and is_photo_name(entry.base_name)
-    ]
+    entries = [entry for entry in entries if entry.type == FileType.File]
+    photos = [_remote_photo(address, entry) for entry in entries if is_photo_name(entry.base_name)]
+    left_out = what_is_not_taken(entry.base_name for entry in entries)
     if not photos:
-        raise ImageError(f"{address}: no photos in this folder; expected {', '.join(sorted(PHOTO_SUFFIXES))}")
+        raise no_photos(address, left_out)
+    if tell is not None:
+        for line in left_out:
+            tell(f"{address}: {line}")
     return photos
 
 

@@ -14,9 +14,9 @@ from deeplab.batch.remote import RemotePhoto
 from deeplab.crf import CRFSettings
 from deeplab.crf.checks import check_choice
 from deeplab.errors import DeepLabError, ImageError, InputError
-from deeplab.images import encode_jpeg
+from deeplab.images import Reading, check_bands, check_range, encode_jpeg, read_photo
 from deeplab.label_maps import encode_label_map
-from deeplab.segment import Segmentation, Segmenter
+from deeplab.segment import Segmenter
 from deeplab.views import QUALITIES
 
 __all__ = ["Result", "Settings", "renamed", "segment_photo"]
@@ -30,23 +30,35 @@ class Settings:
         crf: refine by the fully connected CRF as the model asks; or how else to.
         min_confidence: pixels whose label is less probable (0–1) become void; None: none do.
         quality: how photos are scored, a name in `deeplab.views.QUALITIES`.
+        value_range: the values of photos that are black and white, as `deeplab.images.read_image` takes them.
+        bands: the bands of photos that are read, as `deeplab.images.read_image` takes them.
 
     Raises:
-        InputError: the confidence is outside 0–1, or there is no such quality.
+        InputError: the confidence is outside 0–1, there is no such quality, or the range or the bands are unusable.
     """
 
     crf: bool | CRFSettings = True
     min_confidence: float | None = None
     quality: str = "fast"
+    value_range: tuple[float, float] | None = None
+    bands: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
+        check_range(self.value_range)
+        check_bands(self.bands)
         if self.min_confidence is not None and not 0 <= self.min_confidence <= 1:
             raise InputError(f"the least confidence must lie in 0–1, got {self.min_confidence}")
         check_choice(self.quality, tuple(QUALITIES), "quality")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as plain JSON values."""
-        return asdict(self)
+        said = asdict(self)
+        for name in ("value_range", "bands"):  # left out, as in earlier versions, unless they are asked for
+            if said[name] is None:
+                del said[name]
+            else:
+                said[name] = list(said[name])
+        return said
 
 
 @dataclass(frozen=True)
@@ -61,6 +73,8 @@ class Result:
         seconds: the time it took, from reading the photo to the encoded results.
         label_map: a PNG.
         overlay: a JPEG; None where none was asked for.
+        notes: what was assumed of the photo or left out, as in `deeplab.images.Reading`.
+        value_range: the values that were taken for black and white, where the file's type does not say so.
     """
 
     width: int
@@ -70,11 +84,16 @@ class Result:
     seconds: float
     label_map: bytes
     overlay: bytes | None
+    notes: tuple[str, ...] = ()
+    value_range: tuple[float, float] | None = None
 
     def facts(self) -> dict[str, Any]:
-        """Return all but the results themselves as plain JSON values."""
+        """Return all but the results themselves as plain JSON values; what was assumed only where something was."""
         facts = asdict(self)
         del facts["label_map"], facts["overlay"]
+        for name in ("notes", "value_range"):
+            if not facts[name]:
+                del facts[name]
         return facts
 
 
@@ -88,7 +107,8 @@ def segment_photo(
     """
     begun = time.perf_counter()
     try:
-        found = _segment(segmenter, photo, settings)
+        reading = _read(photo, settings)
+        found = segmenter.segment(reading.pixels, crf=settings.crf, quality=settings.quality)
         if settings.min_confidence is not None:
             found = found.with_min_confidence(settings.min_confidence)
         height, width = found.labels.shape
@@ -100,19 +120,21 @@ def segment_photo(
             label_map=encode_label_map(found.labels, found.label_set),
             overlay=encode_jpeg(np.asarray(found.overlay())) if overlay else None,
             seconds=time.perf_counter() - begun,
+            notes=reading.notes,
+            value_range=reading.value_range,
         )
     except MemoryError:
         raise ImageError(f"{photo} does not fit in memory; shrink it, or close other programs") from None
 
 
-def _segment(segmenter: Segmenter, photo: Path | RemotePhoto, settings: Settings) -> Segmentation:
+def _read(photo: Path | RemotePhoto, settings: Settings) -> Reading:
     if isinstance(photo, Path):
-        return segmenter.segment(photo, crf=settings.crf, quality=settings.quality)
+        return read_photo(photo, value_range=settings.value_range, bands=settings.bands)
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "photo"
         copy.write_bytes(photo.read())
         try:
-            return segmenter.segment(copy, crf=settings.crf, quality=settings.quality)
+            return read_photo(copy, value_range=settings.value_range, bands=settings.bands)
         except DeepLabError as error:
             raise renamed(error, copy, photo) from None
 

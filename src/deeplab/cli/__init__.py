@@ -59,6 +59,7 @@ def main() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # it was closed; nor shall a file of ours take its place
             setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 (for good)
+    warnings.formatwarning = lambda message, *_: f"note: {message}\n"
     try:
         try:
             app()

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["convert"]
 
-SUFFIXES = frozenset((".png", ".tif", ".tiff", ".bmp"))
-
 
 def convert(
     label_maps: Annotated[
@@ -71,15 +69,18 @@ def convert(
 
 
 def _label_maps(arguments: list[str]) -> Iterator[Path]:
-    """Yield the label maps that the arguments stand for, in order: of a folder, every PNG, TIFF and BMP."""
+    """Yield the label maps that the arguments stand for, in order: of a folder, every PNG, TIFF, BMP and GIF."""
+    from deeplab.label_maps import LABEL_MAP_SUFFIXES
+
     for argument in arguments:
         path = Path(argument)
         if path.is_dir():
-            found = [file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and file.name[0] != "."]
+            named = (file for file in path.iterdir() if file.name[0] != ".")
+            found = [file for file in named if file.suffix.lower() in LABEL_MAP_SUFFIXES]
         elif glob.has_magic(argument) and not path.exists():
             found = [Path(match) for match in glob.glob(argument, recursive=True)]  # noqa: PTH207 (as in find_photos)
         else:
             found = [path]
         if not found:
-            raise ImageError(f"{argument}: no label maps there; expected {', '.join(sorted(SUFFIXES))}")
+            raise ImageError(f"{argument}: no label maps there; expected {', '.join(sorted(LABEL_MAP_SUFFIXES))}")
         yield from sorted(found)

@@ -19,14 +19,18 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CRF_OPTIONS",
+    "BandsOption",
     "CrowdsOption",
     "ModelOption",
     "NamesOption",
+    "RangeOption",
     "ReaderOption",
     "ThreadsOption",
+    "bands_in",
     "extra",
     "make_folder",
     "percent",
+    "range_in",
     "read_label_set",
     "run_jobs",
 ]
@@ -44,6 +48,12 @@ CrowdsOption = Annotated[
     str, typer.Option(metavar="class|void|skip", help="What becomes of COCO's crowds; by their number if not given.")
 ]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Threads to use; all cores if not given.")]
+RangeOption = Annotated[
+    str | None, typer.Option("--range", metavar="LO,HI", help="The values of deep photos that are black and white.")
+]
+BandsOption = Annotated[
+    str | None, typer.Option(metavar="R,G,B", help="The bands of photos that are red, green, blue, from 1; or one.")
+]
 CRF_OPTIONS = {
     "bilateral_weight": typer.Option(help="w1: pull between pixels alike in colour."),
     "bilateral_xy_std_px": typer.Option(help="σα: how far it reaches, in pixels."),
@@ -101,6 +111,27 @@ def read_label_set(name: str, *, in_order: bool = False) -> LabelSet:
         return LabelSet.from_dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:  # ValueError: no JSON, no UTF-8, or no label set
         raise InputError(f"{path}: {error}; expected JSON with name, names, palette and void") from None
+
+
+def range_in(asked: str | None) -> tuple[float, float] | None:
+    """Return the black and the white that `RangeOption` was given."""
+    if asked is None:
+        return None
+    try:
+        black, white = map(float, asked.split(","))
+    except ValueError:
+        raise InputError(f"expected --range LO,HI, black and white, such as 0,4095, got {asked!r}") from None
+    return black, white
+
+
+def bands_in(asked: str | None) -> tuple[int, ...] | None:
+    """Return the bands that `BandsOption` was given."""
+    if asked is None:
+        return None
+    try:
+        return tuple(map(int, asked.split(",")))
+    except ValueError:
+        raise InputError(f"expected --bands R,G,B, or one band, such as 3,2,1, got {asked!r}") from None
 
 
 def run_jobs(

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deeplab.cli.options import CRF_OPTIONS, ThreadsOption, percent, read_label_set, run_jobs
+from deeplab.cli.assumptions import Assumptions
+from deeplab.cli.options import (
+    CRF_OPTIONS,
+    BandsOption,
+    RangeOption,
+    ThreadsOption,
+    bands_in,
+    percent,
+    range_in,
+    read_label_set,
+    run_jobs,
+)
 from deeplab.cli.streams import STREAM, make_output, streams
 from deeplab.crf.params import CRFParams
 from deeplab.errors import InputError
-from deeplab.progress import Reporter
+from deeplab.progress import Reporter, reporter
 
 if TYPE_CHECKING:
     from deeplab.refinement import Refinement
@@ -58,6 +70,8 @@ def refine(
             metavar="voc|camvid|FILE", help="Names and colours: names one a line, JSON, or CVAT's labelmap.txt."
         ),
     ] = None,
+    value_range: RangeOption = None,
+    bands: BandsOption = None,
     overlay: Annotated[bool, typer.Option("--overlay", help="Also write the photo tinted by label.")] = False,
     save_probabilities: Annotated[
         Path | None, typer.Option(metavar="FILE|DIR", help="Also write the refined probabilities (.npy, .npz).")
@@ -80,6 +94,7 @@ def refine(
     """
     from deeplab.batch import find_photos
     from deeplab.crf import CRFSettings
+    from deeplab.images import read_photo
     from deeplab.refinement import load_scores, refine_scores
     from deeplab.refinement.jobs import Job, pair_scores, plan_jobs
 
@@ -90,9 +105,13 @@ def refine(
         void = label_set.void
     if str(output) == STREAM and overlay:
         raise InputError("standard output takes one file, the label map; name a file with -o to have the overlay too")
+    read = partial(read_photo, value_range=range_in(value_range), bands=bands_in(bands))
+    assumptions = Assumptions()
     with streams([photo, str(scores)], output) as given:
         place = Path(given.inputs[1])
-        pairs = pair_scores(find_photos(given.inputs[:1]), place)
+        with reporter() as out:  # scores beside photos are no photos left out
+            tell = None if place.is_dir() and Path(photo).resolve() == place.resolve() else given.named(out).say
+            pairs = pair_scores(find_photos(given.inputs[:1], tell), place)
         for target in (given.output, save_probabilities) if place.is_dir() else ():
             if target is not None:
                 make_output(target, len(pairs))
@@ -100,8 +119,10 @@ def refine(
 
         def run(job: Job, out: Reporter) -> None:
             try:
+                reading = read(job.photo)
+                assumptions.add(job.photo, reading.notes, reading.value_range, out.say)
                 result = refine_scores(
-                    job.photo, load_scores(job.scores, key=key, label_set=label_set), crf, label_set=label_set,
+                    reading.pixels, load_scores(job.scores, key=key, label_set=label_set), crf, label_set=label_set,
                     kind=kind, axes=axes, align=align, stretch=stretch, void=void, confidence=confidence,
                     threads=threads, tell=lambda understanding: out.say(f"{job.scores}: {understanding}"),
                 )  # fmt: skip
@@ -113,6 +134,8 @@ def refine(
             out.result(f"{job.photo} → {', '.join(map(str, job.outputs))}: {_report(result)}")
 
         well = run_jobs("refining", plan, run, iter, given.named)
+        with reporter() as out:
+            assumptions.sum_up(given.named(out).say)
     if not well:
         raise typer.Exit(1)
 

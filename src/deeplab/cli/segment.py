@@ -10,7 +10,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deeplab.cli.options import CRF_OPTIONS, ModelOption, ThreadsOption, extra, make_folder, percent, run_jobs
+from deeplab.cli.assumptions import Assumptions
+from deeplab.cli.options import (
+    CRF_OPTIONS,
+    BandsOption,
+    ModelOption,
+    RangeOption,
+    ThreadsOption,
+    bands_in,
+    extra,
+    make_folder,
+    percent,
+    range_in,
+    run_jobs,
+)
 from deeplab.cli.streams import STREAM, Streams, make_output, names_file, streams
 from deeplab.crf.params import CRFParams
 from deeplab.errors import DeepLabError, ImageError, InputError, OutputError
@@ -58,6 +71,8 @@ def segment(
     min_confidence: Annotated[
         float | None, typer.Option(metavar="0–1", help="Leave a photo's pixels void whose class is less probable.")
     ] = None,
+    value_range: RangeOption = None,
+    bands: BandsOption = None,
     manifest: Annotated[
         str | None,
         typer.Option(metavar="FILE|none", help="One line of JSON a photo; manifest.jsonl in DIR if not given."),
@@ -100,7 +115,7 @@ def segment(
         option = f"--{next(iter(changes)).replace('_', '-')}"
         raise InputError(f"{option} is for the CRF, which --no-crf leaves out; give one of the two")
     CRFParams(**changes)  # says what is out of range before anything is made
-    settings = Settings(crf=crf, min_confidence=min_confidence, quality=quality)
+    settings = Settings(crf, min_confidence, quality, range_in(value_range), bands_in(bands))
     videos = [photo for photo in photos if Path(photo).suffix.lower() in VIDEO_SUFFIXES]
     if videos and (names_file(output) or str(output) == STREAM):
         raise InputError(f"{output} is no folder, but a video's results need one; name it with -o")
@@ -144,10 +159,11 @@ def _segment_photos(
     from deeplab.models import read_model
     from deeplab.segment import Segmenter
 
-    with extra("ray"):
+    with extra("ray"), reporter() as out:
+        say = given.named(out).say
         found = [
-            *batch.find_photos(photo for photo in given.inputs if not batch.is_address(photo)),
-            *batch.find_remote_photos(photo for photo in given.inputs if batch.is_address(photo)),
+            *batch.find_photos((photo for photo in given.inputs if not batch.is_address(photo)), say),
+            *batch.find_remote_photos((photo for photo in given.inputs if batch.is_address(photo)), say),
         ]
     folder, stem = _place(given.output, len(found))
     cores = thread_count(threads)
@@ -168,9 +184,12 @@ def _segment_photos(
         address = cluster if isinstance(cluster, str) else None
         return on_cluster(jobs, model_file, settings, address=address, workers=threads)
 
+    assumptions = Assumptions()
+
     def run(ready: tuple[Job, Result | DeepLabError], out: Reporter) -> None:
         job, outcome = ready
         result = batch.finish(job, outcome, done)
+        assumptions.add(job.photo, result.notes, result.value_range, out.say)
         out.result(f"{job.photo} → {', '.join(map(str, job.outputs))}: {_in_words(result.classes)}")
         if _is_nothing(result.classes, segmenter.info.label_set):
             nothing.append(str(job.photo))
@@ -184,6 +203,7 @@ def _segment_photos(
                 out.say(f"{plan.done} of {len(found)} photos are done already; --force does them again")
         well = run_jobs("segmenting", plan.jobs, run, work, given.named)
     with reporter() as out:
+        assumptions.sum_up(given.named(out).say)
         _say_nothing(given.named(out), nothing, len(found), segmenter)
     return well
 

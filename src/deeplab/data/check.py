@@ -17,6 +17,7 @@ from deeplab.data.inspection import KINDS, Inspection, inspect_sample
 from deeplab.data.readers import AUTO, find_splits, guess_layout, list_samples, names_file
 from deeplab.data.samples import Listing, Sample
 from deeplab.errors import DataError, InputError
+from deeplab.images import PHOTO_SUFFIXES, not_taken
 from deeplab.labels import LabelSet
 
 __all__ = ["DataReport", "Finding", "SplitCounts", "check_data"]
@@ -118,9 +119,9 @@ def check_data(
     listings = {split: list_samples(reader, root, split, names=names, crowds=crowds) for split in splits}
     samples = {_key(sample): sample for listing in listings.values() for sample in listing.samples}
     if not samples:
-        raise DataError(
-            f"{', '.join(str(listing.source) for listing in listings.values())}: there are no photos to check"
-        )
+        sources = ", ".join(str(listing.source) for listing in listings.values())
+        left_out = [finding.detail for finding in _left_out(listings)]
+        raise DataError("; ".join((f"{sources}: there are no photos to check", *left_out)))
     inspected: dict[_Key, Inspection] = {}
     pool = ThreadPoolExecutor(threads)
     try:
@@ -135,6 +136,7 @@ def check_data(
         *_in_files(listings, inspected),
         *_in_lists(listings),
         *_same_photos(listings, inspected),
+        *_left_out(listings),
         *_rare_classes(root, next(iter(samples.values())), counts),
     ]
     findings.sort(key=lambda finding: list(KINDS).index(finding.kind))
@@ -177,6 +179,14 @@ def _in_lists(listings: Mapping[str, Listing]) -> Iterator[Finding]:
         for name, count in Counter(sample.name for sample in listing.samples).items():
             if count > 1:
                 yield Finding("repeated", split, name, listing.source, f"comes {count} times")
+
+
+def _left_out(listings: Mapping[str, Listing]) -> Iterator[Finding]:
+    """The files beside photos that are not taken for any, where a folder's photos are taken all."""
+    folders = {listing.source: split for split, listing in listings.items() if listing.source.is_dir()}
+    for folder, split in folders.items():
+        for line in not_taken((file.name for file in folder.iterdir() if file.is_file()), PHOTO_SUFFIXES):
+            yield Finding("left", split, "", folder, line)
 
 
 def _same_photos(listings: Mapping[str, Listing], inspected: Mapping[_Key, Inspection]) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from deeplab.data.names import NAMES_FILE
 from deeplab.data.samples import Listing, Sample
 from deeplab.errors import DataError
 from deeplab.images import PHOTO_SUFFIXES
+from deeplab.label_maps import LABEL_MAP_SUFFIXES
 from deeplab.labels import CAMVID, VOC, LabelSet
 
 __all__ = [
@@ -25,7 +26,7 @@ __all__ = [
 ALL = "all"
 """The split of data without splits."""
 
-MASK_SUFFIXES = frozenset((".png", ".tif", ".tiff", ".bmp"))
+MASK_SUFFIXES = frozenset(LABEL_MAP_SUFFIXES)
 MASK_ENDINGS = ("", "_mask", "-mask", "_masks", "_seg", "_segmentation", "_label", "_labels", "_gt")
 """What a mask's name may have after its photo's."""
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from deeplab.data.samples import Sample, unknown_values
 from deeplab.errors import ImageError
-from deeplab.images import read_image
+from deeplab.images import read_photo
 from deeplab.label_maps import read_label_map
 from deeplab.labels import voc_colour_map
 from deeplab.preprocessing import MAX_SIDE_PX
@@ -55,6 +56,9 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "unannotated": Kind("photos without annotations", "left out until they are labelled", problem=False),
         "crowds": Kind("crowds", "choose with --crowds, in recipes crowds: class, void or skip", problem=False),
         "empty": Kind("masks that are all background", "fine if their photos show nothing", problem=False),
+        "assumed": Kind("photos of which something is assumed", "docs/photos.md says how to settle it",
+                        problem=False),
+        "left": Kind("files beside the photos that are not taken", "convert them if they are photos", problem=False),
         "turned": Kind("photos that EXIF turns", "make sure that their masks are upright", problem=False),
         "large": Kind(
             f"photos of more than {MAX_SIDE_PX} px a side",
@@ -117,12 +121,14 @@ def _inspect_photo(path: Path) -> tuple[list[Fact], str | None, tuple[int, ...] 
     sha256 = None
     try:
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-        size = read_image(path).shape[:2]
-        with Image.open(path) as image:
+        reading = read_photo(path)
+        turn = 1
+        with suppress(UnidentifiedImageError), Image.open(path) as image:  # Pillow reads not all that read_photo does
             turn = int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except (ImageError, OSError) as error:
         return [Fact("unreadable", path, _without(path, error))], sha256, None, 1
-    return [], sha256, size, turn
+    facts = [Fact("assumed", path, note) for note in reading.notes]
+    return facts, sha256, reading.pixels.shape[:2], turn
 
 
 def _inspect_mask(sample: Sample) -> tuple[list[Fact], NDArray[np.uint8] | None]:

@@ -14,8 +14,7 @@ from PIL import Image
 
 from deeplab.errors import ImageError, InputError, OutputError
 from deeplab.files import atomic_file
-from deeplab.images import open_image
-from deeplab.label_maps import encode_label_map
+from deeplab.label_maps import LABEL_MAP_SUFFIXES, encode_label_map, open_label_map
 from deeplab.labels import LabelSet, colours_to_values
 
 __all__ = [
@@ -30,8 +29,7 @@ __all__ = [
     "write_probabilities",
 ]
 
-_IMAGES = (".png", ".tif", ".tiff", ".bmp")
-SCORE_SUFFIXES = frozenset((".npy", ".npz", *_IMAGES))
+SCORE_SUFFIXES = frozenset((".npy", ".npz", *LABEL_MAP_SUFFIXES))
 """Lower-case file name endings that `load_scores` reads."""
 
 LABEL_SUFFIXES = (".png", ".npy")
@@ -75,7 +73,7 @@ def load_scores(
         raise InputError(f"{path}: scores are read from {', '.join(sorted(SCORE_SUFFIXES))}; {advice}")
     if key is not None and suffix != ".npz":
         raise InputError(f"{path} holds one array, none by the name {key!r}; leave the key away")
-    return _load_map(path, label_set) if suffix in _IMAGES else _load_array(path, key)
+    return _load_map(path, label_set) if suffix in LABEL_MAP_SUFFIXES else _load_array(path, key)
 
 
 def _load_array(path: Path, key: str | None) -> NDArray[Any]:
@@ -106,7 +104,7 @@ def _name(path: Path, names: list[str], key: str | None) -> str:
 
 
 def _load_map(path: Path, label_set: LabelSet | None) -> NDArray[Any]:
-    with open_image(path, ("PNG", "TIFF", "BMP")) as image:
+    with open_label_map(path) as image:
         if image.mode in ("P", "L", "1", "F") or image.mode.startswith("I"):
             return np.array(image)
         colours = np.array(image.convert("RGB"))
