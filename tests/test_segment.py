@@ -235,7 +235,7 @@ def test_bad_least_confidences(photo: NDArray[np.uint8], threshold: float) -> No
         (np.zeros((0, 5, 3), np.uint8), InputError),
         (np.zeros((3, 40, 50), np.uint8), InputError),
         (np.full((4, 4, 3), np.nan), InputError),
-        (np.zeros((4, 4, 3), np.int32), InputError),
+        (np.full((4, 4, 3), -1, np.int32), InputError),
         (None, InputError),
     ],
 )
