@@ -13,10 +13,15 @@ from deeplab.preprocessing import grid_size
 from deeplab.runtime import ScoreNetwork
 from deeplab.scores import softmax_in_place, upsample_scores
 
-__all__ = ["QUALITIES", "mean_scores"]
+__all__ = ["QUALITIES", "mean_scores", "scores"]
 
 SCALES = (0.75, 1.0, 1.25)
 """How many times as large the views are as the photo."""
+
+
+def scores(network: ScoreNetwork, photo: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Score a photo by one look at it, as `ScoreNetwork.scores` does."""
+    return network.scores(photo)
 
 
 def mean_scores(network: ScoreNetwork, photo: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -39,8 +44,8 @@ def mean_scores(network: ScoreNetwork, photo: NDArray[np.uint8]) -> NDArray[np.f
     for scale in SCALES:
         view = resized(photo, scale)
         for step in (1, -1):
-            scores = network.scores(np.ascontiguousarray(view[:, ::step]))
-            dense = upsample_scores(scores, photo.shape[:2], network_size=view.shape[:2], stride=stride)
+            seen = network.scores(np.ascontiguousarray(view[:, ::step]))
+            dense = upsample_scores(seen, photo.shape[:2], network_size=view.shape[:2], stride=stride)
             total, views = total + softmax_in_place(dense)[:, :, ::step], views + 1
     at_cells = (total / views)[:, ::stride, ::stride]
     below, right = (  # cells that the padding up to the grid adds
@@ -52,6 +57,6 @@ def mean_scores(network: ScoreNetwork, photo: NDArray[np.uint8]) -> NDArray[np.f
 
 
 QUALITIES: Mapping[str, Callable[[ScoreNetwork, NDArray[np.uint8]], NDArray[np.float32]]] = MappingProxyType(
-    {"fast": ScoreNetwork.scores, "best": mean_scores}
+    {"fast": scores, "best": mean_scores}
 )
 """Ways to score a photo by name; docs/models.md has what they gain and cost."""

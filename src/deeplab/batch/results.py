@@ -52,13 +52,9 @@ class Settings:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as plain JSON values."""
-        said = asdict(self)
-        for name in ("value_range", "bands"):  # left out, as in earlier versions, unless they are asked for
-            if said[name] is None:
-                del said[name]
-            else:
-                said[name] = list(said[name])
-        return said
+        usual = {"value_range": None, "bands": None, "quality": "fast"}  # left out, as in earlier versions
+        said = {name: value for name, value in asdict(self).items() if name not in usual or value != usual[name]}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in said.items()}
 
 
 @dataclass(frozen=True)
