@@ -13,7 +13,7 @@ from fastapi.staticfiles import StaticFiles
 
 from deeplab.server import page_jobs, pictures, sliders
 from deeplab.server.photos import KeptPhoto
-from deeplab.server.schemas import OCTETS, PhotoInfo, RefineRequest, binary, described_labels
+from deeplab.server.schemas import OCTETS, Limits, PhotoInfo, RefineRequest, binary, described_labels
 from deeplab.server.service import AskedCRF, Classes, ModelName, Service, TheService, compute, received, took_in
 
 __all__ = ["WORKING_SIDE_PX", "page_files", "router"]
@@ -44,6 +44,13 @@ def page_files() -> StaticFiles:
 async def page() -> FileResponse:
     """Return the page."""
     return FileResponse(_PAGE / "index.html", headers=_ASKED_AGAIN)
+
+
+@router.get("/api/v1/limits", tags=["photos"])
+async def limits(service: TheService) -> Limits:
+    """Return how large a photo may be."""
+    settings = service.settings
+    return Limits(max_pixels=settings.max_pixels, max_upload_bytes=settings.max_upload_bytes)
 
 
 @router.post("/api/v1/photos", status_code=201, tags=["photos"])

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from deeplab.labels import LabelSet
 
 __all__ = [
-    "OCTETS", "AskedParameters", "Class", "Failure", "Label", "Model", "Models", "Parameters", "PhotoInfo",
+    "OCTETS", "AskedParameters", "Class", "Failure", "Label", "Limits", "Model", "Models", "Parameters", "PhotoInfo",
     "RefineRequest", "Segmented", "binary", "described_labels",
 ]  # fmt: skip
 
@@ -70,6 +70,13 @@ class PhotoInfo(BaseModel):
     parameters: Parameters
     limits: dict[str, tuple[float, float]]
     expires_in_s: int
+
+
+class Limits(BaseModel):
+    """How large a photo the server takes, in pixels, and how large a request, in bytes."""
+
+    max_pixels: int
+    max_upload_bytes: int
 
 
 class AskedParameters(BaseModel):

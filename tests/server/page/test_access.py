@@ -153,6 +153,8 @@ def test_an_error_is_shown_and_dismissed(page: Any) -> None:
     alert.get_by_role("button", name="Dismiss").wait_for()
     assert "notes.txt" in alert.inner_text() or "image" in alert.inner_text()
     assert page.get_by_role("heading", name="Drop a photo here").is_visible()
+    assert page.locator("#status").inner_text() == ""  # and not what was on its way
+    assert page.title() == "deeplab"
     alert.get_by_role("button", name="Dismiss").click()
     assert not alert.get_by_role("button", name="Dismiss").is_visible()
 

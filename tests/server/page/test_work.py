@@ -18,9 +18,10 @@ from deeplab.scores import refine_in_place
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
-DROP = """([bytes, kind]) => {
+DROP = """([bytes, kind, ...others]) => {
     const held = new DataTransfer();
-    held.items.add(new File([new Uint8Array(bytes)], "dropped.png", {type: "image/png"}));
+    for (const name of ["dropped.png", ...others])
+        held.items.add(new File([new Uint8Array(bytes)], name, {type: "image/png"}));
     const options = {bubbles: true, cancelable: true};
     if (kind === "paste")
         return document.body.dispatchEvent(new ClipboardEvent(kind, {...options, clipboardData: held}));
@@ -101,6 +102,106 @@ def test_a_photo_dropped_or_pasted(
     page.get_by_role("heading", name="dropped.png").wait_for()
     page.locator("body[data-state=open]").wait_for()
     assert shown_shares(page) == expected_shares(by_network, by_crf)
+
+
+def test_of_several_photos_the_first_is_opened_and_the_others_are_named(page: Any, cat: Path) -> None:
+    page.evaluate(DROP, [list(cat.read_bytes()), "drop", "second.png", "third.png"])
+    page.locator("body[data-state=open]").wait_for()
+    assert page.get_by_role("heading", name="dropped.png").is_visible()
+    assert "second.png, third.png is not" in page.get_by_role("alert").inner_text()
+
+
+def limit(page: Any, **limits: int) -> None:
+    """Let the server say that it takes no more than that."""
+    told = {"max_pixels": 25_000_000, "max_upload_bytes": 32 << 20, **limits}
+    page.route("**/api/v1/limits", lambda route: route.fulfill(json=told))
+
+
+def test_a_photo_too_large_is_shrunk_upright(
+    page: Any, tmp_path: Path, open_a_photo: Callable[[Any, Path], Any], segmenter: Segmenter
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by a quarter, as phones have it
+    upright = Image.open(EXAMPLES / "cat.jpg").resize((600, 400))
+    upright.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "phone.jpg", exif=exif, quality=95)
+    limit(page, max_pixels=60_000)
+    open_a_photo(page, tmp_path / "phone.jpg")
+    assert page.locator("#photo-facts").inner_text().startswith("300 × 200 px, shrunk here from 600 × 400 ·")
+    assert (
+        "Files have 300 × 200 px: the photo was shrunk here from 600 × 400" in page.locator("#save-note").inner_text()
+    )
+    name, mask = saved(page, "Mask")
+    assert (name, mask.size) == ("phone.png", (300, 200))
+    expected = segmenter.segment(np.asarray(upright.resize((300, 200), Image.Resampling.BOX))).labels
+    assert (np.asarray(mask) == expected).mean() > 0.97
+
+
+def test_a_file_too_large_is_shrunk_until_it_fits(
+    page: Any, tmp_path: Path, open_a_photo: Callable[[Any, Path], Any]
+) -> None:
+    sizes: list[int] = []
+    page.on("request", lambda request: sizes.append(len(request.post_data_buffer or b"")))
+    Image.open(EXAMPLES / "cat.jpg").save(tmp_path / "heavy.png")
+    limit(page, max_upload_bytes=20_000)
+    open_a_photo(page, tmp_path / "heavy.png")
+    assert 10_000 < max(sizes) < 20_000
+    assert ", shrunk here from 451 × 300" in page.locator("#photo-facts").inner_text()
+    assert saved(page, "Overlay")[0] == "heavy_overlay.jpg"
+
+
+def test_what_is_small_enough_is_sent_as_it_is(opened: Any) -> None:
+    assert "here" not in opened.locator("#photo-facts").inner_text()
+    assert "Files have the photo's full size." in opened.locator("#save-note").inner_text()
+
+
+def test_where_nothing_is_found_the_page_says_what_it_knows(
+    page: Any, tmp_path: Path, open_a_photo: Callable[[Any, Path], Any]
+) -> None:
+    Image.new("RGB", (300, 200), (120, 130, 140)).save(tmp_path / "wall.png")
+    open_a_photo(page, tmp_path / "wall.png")
+    known = "Nothing was found. What voc-largefov knows: aeroplane, bicycle,"
+    assert page.locator("#nothing").inner_text().startswith(known)
+    page.get_by_role("status").filter(has_text=f"wall.png: {known}").wait_for()
+    assert page.get_by_role("button", name="Cut-out").is_disabled()
+    assert "There is no cut-out: nothing was found." in page.locator("#save-note").inner_text()
+    page.get_by_role("button", name="background", exact=True).click()  # which may still be cut out
+    assert page.get_by_role("button", name="Cut-out").is_enabled()
+
+
+def test_where_something_is_found_nothing_is_said(opened: Any) -> None:
+    assert opened.locator("#nothing").inner_text() == ""
+    assert opened.get_by_role("button", name="Cut-out").is_enabled()
+
+
+def test_a_model_without_background_has_the_user_choose(page: Any, cat: Path, by_crf: Segmentation) -> None:
+    """As one of cows on grass: that label 0 is no background is what the server says."""
+
+    def tell(route: Any) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, json={**answer.json(), "background": None})
+
+    page.route("**/api/v1/photos", tell)
+    page.set_input_files("#file", {"name": "cat.png", "mimeType": "image/png", "buffer": cat.read_bytes()})
+    page.locator("body[data-state=open]").wait_for()
+    cutout = page.get_by_role("button", name="Cut-out")
+    assert cutout.is_disabled()
+    assert "There is no cut-out: tick the classes that it shall hold." in page.locator("#save-note").inner_text()
+    page.get_by_label("background in the cut-out").check()
+    assert "holds background, on" in page.locator("#save-note").inner_text()
+    _, image = saved(page, "Cut-out")
+    assert np.array_equal(np.asarray(image)[..., 3], 255 * (by_crf.labels == 0))
+    page.get_by_label("cat in the cut-out").check()
+    _, image = saved(page, "Cut-out")
+    assert np.asarray(image)[..., 3].min() == 255
+    page.get_by_label("Opacity of the colours").fill("100")
+    assert np.abs(stage(page)[on_stage(by_crf.labels == 0, stage(page))]).max() < 3  # VOC's colour of label 0
+
+
+def test_what_is_not_ticked_is_not_cut_out(opened: Any) -> None:
+    opened.get_by_label("cat in the cut-out").uncheck()
+    assert opened.get_by_role("button", name="Cut-out").is_disabled()
+    opened.get_by_role("button", name="cat", exact=True).click()  # alone: that is what the cut-out then holds
+    assert opened.get_by_role("button", name="Cut-out").is_enabled()
 
 
 def test_the_slider_uncovers_either_side(opened: Any) -> None:

@@ -9,10 +9,15 @@ let token = sessionStorage.getItem("token") ?? "";
 /** Why the server did not do it; the message is meant to be shown. */
 export class Refusal extends Error {}
 
+/** Return how large a photo the server takes: `max_pixels`, `max_upload_bytes`. */
+export async function fetchLimits(signal) {
+  return (await call("limits", { signal })).json();
+}
+
 /**
  * Send a photo; `onProgress` hears the share sent, 0–1.
  * @returns {Promise<object>} what the server says about it: id, name, width, height, full_width, full_height, model,
- *     labels, parameters, limits
+ *     labels, background, parameters, limits
  */
 export async function sendPhoto(file, { onProgress, signal }) {
   const form = new FormData();
@@ -41,11 +46,13 @@ export async function refine(id, parameters, signal) {
 /**
  * Make a file of the photo's own size.
  * @param {string} what `mask.png`, `overlay.jpg` or `cutout.png`
- * @param {object} wishes the CRF's parameters by name, and the `class` that it shall hold alone, if any
+ * @param {object} parameters of the CRF, by name
+ * @param {string[]} classes the names of those that it shall hold; [] for all
  * @returns {Promise<{blob: Blob, name: string}>}
  */
-export async function fetchResult(id, what, wishes) {
-  const response = await call(`photos/${encodeURIComponent(id)}/${what}?${new URLSearchParams(wishes)}`);
+export async function fetchResult(id, what, parameters, classes) {
+  const query = new URLSearchParams([...Object.entries(parameters), ...classes.map((name) => ["class", name])]);
+  const response = await call(`photos/${encodeURIComponent(id)}/${what}?${query}`);
   const [, name] = response.headers.get("Content-Disposition").split("filename*=UTF-8''");
   return { blob: await response.blob(), name: decodeURIComponent(name) };
 }

@@ -2,17 +2,23 @@
 
 const input = document.getElementById("file");
 
-/** Call `onPhoto` with every File that comes in, and `onNothing` with a message where something without one does. */
-export function takePhotos(onPhoto, onNothing) {
+/** Call `onPhoto` with a File that comes in, and `onProblem` with a message where none does, or others with it. */
+export function takePhotos(onPhoto, onProblem) {
+  const take = (files, nothing) => {
+    if (!files.length) return onProblem(nothing);
+    onPhoto(files[0]);
+    const left = [...files].slice(1).map((file) => file.name);
+    if (left.length) onProblem(`One photo at a time: ${files[0].name} is opened, ${left.join(", ")} is not.`);
+  };
   for (const button of document.querySelectorAll(".pick")) button.addEventListener("click", () => input.click());
   input.addEventListener("change", () => {
-    if (input.files.length) onPhoto(input.files[0]);
+    if (input.files.length) take(input.files);
     input.value = ""; // so that the same file may be picked again
   });
 
   document.addEventListener("paste", (event) => {
-    if (event.clipboardData.files.length) onPhoto(event.clipboardData.files[0]);
-    else if (!event.target.matches("input")) onNothing("There is no picture on the clipboard.");
+    if (event.target.matches("input") && !event.clipboardData.files.length) return; // a token, say
+    take(event.clipboardData.files, "There is no picture on the clipboard.");
   });
 
   let depth = 0; // enter and leave come in pairs for every element under the pointer
@@ -26,7 +32,6 @@ export function takePhotos(onPhoto, onNothing) {
   document.addEventListener("drop", (event) => {
     event.preventDefault();
     mark(0);
-    if (event.dataTransfer.files.length) onPhoto(event.dataTransfer.files[0]);
-    else onNothing("That was no file. Save the picture first, then drop the file here.");
+    take(event.dataTransfer.files, "That was no file. Save the picture first, then drop the file here.");
   });
 }

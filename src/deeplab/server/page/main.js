@@ -1,14 +1,15 @@
 /** The page: a photo comes in, its labels are shown, refined, played, and saved. */
 
-import { fetchNetwork, fetchPhoto, fetchResult, forget, refine, sendPhoto } from "./api.js";
+import { fetchLimits, fetchNetwork, fetchPhoto, fetchResult, forget, refine, sendPhoto } from "./api.js";
 import { takePhotos } from "./intake.js";
-import { showLegend } from "./legend.js";
+import { showLegend, showNothing } from "./legend.js";
 import { newestOf } from "./newest.js";
 import { paletteOf } from "./paint.js";
 import { followParameters, parameterValues, setParameters } from "./parameters.js";
 import { percent, planesIn, shareChanged, sharesOf } from "./planes.js";
 import { followPlayer, setIterations, showIteration } from "./player.js";
-import { followSaving, noteCutout } from "./saving.js";
+import { followSaving, noteFiles } from "./saving.js";
+import { fitted } from "./shrinking.js";
 import { describePhoto, followPointer, paintLabels, readAgain, setSize, showPhoto } from "./stage.js";
 
 const REFINE_PAUSE_MS = 120; // without a further move of a slider
@@ -18,8 +19,9 @@ const view = { opacity: 0.55, faded: false, isolated: null };
 const refineNewest = newestOf(refine, REFINE_PAUSE_MS);
 
 /**
- * What is open: what the server said of it, `blob`, `palette`, and planes: of the `network` alone, the CRF's `result`,
- * its `steps` (a promise of all iterations, once asked for), and those `shown` on the right.
+ * What is open: what the server said of it, what was `made` of it before it was sent, `blob`, `palette`, the labels `kept`
+ * in the cut-out, and planes: of the `network` alone, the CRF's `result`, its `steps` (a promise of all iterations, once
+ * asked for), and those `shown` on the right.
  */
 let photo = null;
 let opening = new AbortController();
@@ -52,8 +54,9 @@ async function open(file) {
   showProgress("Uploading", 0);
   showPhoto(file, "").catch(() => {}); // the server may read what this browser cannot
   try {
+    const { file: fitting, made } = await fitted(file, await fetchLimits(signal));
     const onProgress = (share) => (share < 1 ? showProgress("Uploading", share) : showProgress("Segmenting"));
-    sent = await sendPhoto(file, { onProgress, signal });
+    sent = await sendPhoto(fitting, { onProgress, signal });
     showProgress("Refining");
     const [blob, network, result] = await Promise.all([
       fetchPhoto(sent.id, signal),
@@ -62,24 +65,34 @@ async function open(file) {
     ]);
     const pixels = sent.width * sent.height;
     const [labels, [refined]] = [planesIn(network, pixels)[0], planesIn(result, pixels)];
-    await show({ ...sent, blob, palette: paletteOf(sent.labels), network: labels, result: refined, shown: refined });
+    const palette = paletteOf(sent.labels, sent.background);
+    await show({ ...sent, made, blob, palette, kept: keptAtFirst(sent), network: labels, result: refined });
     if (before) forget(before.id);
   } catch (error) {
     if (sent) forget(sent.id);
     if (opening !== mine) return; // another photo is on its way
+    announce("");
     if (before) await show(before);
-    else setState("empty");
+    else {
+      showTitle("", "");
+      setState("empty");
+    }
     if (error.name !== "AbortError") showProblem(error.message);
   }
 }
 
+/** Return the labels that the cut-out holds unless the user says more: all that is not background, if anything is. */
+function keptAtFirst({ labels, background }) {
+  return new Set(background === null ? [] : labels.map(({ index }) => index).filter((index) => index !== background));
+}
+
 async function show(next) {
-  const { name, width, height, model, parameters, limits, values = parameters } = next;
+  const { name, width, height, made, model, parameters, limits, values = parameters } = next;
   photo = { ...next, shown: next.result, steps: null };
   setSize(width, height);
   await showPhoto(photo.blob, name);
   const shownAt = width < next.full_width ? `, shown at ${width} × ${height}` : "";
-  showTitle(name, `${next.full_width} × ${next.full_height} px${shownAt} · ${model}`);
+  showTitle(name, `${next.full_width} × ${next.full_height} px${made && `, ${made}`}${shownAt} · ${model}`);
   setParameters(parameters, limits, values);
   setIterations(values.iterations);
   isolate(null);
@@ -130,9 +143,9 @@ async function showStep(iteration) {
 }
 
 async function makeFile(what) {
-  const isolated = what === "cutout.png" && view.isolated !== null ? { class: labelAt(view.isolated).name } : {};
+  const classes = what === "cutout.png" ? cutOut().map((index) => labelAt(index).name) : [];
   try {
-    return await fetchResult(photo.id, what, { ...parameterValues(), ...isolated });
+    return await fetchResult(photo.id, what, parameterValues(), classes);
   } catch (error) {
     showProblem(error.message);
     return null;
@@ -140,9 +153,18 @@ async function makeFile(what) {
 }
 
 function isolate(label) {
-  const background = photo.labels.find(({ name }) => name === "background") ?? photo.labels[0];
-  noteCutout(label === null ? `all but ${background.name}` : labelAt(label).name);
   change({ isolated: label });
+}
+
+/** Return the labels that the cut-out holds. */
+function cutOut() {
+  return view.isolated === null ? [...photo.kept] : [view.isolated];
+}
+
+function keep(label, kept) {
+  if (kept) photo.kept.add(label);
+  else photo.kept.delete(label);
+  render();
 }
 
 function change(part) {
@@ -151,20 +173,44 @@ function change(part) {
 }
 
 function render() {
-  const { labels, network, shown, palette } = photo;
+  const { labels, network, shown, palette, kept } = photo;
   const leftOnly = document.querySelector("input[name=left]:checked").value === "photo";
   find("side-left").textContent = leftOnly ? "Photo" : "Network";
   paintLabels(leftOnly ? null : network, shown, palette, view);
   const [before, after] = [network, shown].map((planes) => sharesOf(planes.labels, 256));
   const found = labels.filter(({ index }) => before[index] || after[index]);
   found.sort((a, b) => before[b.index] - before[a.index]); // by the network's, so that rows keep their places
-  showLegend(found, before, after, view.isolated, (label) => isolate(label === view.isolated ? null : label));
+  const choose = (label) => isolate(label === view.isolated ? null : label);
+  showLegend(found, before, after, { isolated: view.isolated, kept }, choose, keep);
+  showNothing(isNothing(after) ? knownInWords() : "");
+  describeFiles();
   describePhoto(`${photo.name}: ${sharesInWords()}`);
   readAgain(readAt);
 }
 
+function describeFiles() {
+  const { made, full_width, full_height, result } = photo;
+  const size = `${full_width} × ${full_height} px: the photo was ${made}, as the server takes no larger one`;
+  const shares = sharesOf(result.labels, 256);
+  const names = cutOut().filter((index) => shares[index]).map((index) => labelAt(index).name);
+  const missing = view.isolated === null ? "tick the classes that it shall hold" : "the CRF left none of this class";
+  const reason = `There is no cut-out: ${isNothing(shares) ? "nothing was found" : missing}.`;
+  noteFiles(made ? size : "the photo's full size", names, reason);
+}
+
+/** Whether there is nothing but background. */
+function isNothing(shares) {
+  return photo.background !== null && shares.every((share, label) => !share || label === photo.background);
+}
+
+function knownInWords() {
+  const known = photo.labels.filter(({ index }) => index !== photo.background).map(({ name }) => name);
+  return `Nothing was found. What ${photo.model} knows: ${known.join(", ")}.`;
+}
+
 function sharesInWords() {
   const shares = sharesOf(photo.shown.labels, 256);
+  if (isNothing(shares)) return knownInWords();
   const found = photo.labels.filter(({ index }) => shares[index]).sort((a, b) => shares[b.index] - shares[a.index]);
   return found.map(({ index, name }) => `${name} ${percent(shares[index])}`).join(", ");
 }

@@ -6,15 +6,16 @@ const VEIL = 0x141110; // blue, green, red: what lies over all that is not isola
 /**
  * Return how to draw each of 256 labels: `colours` as numbers of blue, green, red, and `plain`, 1 for background and
  * void, which keep the photo's own colours.
- * @param {{index: number, name: string, colour: string}[]} labels
+ * @param {{index: number, colour: string}[]} labels
+ * @param {?number} background the label of the background, if there is one
  */
-export function paletteOf(labels) {
+export function paletteOf(labels, background) {
   const colours = new Uint32Array(256);
   const plain = new Uint8Array(256).fill(1);
-  for (const { index, name, colour } of labels) {
+  for (const { index, colour } of labels) {
     const rgb = Number.parseInt(colour.slice(1), 16);
     colours[index] = ((rgb & 0xff) << 16) | (rgb & 0xff00) | (rgb >> 16);
-    plain[index] = name === "background" ? 1 : 0;
+    plain[index] = index === background ? 1 : 0;
   }
   return { colours, plain };
 }

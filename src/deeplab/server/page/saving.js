@@ -4,6 +4,7 @@ const WORKING = "Making the file, at the photo's full size …";
 
 const note = document.getElementById("save-note");
 const buttons = document.querySelectorAll(".save");
+const cutout = document.getElementById("cutout");
 
 let contents = ""; // what the files will hold, in words
 let making = 0; // files at the moment
@@ -29,14 +30,21 @@ export function followSaving(makeFile) {
   }
 }
 
-/** Say what the cut-out will hold, `words` for one class or all but one. */
-export function noteCutout(words) {
-  contents = `Files have the photo's full size. The cut-out holds ${words}, on transparency.`;
+/**
+ * Say what the files will hold.
+ * @param {string} size of all, in words
+ * @param {string[]} names of the classes in the cut-out
+ * @param {string} reason why there is no cut-out, where there are no classes in it
+ */
+export function noteFiles(size, names, reason) {
+  cutout.disabled = names.length === 0;
+  contents = `Files have ${size}. ${names.length ? `The cut-out holds ${names.join(", ")}, on transparency.` : reason}`;
   showNote();
 }
 
 function showNote() {
-  note.textContent = making ? WORKING : contents;
+  const words = making ? WORKING : contents;
+  if (note.textContent !== words) note.textContent = words; // which is read aloud
 }
 
 function save({ blob, name }) {
