@@ -1,4 +1,4 @@
-"""Draw docs/page.md's pictures: from the repository's root, with `deeplab serve` running, python docs/draw_page.py.
+"""Draw docs/page.md's pictures: from the repository's root, with `deeplab serve` running, python drawing/page.py.
 
 Needs Playwright and a Chromium of the system's; another address than http://127.0.0.1:8000/ may follow the command.
 """

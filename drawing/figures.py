@@ -1,4 +1,4 @@
-"""Draw the pictures of the README and of docs/: from the repository's root, python docs/draw_figures.py."""
+"""Draw the pictures of the README and of docs/: from the repository's root, python drawing/figures.py."""
 
 from collections.abc import Sequence
 from dataclasses import replace
