@@ -53,6 +53,10 @@ def test_code_blocks_open_as_the_site_understands(page: str) -> None:
     assert [fence for fence in opening if not re.fullmatch(r"```\w*", fence)] == []
 
 
+def test_all_of_docs_is_meant_for_the_site() -> None:
+    assert list((ROOT / "docs").rglob("*.py")) == []  # the site publishes whatever lies there
+
+
 def test_links_between_pages_lead_somewhere() -> None:
     broken = [
         f"{page}: {link}"

@@ -59,7 +59,7 @@ def test_by_keyboard_alone(page: Any, cat: Path) -> None:
     page.get_by_role("status").filter(has_text="Refined").wait_for()
     assert page.locator("#iterations").get_attribute("aria-valuetext") == "11"
 
-    tab_to(page, "Cut-out")
+    tab_to(page, "cutout")
     with page.expect_download() as download:
         page.keyboard.press("Enter")
     assert download.value.suggested_filename == "cat_cutout.png"

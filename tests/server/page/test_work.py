@@ -149,6 +149,14 @@ def test_a_file_too_large_is_shrunk_until_it_fits(
     assert saved(page, "Overlay")[0] == "heavy_overlay.jpg"
 
 
+def test_where_no_size_fits_the_photo_is_sent_as_it_is(
+    page: Any, cat: Path, open_a_photo: Callable[[Any, Path], Any]
+) -> None:
+    limit(page, max_upload_bytes=1024)  # the least that a server may be given
+    open_a_photo(page, cat)
+    assert "here" not in page.locator("#photo-facts").inner_text()
+
+
 def test_what_is_small_enough_is_sent_as_it_is(opened: Any) -> None:
     assert "here" not in opened.locator("#photo-facts").inner_text()
     assert "Files have the photo's full size." in opened.locator("#save-note").inner_text()

@@ -5,7 +5,7 @@ const QUALITY = 0.92;
 const FORM_BYTES = 4096; // more than a form adds to its file
 
 /**
- * Make a photo small enough, upright as this browser shows it. One that it cannot read stays as it is.
+ * Make a photo small enough, upright as this browser shows it. One that it cannot read, or no size of which fits, stays as it is.
  * @param {File} file
  * @param {{max_pixels: number, max_upload_bytes: number}} limits
  * @returns {Promise<{file: File, made: string}>} what to send, and what was done to it, in words; "" where nothing
@@ -38,16 +38,16 @@ function loaded(url) {
   });
 }
 
-/** Draw an image at a share of its size, as a JPEG. */
+/** Draw an image at a share of its size, as a JPEG; at less than a pixel there is none. */
 function drawn(image, scale) {
   const canvas = document.createElement("canvas");
-  canvas.width = Math.max(1, Math.floor(image.naturalWidth * scale));
-  canvas.height = Math.max(1, Math.floor(image.naturalHeight * scale));
+  canvas.width = Math.floor(image.naturalWidth * scale);
+  canvas.height = Math.floor(image.naturalHeight * scale);
   const context = canvas.getContext("2d");
   Object.assign(context, { fillStyle: "#fff", imageSmoothingQuality: "high" });
   context.fillRect(0, 0, canvas.width, canvas.height); // what is transparent would be black
   context.drawImage(image, 0, 0, canvas.width, canvas.height);
   return new Promise((resolve, reject) =>
-    canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("no memory"))), "image/jpeg", QUALITY),
+    canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("no picture"))), "image/jpeg", QUALITY),
   );
 }
