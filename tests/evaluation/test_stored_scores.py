@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -173,9 +174,8 @@ def test_bad_scores_are_not_stored(samples: Sequence[Sample], tmp_path: Path, ba
 
 
 def test_scores_of_a_smaller_copy_remember_its_size(samples: Sequence[Sample], tmp_path: Path) -> None:
-    stored = store_scores(
-        samples[:1], tmp_path / "s", CountingScorer(), INFO, "ab12", shrink=lambda photo: photo[::2, ::2]
-    )
+    small = replace(INFO, preprocessing=replace(INFO.preprocessing, max_side_px=31))
+    stored = store_scores(samples[:1], tmp_path / "s", CountingScorer(), small, "ab12")
     scores, photo_size, network_size, _ = stored.load("photo0")
     assert (scores.shape, photo_size, network_size) == ((21, 4, 5), (40, 61), (20, 31))
 

@@ -30,13 +30,13 @@ def test_what_reproduce_trains_fits_what_it_starts_from(path: Path) -> None:
 def test_every_changed_setting_is_named_with_the_authors() -> None:
     recipe = load_recipe(RECIPES / "shipped" / "voc-largefov.yaml").to_dict()
     assert changed_settings(recipe) == [
-        "solver.iterations: 300, the authors' 6000",
-        "solver.batch: 10, the authors' 30",
+        "solver.iterations: 2, the authors' 6000",
+        "solver.batch: 2, the authors' 30",
         "solver.method: adamw, the authors' caffe_sgd",
-        "solver.learning_rate: 2e-05, the authors' 0.001",
+        "solver.learning_rate: 1e-06, the authors' 0.001",
         "solver.schedule: poly, the authors' step",
-        "solver.classifier_rate: 5.0, the authors' 10.0",
+        "solver.classifier_rate: 1.0, the authors' 10.0",
         "solver.bias_rate: 1.0, the authors' 2.0",
-        "solver.frozen: conv1_, conv2_, the authors' none",
-        "warm_up: fc6 to fc8 learn alone first, for 600 iterations of 10",
+        "solver.frozen: conv, the authors' none",
+        "warm_up: fc6 to fc8 learn alone first, for 800 iterations of 16",
     ]
