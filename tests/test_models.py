@@ -93,7 +93,7 @@ def test_info_keeps_its_format() -> None:
         ({"crf": {"params": {}, "iterations": 10, "normalization": "aftr"}}, "did you mean 'after'"),
         ({"crf": {"params": [], "iterations": 10, "normalization": "after"}}, "CRF parameters are"),
         ({"crf": {"params": {}, "iterations": 10}}, "lacks 'normalization'"),
-        ({"preprocessing": PAPER.to_dict() | {"mean": [10**400, 0, 0]}}, "too large"),
+        ({"preprocessing": PAPER.to_dict() | {"mean": [10**400, 0, 0]}}, "401 digits"),
     ],
 )
 def test_damaged_info(changes: dict[str, Any], message: str) -> None:

@@ -13,15 +13,31 @@ Each message is one line that says what was given, what was expected, and how to
 The command line prints it without a traceback.
 """
 
-__all__ = ["DataError", "DeepLabError", "ImageError", "InputError", "ModelError", "OutputError"]
+from __future__ import annotations
+
+import re
+import reprlib
+from typing import Any
+
+__all__ = ["MALFORMED", "DataError", "DeepLabError", "ImageError", "InputError", "ModelError", "OutputError", "quoted"]
+
+MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What taking values apart raises where they are not of the form that was expected."""
+
+_LONGEST = 1500  # characters of a message
+# Control characters, halves of characters, and what turns the direction of writing or begins a line.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class DeepLabError(Exception):
     """The root of deeplab's errors."""
 
     def __str__(self) -> str:
-        """Return the message, on one line whatever the file names in it hold."""
-        return super().__str__().replace("\n", "\\n")
+        """Return the message, on one line of bounded length whatever it quotes."""
+        said = super().__str__()
+        if len(said) > _LONGEST:  # the end says how to mend it
+            said = f"{said[: _LONGEST // 2]} … {said[-_LONGEST // 2 :]}"
+        return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), said)
 
 
 class InputError(DeepLabError, ValueError):
@@ -42,3 +58,22 @@ class DataError(DeepLabError):
 
 class ModelError(DeepLabError):
     """A model file, checkpoint or weight file is missing, damaged or does not fit."""
+
+
+class _Short(reprlib.Repr):
+    """Representations of bounded length."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = self.maxlong = 80
+        self.maxlevel = 3
+
+    def repr_int(self, value: int, level: int) -> str:
+        if value.bit_length() > 1000:  # more digits than Python may write
+            return f"a number of about {value.bit_length() * 3 // 10} digits"
+        return super().repr_int(value, level)
+
+
+def quoted(value: Any) -> str:
+    """Return a value as a message quotes it: its representation, shortened in the middle where it is long."""
+    return _Short().repr(value)

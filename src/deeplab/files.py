@@ -18,11 +18,30 @@ from deeplab.errors import OutputError
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["alone_in", "atomic_file", "atomic_files", "check_output", "make_folder", "open_alone"]
+__all__ = [
+    "alone_in",
+    "atomic_file",
+    "atomic_files",
+    "check_output",
+    "is_file",
+    "is_folder",
+    "make_folder",
+    "open_alone",
+]
 
 _UNFINISHED = re.compile(r"\.deeplab-[0-9a-f]{16}\.tmp")
 _LOCK = ".deeplab.lock"
 _ITSELF = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)  # no link, no wait
+
+
+def is_file(path: str | os.PathLike[str]) -> bool:
+    """Tell whether there is such a file; a name that no file can have, too long or with a NUL, is none."""
+    return os.path.isfile(path)  # noqa: PTH113 (Path.is_file raises for such names before Python 3.14)
+
+
+def is_folder(path: str | os.PathLike[str]) -> bool:
+    """Tell whether there is such a folder; see `is_file`."""
+    return os.path.isdir(path)  # noqa: PTH112
 
 
 def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> None:

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from deeplab.errors import ImageError, InputError, OutputError
+from deeplab.documents import parse_json
+from deeplab.errors import MALFORMED, ImageError, InputError, OutputError
 from deeplab.files import atomic_file
 from deeplab.images import open_image
 from deeplab.labels import LabelSet
@@ -76,8 +77,8 @@ def read_label_set(path: str | os.PathLike[str]) -> LabelSet | None:
         return None
     colours = [palette[start : start + 3] for start in range(0, len(palette), 3)]
     try:
-        return LabelSet.from_dict(json.loads(said) | {"palette": colours})
-    except (InputError, TypeError, ValueError) as error:
+        return LabelSet.from_dict(parse_json(said) | {"palette": colours})
+    except MALFORMED as error:
         raise ImageError(f"{path}: what it says of its labels is damaged ({error}); write it again") from None
 
 

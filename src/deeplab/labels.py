@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab.errors import InputError
+from deeplab.errors import InputError, quoted
 
 __all__ = ["CAMVID", "LABEL_SETS", "VOC", "Colour", "LabelSet", "colours_to_values", "voc_colour_map"]
 
@@ -79,24 +79,21 @@ class LabelSet:
     background: int | None = _BY_NAME
 
     def __post_init__(self) -> None:
+        name = quoted(self.name)
         if not isinstance(self.name, str) or not self.name:
-            raise InputError(f"a label set needs a name, got {self.name!r}; give name='my-labels', say")
+            raise InputError(f"a label set needs a name, got {name}; give name='my-labels', say")
         for field in ("names", "palette"):
             value = getattr(self, field)
             if isinstance(value, str | bytes) or not isinstance(value, Sequence):
-                raise InputError(
-                    f"label set {self.name!r}: {field} is of type {type(value).__name__}; give a list or tuple"
-                )
+                raise InputError(f"label set {name}: {field} is of type {type(value).__name__}; give a list or tuple")
             object.__setattr__(self, field, tuple(tuple(item) if isinstance(item, list) else item for item in value))
         count = len(self.names)
         if not 1 <= count <= 255 or not all(isinstance(n, str) and n for n in self.names):
-            raise InputError(f"label set {self.name!r}: expected 1 to 255 non-empty class names, got {count}")
+            raise InputError(f"label set {name}: expected 1 to 255 non-empty class names, got {count}")
         if repeated := sorted({n for n in self.names if self.names.count(n) > 1}):
-            raise InputError(f"label set {self.name!r}: class names must differ, but {repeated[0]!r} comes twice")
+            raise InputError(f"label set {name}: class names must differ, but {quoted(repeated[0])} comes twice")
         if not count <= len(self.palette) <= 256:
-            raise InputError(
-                f"label set {self.name!r}: {count} classes need {count} to 256 colours, got {len(self.palette)}"
-            )
+            raise InputError(f"label set {name}: {count} classes need {count} to 256 colours, got {len(self.palette)}")
         for label, colour in enumerate(self.palette):
             if (
                 not isinstance(colour, tuple)
@@ -104,11 +101,11 @@ class LabelSet:
                 or not all(type(c) is int and 0 <= c <= 255 for c in colour)
             ):
                 raise InputError(
-                    f"label set {self.name!r}: colour {label} is {colour!r}; expected three integers from 0 to 255"
+                    f"label set {name}: colour {label} is {quoted(colour)}; expected three integers from 0 to 255"
                 )
         if type(self.void) is not int or not count <= self.void <= 255:
             raise InputError(
-                f"label set {self.name!r}: void must lie after the {count} classes, in {count}–255, got {self.void!r}"
+                f"label set {name}: void must lie after the {count} classes, in {count}–255, got {quoted(self.void)}"
             )
         if self.background is _BY_NAME:
             object.__setattr__(self, "background", _background_by_name(self.names))

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab.errors import InputError
+from deeplab.errors import InputError, quoted
 from deeplab.images import shrunk
 
 __all__ = ["CAFFE_VGG", "MAX_SIDE_PX", "PAPER", "TORCHVISION", "Preprocessing", "grid_size", "pad_to_grid"]
@@ -48,10 +48,12 @@ class Preprocessing:
 
     def __post_init__(self) -> None:
         if self.channels not in ("BGR", "RGB"):
-            raise InputError(f"preprocessing: channels must be 'BGR' or 'RGB', got {self.channels!r}")
+            raise InputError(f"preprocessing: channels must be 'BGR' or 'RGB', got {quoted(self.channels)}")
         for name, values in (("mean", self.mean), ("std", self.std)):
             if len(values) != 3 or not all(math.isfinite(value) for value in values):
-                raise InputError(f"preprocessing: {name} must be three finite numbers in 0–255 units, got {values!r}")
+                raise InputError(
+                    f"preprocessing: {name} must be three finite numbers in 0–255 units, got {quoted(values)}"
+                )
         if min(self.std) <= 0:
             raise InputError(f"preprocessing: std must be positive, got {self.std!r}; use 1 to leave the scale alone")
         side = self.max_side_px
@@ -110,7 +112,7 @@ class Preprocessing:
             return cls(fields["channels"], mean, std, side)  # type: ignore[arg-type]
         except KeyError as error:
             raise InputError(f"preprocessing needs channels, mean and std; {error.args[0]!r} is missing") from None
-        except (TypeError, ValueError) as error:
+        except (OverflowError, TypeError, ValueError) as error:
             raise InputError(f"preprocessing needs three numbers for mean and for std: {error}") from None
 
 

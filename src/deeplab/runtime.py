@@ -55,6 +55,7 @@ class ScoreNetwork:
             outside = external_files(content)
             if not outside:
                 self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+                metadata = self._session.get_modelmeta().custom_metadata_map
         except Exception as error:  # ONNX Runtime's own exceptions share no narrower base
             raise ModelError(
                 f"{path} is not an ONNX model that ONNX Runtime can load; export or copy it again ({_brief(error)})"
@@ -64,7 +65,6 @@ class ScoreNetwork:
                 f"{path} keeps weights in other files ({outside[0]!r}), which are not read; "
                 "save it as one file (onnx.save with save_as_external_data=False), or export it again"
             )
-        metadata = self._session.get_modelmeta().custom_metadata_map
         if METADATA_KEY not in metadata:
             raise ModelError(f"{path} is an ONNX file without deeplab's metadata; make it with `deeplab export`")
         try:
@@ -72,6 +72,8 @@ class ScoreNetwork:
             self._check_tensors()
         except ModelError as error:
             raise ModelError(f"{path}: {error}") from None
+        except UnicodeDecodeError:
+            raise ModelError(f"{path} names its tensors in text that is no UTF-8; export it again") from None
 
     def _check_tensors(self) -> None:
         found = [

@@ -227,7 +227,7 @@ def test_two_files_of_one_split_keep_their_names(write: Any, tmp_path: Path) -> 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"images": [], "categories": 3, "annotations": []}', "\xff"])
 def test_files_without_annotations_are_errors(write: Any, tmp_path: Path, content: str) -> None:
     write.text(tmp_path / "annotations" / "instances_val.json", content.encode("latin-1"))
-    with pytest.raises(DataError, match=r"instances_val\.json is no file of COCO annotations"):
+    with pytest.raises(DataError, match=r"instances_val\.json is no "):
         read_samples("coco", tmp_path, "val")
 
 

@@ -196,8 +196,8 @@ def test_archives_that_unpack_to_too_much_are_refused(
     np.savez_compressed(archive, scores=np.zeros((2, *photo.shape[:2]), np.float32))
     arguments = {"key": None, "options": {}, "confidence": 0.7, "crf": CRFSettings(), "form": "mask"}
     files = {"photo": Upload("p.png", photo_png), "scores": Upload("s.npz", archive.getvalue())}
-    monkeypatch.setattr(program_jobs, "_MOST_UNPACKED_BYTES", 40_000)  # 43,200 of zeros
-    with pytest.raises(InputError, match=r"^s.npz unpacks to"):
+    monkeypatch.setattr("deeplab.arrays.MOST_BYTES", 40_000)  # 43,200 of zeros
+    with pytest.raises(InputError, match=r"^s.npz: its array 'scores' unpacks to"):
         program_jobs.refine_upload(workshop, **files, **arguments)
 
 

@@ -18,7 +18,8 @@ from typing import Any
 
 from deeplab.batch.remote import RemotePhoto
 from deeplab.batch.results import Settings
-from deeplab.errors import DeepLabError, InputError, OutputError
+from deeplab.documents import parse_json
+from deeplab.errors import MALFORMED, DeepLabError, InputError, OutputError
 from deeplab.files import atomic_file, check_output, open_alone
 
 __all__ = ["Manifest", "Origin", "Version", "version_of"]
@@ -218,10 +219,12 @@ class Manifest:
             raise self._strange(content.count(b"\n") + 1)
         for number, text in enumerate(content[:whole].splitlines(), start=1):
             try:
-                line = json.loads(text)
-                if not all(isinstance(name, str) for name in (line["file"], *line["outputs"])):
+                line = parse_json(text, halves=True)
+                if not all(
+                    isinstance(part, str) for part in (line["file"], *line["outputs"], *line["outputs"].values())
+                ):
                     raise TypeError
-            except (ValueError, TypeError, KeyError):
+            except MALFORMED:
                 raise self._strange(number) from None
             self._remember(line)
         if torn:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -91,6 +90,7 @@ def read_label_set(name: str, *, in_order: bool = False) -> LabelSet:
     """
     from deeplab.data.cvat import LABEL_MAP, cvat_label_set
     from deeplab.data.names import read_names
+    from deeplab.documents import read_json
     from deeplab.labels import LABEL_SETS, LabelSet
 
     if name in LABEL_SETS:
@@ -108,8 +108,8 @@ def read_label_set(name: str, *, in_order: bool = False) -> LabelSet:
             )
         return label_set
     try:
-        return LabelSet.from_dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:  # ValueError: no JSON, no UTF-8, or no label set
+        return LabelSet.from_dict(read_json(path))
+    except InputError as error:
         raise InputError(f"{path}: {error}; expected JSON with name, names, palette and void") from None
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deeplab.errors import InputError
+from deeplab.errors import InputError, quoted
 
 __all__ = [
     "as_array",
@@ -55,9 +55,9 @@ def check_choice(value: Any, choices: tuple[str, ...], name: str) -> str:
     """Return `value` if it is one of `choices`."""
     if isinstance(value, str) and value in choices:
         return value
-    near = get_close_matches(str(value).lower(), choices, n=1)
+    near = get_close_matches(quoted(value).lower(), choices, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise InputError(f"{name} is {value!r}; expected one of {', '.join(map(repr, choices))}{hint}")
+    raise InputError(f"{name} is {quoted(value)}; expected one of {', '.join(map(repr, choices))}{hint}")
 
 
 def check_count(value: Any, least: int, name: str, *, most: int = MOST) -> int:
@@ -66,9 +66,9 @@ def check_count(value: Any, least: int, name: str, *, most: int = MOST) -> int:
     try:
         count = operator.index(value)
     except TypeError:
-        raise InputError(f"{name} is {value!r}; {expected}") from None
+        raise InputError(f"{name} is {quoted(value)}; {expected}") from None
     if isinstance(value, (bool, np.bool_)) or not least <= count <= most:
-        raise InputError(f"{name} is {value!r}; {expected}")
+        raise InputError(f"{name} is {quoted(value)}; {expected}")
     return count
 
 
@@ -78,7 +78,7 @@ def check_number(value: Any, name: str, *, above_zero: bool = False, most: float
     real = isinstance(number, Real) and not isinstance(number, bool)
     if not real or not 0 <= number <= most or (above_zero and number == 0):
         least = "above 0" if above_zero else "at least 0"
-        raise InputError(f"{name} is {value!r}; expected a number {least} and at most {most:g}")
+        raise InputError(f"{name} is {quoted(value)}; expected a number {least} and at most {most:g}")
     return float(number)
 
 
@@ -91,7 +91,7 @@ def thread_count(threads: int | None) -> int:
     if threads is not None:
         return min(check_count(threads, 1, "threads"), cores)
     if said := os.environ.get("DEEPLAB_THREADS"):
-        number = int(said) if said.isascii() and said.isdigit() else said
+        number = int(said) if said.isascii() and said.isdigit() and len(said) <= 20 else said
         return min(check_count(number, 1, "the environment variable DEEPLAB_THREADS"), cores)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
 

@@ -7,7 +7,7 @@ from typing import Any
 from deeplab.crf.checks import as_array, check_choice, check_count, check_number
 from deeplab.crf.kernels import NORMALIZATIONS
 from deeplab.crf.levels import Deviations, check_deviations
-from deeplab.errors import InputError
+from deeplab.errors import InputError, quoted
 
 __all__ = ["PARITY", "CRFParams", "CRFSettings", "Shortcuts"]
 
@@ -147,7 +147,7 @@ PARITY = Shortcuts(exact_spatial=False, narrow_bilateral=False, prune_below=0.0,
 
 def _check_names(values: Any, known: list[str], what: str) -> None:
     if not isinstance(values, Mapping):
-        raise InputError(f"CRF {what}s are {values!r}; expected a mapping with keys among {', '.join(known)}")
-    unknown = [str(name) for name in values if name not in known]
+        raise InputError(f"CRF {what}s are {quoted(values)}; expected a mapping with keys among {', '.join(known)}")
+    unknown = [name if isinstance(name, str) else quoted(name) for name in values if name not in known]
     if unknown:
         raise InputError(f"unknown CRF {what} {', '.join(unknown)}; expected {', '.join(known)}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -17,7 +16,9 @@ from deeplab.data.coco_objects import CROWDS_AUTO, draw_objects, id_of, objects_
 from deeplab.data.folders import ALL, sample_name
 from deeplab.data.lists import begins
 from deeplab.data.samples import Listing, Remark, Sample
-from deeplab.errors import DataError, InputError
+from deeplab.documents import read_json
+from deeplab.errors import MALFORMED, DataError, InputError
+from deeplab.files import is_file
 from deeplab.labels import LabelSet
 
 __all__ = ["coco_splits", "draw_annotations", "read_coco"]
@@ -28,6 +29,7 @@ _WORDS = "(instances?|annotations?|anns?|coco|labels?|results?|data|dataset)"
 _SURROUNDINGS = re.compile(rf"^_?({_WORDS}([_.-]|$))+|([_.-]{_WORDS})+$")
 _BEGINNING = re.compile(rb'(\xef\xbb\xbf)?\s*\{\s*"(info|licenses|images|annotations|categories|type)"')
 _OTHER_TASKS = ("captions_", "panoptic_", "person_keypoints_", "image_info_", "notes")
+_MOST_BYTES = 2 << 30
 
 
 def read_coco(root: Path, split: str, crowds: str = CROWDS_AUTO) -> Listing:
@@ -44,12 +46,14 @@ def read_coco(root: Path, split: str, crowds: str = CROWDS_AUTO) -> Listing:
         found = ", ".join(coco_splits(root)) or "none"
         raise DataError(f"there is no {root / 'annotations' / f'instances_{split}.json'}; splits found: {found}")
     try:
-        return _listing(root, split, path, json.loads(path.read_text(encoding="utf-8-sig")), crowds)
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from None
+        content = read_json(path, most_bytes=_MOST_BYTES)
+    except InputError as error:
+        raise DataError(str(error)) from None
+    try:
+        return _listing(root, split, path, content, crowds)
     except InputError as error:
         raise DataError(f"{path}: {error}") from None
-    except (KeyError, TypeError, ValueError) as error:
+    except MALFORMED as error:
         said = f"{type(error).__name__}: {error}"
         raise DataError(f"{path} is no file of COCO annotations ({said}); export it again") from None
 
@@ -113,10 +117,10 @@ def _photo_finder(
         root / split, root / "images" / split, root / "images", here, here / "images", here / "data", root,
         root / "JPEGImages", root / "data",
     )  # fmt: skip
-    usual = next((folder for folder in folders if any((folder / file).is_file() for file in files)), folders[0])
+    usual = next((folder for folder in folders if any(is_file(folder / file) for file in files)), folders[0])
 
     def find(file: PurePosixPath) -> Path:
         places = (usual / file, *(folder / file.name for folder in folders))
-        return next((place for place in places if place.is_file()), usual / file)
+        return next((place for place in places if is_file(place)), usual / file)
 
     return find

@@ -34,6 +34,7 @@ def pack_shape(segmentation: Any, size: tuple[int, int]) -> Shape:
             list(segmentation["size"]) != list(size)
             or runs.ndim != 1
             or (runs < 0).any()
+            or (runs > np.prod(size)).any()  # the sum could overflow
             or runs.sum() != np.prod(size)
         ):
             raise InputError(f"its run lengths do not fill the photo's {size[1]}x{size[0]} px")

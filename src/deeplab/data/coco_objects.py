@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab.data.coco_masks import Shape, draw_shape, pack_shape
-from deeplab.errors import InputError
+from deeplab.errors import InputError, quoted
 
 __all__ = ["CROWDS", "CROWDS_AUTO", "VOID", "Objects", "draw_objects", "id_of", "objects_of_photos"]
 
@@ -55,7 +55,7 @@ def id_of(value: Any) -> str:
         InputError: it is neither.
     """
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise InputError(f"an id is {value!r}; expected a number or text")
+        raise InputError(f"an id is {quoted(value)}; expected a number or text")
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
 
 

@@ -9,10 +9,11 @@ from dataclasses import replace
 from pathlib import Path, PurePath, PurePosixPath
 from typing import NamedTuple
 
-from deeplab.data.lists import read_lines, split_pair, splits_of_lists
+from deeplab.data.lists import first_line, read_lines, split_pair, splits_of_lists
 from deeplab.data.names import NAMES_FILE
 from deeplab.data.samples import Listing, Sample
 from deeplab.errors import DataError
+from deeplab.files import is_file
 from deeplab.images import PHOTO_SUFFIXES
 from deeplab.label_maps import LABEL_MAP_SUFFIXES
 from deeplab.labels import CAMVID, VOC, LabelSet
@@ -149,9 +150,8 @@ def _lists_photos(root: Path, name: str, photos: Path) -> bool:
     path = root / f"{name}.txt"
     if path.name == NAMES_FILE:
         return False
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
-        first = file.readline().strip()
-    return bool(first) and photo_called(photos, _listed(first, photos)).is_file()
+    first = first_line(path)
+    return bool(first) and is_file(photo_called(photos, _listed(first, photos)))
 
 
 def _listed(line: str, photos: Path) -> str:
@@ -202,8 +202,7 @@ def list_splits(root: Path) -> list[str]:
 
 
 def _lists_pairs(path: Path) -> bool:
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
-        return split_pair(file.readline().strip()) is not None
+    return split_pair(first_line(path)) is not None
 
 
 def pair_folders(photos: Path, masks: Path, label_set: LabelSet, suffixes: frozenset[str] = MASK_SUFFIXES) -> Listing:
@@ -236,10 +235,10 @@ def photo_called(folder: Path, name: str) -> Path:
 def file_called(folder: Path, name: str, suffixes: frozenset[str], usual: str = ".png") -> Path:
     """Return the file of this name with one of the endings, in either case; the usual one where there is none."""
     first = folder / f"{name}{usual}"
-    if first.is_file():
+    if is_file(first):
         return first
     candidates = (folder / f"{name}{suffix}" for suffix in sorted(suffixes | {s.upper() for s in suffixes}))
-    return next((path for path in candidates if path.is_file()), first)
+    return next((path for path in candidates if is_file(path)), first)
 
 
 def images_by_name(folder: Path, suffixes: frozenset[str] = PHOTO_SUFFIXES) -> dict[str, Path]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 import os
 import re
 from collections import defaultdict
@@ -21,6 +20,7 @@ from deeplab.data.coco_masks import draw_polygons
 from deeplab.data.folders import ALL, PHOTO_FOLDERS, files_below, is_split, photo_called, sample_name
 from deeplab.data.lists import begins, read_text
 from deeplab.data.samples import Listing, Remark, Sample
+from deeplab.documents import read_json
 from deeplab.errors import DataError, InputError
 from deeplab.images import PHOTO_SUFFIXES, read_image
 from deeplab.labels import LabelSet
@@ -31,6 +31,7 @@ BACKGROUND = "background"
 IGNORED = "__ignore__"
 LABELS = "labels.txt"
 _OWN_NAMES = {"_background_": BACKGROUND}
+_MOST_BYTES = 256 << 20  # with a photo in it
 _BEGINNING = re.compile(rb'(\xef\xbb\xbf)?\s*\{\s*"(version|flags|shapes|imagePath|imageData|lineColor|fillColor)"')
 _LINE_PX, _POINT_PX = 10, 5  # width and radius, as labelme draws them
 _FARTHEST_PX = 1e6
@@ -122,9 +123,9 @@ def _find_files(root: Path) -> dict[str, list[Path]]:
 def _read_file(path: Path) -> dict[str, Any]:
     """A file's shapes and the path of its photo."""
     try:
-        content = json.loads(read_text(path))
-    except ValueError as error:
-        raise DataError(f"{path} is no JSON ({error}); save it again in labelme") from None
+        content = read_json(path, most_bytes=_MOST_BYTES)
+    except InputError as error:
+        raise DataError(str(error)) from None
     shapes = content.get("shapes") if isinstance(content, dict) else None
     if not isinstance(shapes, list) or not all(isinstance(shape, dict) for shape in shapes):
         raise DataError(f"{path} has no list of shapes; save it again in labelme")

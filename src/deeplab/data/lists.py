@@ -5,23 +5,26 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from deeplab.errors import DataError
+from deeplab.documents import read_text as read_utf8
+from deeplab.errors import DataError, InputError
+from deeplab.files import is_file
 
-__all__ = ["begins", "read_lines", "read_text", "split_pair", "splits_of_lists"]
+__all__ = ["begins", "first_line", "read_lines", "read_text", "split_pair", "splits_of_lists"]
+
+_MOST_BYTES = 256 << 20  # a few million lines
+_LONGEST_LINE = 8192  # characters: two paths of the longest kind
 
 
 def read_text(path: Path) -> str:
     """Read a UTF-8 text file, with or without a byte-order mark.
 
     Raises:
-        DataError: the file is missing, or no UTF-8 text.
+        DataError: the file is missing, too large, or no UTF-8 text.
     """
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise DataError(f"{path} is no UTF-8 text; save it as UTF-8") from None
+        return read_utf8(path, most_bytes=_MOST_BYTES)
+    except InputError as error:
+        raise DataError(str(error)) from None
 
 
 def read_lines(path: Path) -> list[str]:
@@ -30,7 +33,7 @@ def read_lines(path: Path) -> list[str]:
     Raises:
         DataError: the list is missing (those beside it are named), or no UTF-8 text.
     """
-    if not path.is_file():
+    if not is_file(path):
         found = ", ".join(splits_of_lists(path.parent))
         raise DataError(f"{path} is missing; splits found there: {found or 'none'}")
     return [line.strip() for line in read_text(path).splitlines() if line.strip()]
@@ -43,6 +46,15 @@ def begins(path: Path, pattern: re.Pattern[bytes]) -> bool:
             return pattern.match(file.read(200)) is not None
     except OSError:
         return False
+
+
+def first_line(path: Path) -> str:
+    """Return the beginning of a file up to its first line's end, stripped; empty where it cannot be read."""
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace") as file:
+            return file.readline(_LONGEST_LINE).strip()
+    except OSError:
+        return ""
 
 
 def splits_of_lists(folder: Path) -> list[str]:

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from deeplab.data.lists import read_text
-from deeplab.errors import DataError, InputError
+from deeplab.errors import DataError, InputError, quoted
 from deeplab.labels import LABEL_SETS, LabelSet
 
 __all__ = ["NAMES_FILE", "read_names"]
@@ -134,8 +134,10 @@ def _no_label(label_set: LabelSet) -> int:
 def _value(path: Path, item: str, values: Mapping[str, int], remedy: str) -> int:
     if item in values:
         return values[item]
-    if item.isascii() and item.isdigit() and int(item) <= 255:
+    if item.isascii() and item.isdigit() and len(item) <= 20 and int(item) <= 255:
         return int(item)
-    near = get_close_matches(item, values, n=1)
+    near = get_close_matches(item[:100], values, n=1)
     known = f"did you mean {near[0]!r}?" if near else f"the classes there are {', '.join(values) or 'without names'}"
-    raise DataError(f"{path}: {item!r} is neither a stored value, 0–255, nor a class of this data set; {known}{remedy}")
+    raise DataError(
+        f"{path}: {quoted(item)} is neither a stored value, 0–255, nor a class of this data set; {known}{remedy}"
+    )

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from deeplab.arrays import map_npy
 from deeplab.data.folders import ALL, MASK_SUFFIXES, file_called, files_below, pair_folders, photo_called
 from deeplab.data.labelme import read_class_names
 from deeplab.data.lists import read_lines, split_pair, splits_of_lists
@@ -103,9 +104,9 @@ def read_npy_mask(path: Path) -> NDArray[np.uint8]:
         ImageError: the file is missing, damaged, or holds something else.
     """
     try:
-        stored = np.load(path, mmap_mode="r", allow_pickle=False)  # of a size beyond its bytes, no memory is taken
-    except (OSError, ValueError, EOFError) as error:
-        raise ImageError(f"{path} is no array of NumPy's ({error}); export it again") from None
+        stored = map_npy(path)
+    except InputError as error:
+        raise ImageError(str(error)) from None
     if stored.ndim != 2 or stored.dtype.kind not in "iu" or not ((stored >= -1) & (stored <= 255)).all():
         raise ImageError(f"{path} holds {stored.shape} {stored.dtype}; expected whole numbers (H, W), -1 to 255")
     labels: NDArray[np.uint8] = stored.astype(np.uint8)  # -1 wraps around to 255

@@ -165,13 +165,13 @@ def _class_names(root: Path) -> tuple[Path, list[str]]:
 def _names_in(path: Path) -> list[str] | None:
     """The ``names`` of a YAML file, a list or by number; None where it has none."""
     try:
-        import yaml
+        from deeplab.yaml_documents import read_yaml
     except ModuleNotFoundError:
         raise InputError(f"reading {path} needs PyYAML: run pip install pyyaml") from None
     try:
-        content: Any = yaml.safe_load(read_text(path))
-    except yaml.YAMLError as error:
-        raise DataError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
+        content: Any = read_yaml(path)
+    except InputError as error:
+        raise DataError(str(error)) from None
     names = content.get("names") if isinstance(content, dict) else None
     if isinstance(names, dict):
         if set(names) != set(range(len(names))):

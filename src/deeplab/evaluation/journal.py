@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab.crf import CRFParams
-from deeplab.errors import DataError, OutputError
+from deeplab.documents import parse_json
+from deeplab.errors import MALFORMED, DataError, OutputError
 
 __all__ = ["Journal"]
 
@@ -90,18 +91,18 @@ class Journal:
             os.truncate(self._path, len(whole))
         first, *others = whole.splitlines() or [b""]
         try:
-            if json.loads(first) != json.loads(json.dumps(owner)):
+            if parse_json(first) != json.loads(json.dumps(owner)):
                 raise OutputError(
                     f"{self._path} belongs to another search (other scores, labels or CRF settings); give another "
                     "folder, or --force to begin anew"
                 )
             for line in others:
-                entry = json.loads(line)
+                entry = parse_json(line)
                 tallies = np.zeros((len(entry["params"]), *self._shape), np.int64)
                 tallies[..., entry["labels"]] = entry["tallies"]
                 tried = [None if numbers is None else CRFParams(*numbers) for numbers in entry["params"]]
                 self._keep(entry["photo"], tried, tallies)
-        except (ValueError, KeyError, IndexError, TypeError) as error:
+        except MALFORMED as error:
             raise DataError(f"{self._path} is damaged ({error}); delete it, or --force to begin anew") from None
 
     def _write(self, entry: Mapping[str, Any]) -> None:

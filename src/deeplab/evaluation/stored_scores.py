@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +17,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from deeplab.arrays import open_npz
 from deeplab.data.samples import Sample
-from deeplab.errors import DataError, ImageError, ModelError, OutputError
-from deeplab.files import atomic_file
+from deeplab.documents import read_json
+from deeplab.errors import MALFORMED, DataError, ImageError, InputError, ModelError, OutputError
+from deeplab.files import atomic_file, is_file
 from deeplab.images import read_image
 from deeplab.models import ModelInfo
 
@@ -71,13 +72,13 @@ class StoredScores:
             DataError: the file is missing, truncated, damaged, or not of this kind.
         """
         path = self.path(photo)
+        if not is_file(path):
+            raise DataError(f"{path} is missing; store the scores of all photos first")
         try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            with open_npz(path) as archive:
                 scores, *sizes = (archive[key] for key in ("scores", "photo_size", "network_size"))
                 photo_sha256 = str(archive["photo_sha256"])
-        except FileNotFoundError:
-            raise DataError(f"{path} is missing; store the scores of all photos first") from None
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except InputError as error:
             raise DataError(f"{path} is damaged or truncated ({error}); store the scores again") from None
         if scores.ndim != 3 or len(scores) != len(self.info.label_set) or any(size.shape != (2,) for size in sizes):
             wanted = f"({len(self.info.label_set)}, h, w)"
@@ -95,14 +96,14 @@ def open_scores(folder: Path) -> StoredScores:
         DataError: it is none, or its ``scores.json`` is damaged.
     """
     header = folder / _HEADER
+    if not is_file(header):
+        raise DataError(f"{folder} holds no stored scores ({_HEADER} is missing); check the path")
     try:
-        content = json.loads(header.read_text(encoding="utf-8"))
+        content = read_json(header)
         if content["format"] != _FORMAT:
             raise DataError(f"{header} has format {content['format']!r}, expected {_FORMAT}; store the scores again")
         return StoredScores(folder, ModelInfo.from_json(json.dumps(content["model"])), str(content["model_sha256"]))
-    except FileNotFoundError:
-        raise DataError(f"{folder} holds no stored scores ({_HEADER} is missing); check the path") from None
-    except (OSError, ValueError, KeyError, TypeError, ModelError) as error:
+    except (ModelError, *MALFORMED) as error:
         raise DataError(f"{header} is damaged ({error}); store the scores again with --force") from None
 
 

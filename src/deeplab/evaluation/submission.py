@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from deeplab.data.folders import photo_called
+from deeplab.data.lists import read_text
 from deeplab.errors import DataError, OutputError
 from deeplab.files import atomic_file, check_output
 from deeplab.images import read_image
@@ -38,12 +39,7 @@ def read_ids(path: Path) -> list[str]:
     Raises:
         DataError: the file cannot be read or is empty, or a line is no photo's name or comes twice.
     """
-    try:
-        names = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}; give a list of photos, one name a line") from None
-    except UnicodeDecodeError:
-        raise DataError(f"{path} is no UTF-8 text; save it as UTF-8, one photo a line") from None
+    names = [line.strip() for line in read_text(path).splitlines() if line.strip()]
     if not names:
         raise DataError(f"{path} is empty; give one photo's name a line")
     if odd := [name for name in names if Path(name).name != name or len(name.split()) != 1]:

@@ -16,7 +16,9 @@ from typing import Any
 
 from deeplab.crf import CRFSettings
 from deeplab.crf.checks import check_count
-from deeplab.errors import InputError, ModelError
+from deeplab.documents import parse_json, read_json
+from deeplab.errors import MALFORMED, InputError, ModelError, quoted
+from deeplab.files import is_file, is_folder
 from deeplab.labels import LabelSet
 from deeplab.preprocessing import Preprocessing
 
@@ -100,10 +102,11 @@ class ModelInfo:
             ModelError: the text is no JSON object of the known format, or a field is missing or wrong.
         """
         try:
-            fields = json.loads(text)
+            fields = parse_json(text)
             if fields["format"] != _FORMAT:
                 raise ModelError(
-                    f"its metadata has format {fields['format']!r}, this version reads {_FORMAT}; update deeplab-crf"
+                    f"its metadata has format {quoted(fields['format'])}, this version reads {_FORMAT}; "
+                    "update deeplab-crf"
                 )
             return cls(
                 name=fields["name"],
@@ -117,8 +120,8 @@ class ModelInfo:
                 card=dict(fields["card"]),
             )
         except KeyError as error:
-            raise ModelError(f"its metadata lacks {error.args[0]!r}; export it again") from None
-        except (InputError, OverflowError, TypeError, ValueError) as error:
+            raise ModelError(f"its metadata lacks {quoted(error.args[0])}; export it again") from None
+        except MALFORMED as error:
             raise ModelError(f"its metadata is damaged ({error}); export it again") from None
 
 
@@ -129,7 +132,7 @@ def shipped_models() -> dict[str, Path]:
 
 def shipped_record() -> dict[str, Any]:
     """Return the SHA-256 of each shipped model's file and the scores it gives, by name, for `deeplab.verify`."""
-    record: dict[str, Any] = json.loads((_FOLDER / "shipped.json").read_text(encoding="utf-8"))
+    record: dict[str, Any] = read_json(_FOLDER / "shipped.json")
     return record
 
 
@@ -147,9 +150,9 @@ def find_model(name_or_path: str | os.PathLike[str] | None = None) -> Path:
     """
     asked = os.fspath(DEFAULT_MODEL if name_or_path is None else name_or_path)
     path, models = Path(asked), shipped_models()
-    if path.is_dir():
+    if is_folder(path):
         return _model_in(path)
-    if path.is_file():
+    if is_file(path):
         return path
     if path.suffix == ".onnx" or len(path.parts) > 1:
         raise ModelError(f"{asked}: no such model file; check the path, or give one of {', '.join(models) or '(none)'}")

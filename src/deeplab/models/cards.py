@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from deeplab.documents import read_text
+from deeplab.files import is_file
 from deeplab.models import MODEL_FILE, ModelInfo
 
 __all__ = ["card_of"]
@@ -17,8 +19,8 @@ def card_of(path: Path, info: ModelInfo) -> str:
     of the file's metadata.
     """
     beside = path.with_name("README.md") if path.name == MODEL_FILE else path.with_suffix(".md")
-    if beside.is_file():
-        return beside.read_text(encoding="utf-8")
+    if is_file(beside):
+        return read_text(beside)
     preprocessing, crf = info.preprocessing, info.crf
     rows = {
         "variant": info.variant,

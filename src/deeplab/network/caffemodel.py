@@ -44,7 +44,7 @@ def read_caffemodel(path: Path) -> dict[str, list[NDArray[np.float32]]]:
                     layers[name] = arrays
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror}; check the path") from None
-    except ValueError as error:
+    except (OverflowError, ValueError) as error:
         raise ModelError(f"{path} is no caffemodel, or damaged ({error}); copy it again") from None
     if not layers:
         raise ModelError(f"{path} holds no learnt layers; give a trained .caffemodel, not a network description")

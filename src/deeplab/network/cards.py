@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from deeplab.crf import CRFSettings
 from deeplab.errors import InputError
+from deeplab.yaml_documents import read_yaml
 
 __all__ = ["CardFile", "load_card"]
 
@@ -30,15 +29,10 @@ def load_card(path: Path) -> CardFile:
     """Read a card file.
 
     Raises:
-        InputError: the file is missing, no YAML, or holds other keys than ``crf`` and ``card``, both mappings, or
+        InputError: `read_yaml` refuses the file, or it holds other keys than ``crf`` and ``card``, both mappings, or
             a CRF setting is unknown or out of range.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot read card file {path}: {error.strerror}; check the path") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
+    content = read_yaml(path)
     if not isinstance(content, dict) or not set(content) <= {"crf", "card"}:
         raise InputError(f"{path} must hold the keys crf and card alone")
     if not all(isinstance(value, dict) for value in content.values()):

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deeplab.errors import ModelError
+from deeplab.arrays import open_npz
+from deeplab.errors import InputError, ModelError
 from deeplab.network.build import Network
 from deeplab.network.caffemodel import read_caffemodel
 from deeplab.network.decimation import ChannelRule, decimate
@@ -141,11 +142,9 @@ def load_vgg_npz(path: Path) -> Initialisation:
         ModelError: the file is missing, damaged, or holds something else.
     """
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            tensors = {name: torch.from_numpy(archive[name].astype(np.float32)) for name in archive.files}
-    except OSError as error:
-        raise ModelError(f"cannot read {path}: {error.strerror or 'no NumPy archive'}; check the path") from None
-    except Exception as error:  # zip and npy parsers raise many kinds on damaged bytes
+        with open_npz(path) as archive:
+            tensors = {name: torch.from_numpy(archive[name].astype(np.float32)) for name in archive.names}
+    except (InputError, ValueError) as error:  # ValueError: text that is no number
         raise ModelError(f"{path} is no NumPy archive, or damaged ({error}); copy it again") from None
     return Initialisation(_checked(path, tensors), CAFFE_VGG, {"source": "VGG-16 npz", "file": path.name})
 
@@ -258,12 +257,17 @@ def _kind(path: Path) -> str:
             start = file.read(9)
         if start[:2] == b"PK":
             with zipfile.ZipFile(path) as archive:
-                return "torch" if any(name.endswith("data.pkl") for name in archive.namelist()) else "npz"
+                members = archive.infolist()
+            if not any(member.filename.endswith("data.pkl") for member in members):
+                return "npz"
+            if any(member.compress_type != zipfile.ZIP_STORED for member in members):  # a bomb, perhaps
+                raise ModelError(f"{path} is compressed, which PyTorch's files are not; save it with torch.save")
+            return "torch"
     except OSError as error:
         raise ModelError(
             f"cannot read {path}: {error.strerror}; check the path, or give a shipped model's name"
         ) from None
-    except zipfile.BadZipFile:
+    except (zipfile.BadZipFile, NotImplementedError, ValueError):
         raise ModelError(f"{path} is truncated or damaged; copy it again") from None
     if start[8:] == b"{":
         return "safetensors"

@@ -21,8 +21,8 @@ from onnx import helper, numpy_helper
 from torch import Tensor
 
 from deeplab.crf import CRFSettings
-from deeplab.errors import InputError, ModelError
-from deeplab.files import atomic_file, check_output
+from deeplab.errors import MALFORMED, InputError, ModelError
+from deeplab.files import atomic_file, check_output, is_file, is_folder
 from deeplab.models import METADATA_KEY, ModelInfo, read_model, shipped_models
 from deeplab.models.external_data import external_files
 from deeplab.network.build import build_network
@@ -52,7 +52,7 @@ class StoredNetwork(NamedTuple):
 
 def find_weights(path: Path) -> Path:
     """Return the path itself or, where nothing lies there and a shipped model is called so, that model's file."""
-    return path if path.exists() else shipped_models().get(str(path), path)
+    return path if is_file(path) or is_folder(path) else shipped_models().get(str(path), path)
 
 
 def is_model_file(path: Path) -> bool:
@@ -76,13 +76,13 @@ def read_network(path: Path) -> StoredNetwork:
     try:
         outside = external_files(content)
         model = onnx.load_model_from_string(content)
+        metadata = {entry.key: entry.value for entry in model.metadata_props}  # text that is no UTF-8 raises
     except Exception as error:  # protobuf's exceptions share no narrower base
         raise ModelError(
             f"{path} is no ONNX file, or damaged ({' '.join(str(error).split())}); copy it again"
         ) from None
     if outside:
         raise ModelError(f"{path} keeps weights in other files ({outside[0]!r}), which are not read; export it again")
-    metadata = {entry.key: entry.value for entry in model.metadata_props}
     if METADATA_KEY not in metadata:
         raise ModelError(
             f"{path} is an ONNX file without deeplab's metadata; give one that `deeplab export` made, or a checkpoint"
@@ -96,11 +96,7 @@ def read_network(path: Path) -> StoredNetwork:
         return StoredNetwork(info, variant, {name: _parameter(arrays, name, info.preprocessing) for name in names})
     except (InputError, ModelError) as error:
         raise ModelError(f"{path}: {error}") from None
-    except (
-        RuntimeError,
-        TypeError,
-        ValueError,
-    ) as error:  # an array's bytes and shape disagree, or its type is unknown
+    except (RuntimeError, *MALFORMED) as error:  # an array's bytes and shape disagree, or its type is unknown
         raise ModelError(f"{path} is damaged ({' '.join(str(error).split())}); copy it again") from None
 
 

@@ -15,8 +15,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from deeplab.errors import DeepLabError, ModelError
-from deeplab.files import atomic_file
+from deeplab.documents import parse_json
+from deeplab.errors import MALFORMED, DeepLabError, ModelError
+from deeplab.files import atomic_file, is_file
 from deeplab.labels import LabelSet
 from deeplab.models import shipped_models
 from deeplab.network.build import Network, build_network
@@ -72,9 +73,9 @@ class Header:
         """Read what `to_json` wrote.
 
         Raises:
-            InputError, KeyError, TypeError, ValueError: it is something else.
+            DeepLabError, or one of MALFORMED: it is something else.
         """
-        content = json.loads(text)
+        content = parse_json(text)
         variant = find_variant(str(content["variant"]))
         return cls(
             variant=replace(
@@ -131,7 +132,7 @@ def load_checkpoint(path: Path) -> tuple[Network, Header]:
             model = build_network(header.variant, len(header.label_set))
     except ModelError:
         raise
-    except (DeepLabError, KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (DeepLabError, RuntimeError, *MALFORMED) as error:
         raise ModelError(f"{path}: its header is damaged ({' '.join(str(error).split())}); copy it again") from None
     wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
@@ -183,7 +184,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     Raises:
         ModelError: the file is missing, damaged or of another kind.
     """
-    if not path.is_file():
+    if not is_file(path):
         shipped = ", ".join(shipped_models()) or "none"
         raise ModelError(f"{path}: no such file; check the spelling, or give a shipped model's name ({shipped})")
     try:

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from deeplab.errors import ImageError, InputError, OutputError
-from deeplab.files import atomic_file
+from deeplab.arrays import map_npy, open_npz
+from deeplab.errors import ImageError, InputError, OutputError, quoted
+from deeplab.files import atomic_file, is_file
 from deeplab.label_maps import LABEL_MAP_SUFFIXES, encode_label_map, open_label_map
 from deeplab.labels import LabelSet, colours_to_values
 
@@ -77,19 +78,12 @@ def load_scores(
 
 
 def _load_array(path: Path, key: str | None) -> NDArray[Any]:
-    if not path.is_file():
+    if not is_file(path):
         raise InputError(f"{path}: no such file; check the spelling")
-    try:
-        if path.suffix.lower() == ".npy":
-            return np.lib.format.open_memmap(path, mode="r")
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return np.asarray(archive[_name(path, archive.files, key)])
-    except (InputError, MemoryError):
-        raise
-    except Exception as error:  # zip and header parsing raise errors of many kinds on damaged bytes
-        raise InputError(
-            f"{path} cannot be read ({error}); save a plain array of numbers with numpy.save or numpy.savez"
-        ) from None
+    if path.suffix.lower() == ".npy":
+        return map_npy(path)
+    with open_npz(path) as archive:
+        return archive[_name(path, archive.names, key)]
 
 
 def _name(path: Path, names: list[str], key: str | None) -> str:
@@ -98,7 +92,7 @@ def _name(path: Path, names: list[str], key: str | None) -> str:
     if key is None and len(names) == 1:
         return names[0]
     if key not in names:
-        missing = "several arrays" if key is None else f"no array {key!r}"
+        missing = "several arrays" if key is None else f"no array {quoted(key)}"
         raise InputError(f"{path} holds {missing}; choose one with --key (key=…): {', '.join(names)}")
     return key
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from deeplab.data.samples import Sample
-from deeplab.errors import DataError, OutputError
+from deeplab.documents import read_json
+from deeplab.errors import DataError, InputError, OutputError
 from deeplab.files import atomic_file
 from deeplab.progress import Say, Show
 
@@ -107,8 +108,8 @@ def identity_of(samples: Sequence[Sample]) -> str:
 def _read(file: Path) -> dict[str, Any]:
     """A step's file; empty where there is none that can be read, so that the step is done again."""
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        content = read_json(file)
+    except InputError:
         return {}
     complete = isinstance(content, dict) and {"inputs", "result", "seconds"} <= content.keys()
     return content if complete else {}

@@ -6,14 +6,12 @@ import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
-from zipfile import ZipFile, is_zipfile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deeplab.crf import CRFSettings
 from deeplab.crf.memory import check_memory
-from deeplab.errors import InputError
 from deeplab.refinement import load_scores, refine_scores, understand
 from deeplab.refinement.score_files import write_labels
 from deeplab.segment import Segmentation, Segmenter
@@ -23,8 +21,6 @@ from deeplab.server.uploads import Upload, as_file, read_photo
 from deeplab.server.worker import Workshop
 
 __all__ = ["Done", "refine_upload", "segment_upload"]
-
-_MOST_UNPACKED_BYTES = 2 << 30
 
 
 class Done(NamedTuple):
@@ -133,7 +129,6 @@ def refine_upload(
     image = read_photo(photo)
     workshop.step()
     with as_file(scores, Path(scores.name).suffix.lower()) as path:
-        _check_unpacked(path)
         given = load_scores(path, key=key)
         _check_result(given, image, options)
         result = refine_scores(image, given, crf, confidence=confidence, threads=workshop.threads, **options)
@@ -149,18 +144,6 @@ def refine_upload(
         written = path.with_name("labels.png")
         write_labels(written, result.labels, None)
         return Done(written.read_bytes(), result.labels.size)
-
-
-def _check_unpacked(path: Path) -> None:
-    """Raise where a compressed file would unpack to more than is reasonable."""
-    if is_zipfile(path):
-        with ZipFile(path) as archive:
-            unpacked = sum(member.file_size for member in archive.infolist())
-        if unpacked > _MOST_UNPACKED_BYTES:
-            raise InputError(
-                f"{path} unpacks to {unpacked / 1e9:.1f} GB; expected at most {_MOST_UNPACKED_BYTES / 1e9:.1f} GB: "
-                "save scores as float16, or as small as the model gives them"
-            )
 
 
 def _check_result(scores: NDArray[Any], image: NDArray[np.uint8], options: Mapping[str, Any]) -> None:

@@ -18,7 +18,8 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from deeplab.errors import DeepLabError, ModelError
+from deeplab.documents import parse_json
+from deeplab.errors import MALFORMED, DeepLabError, ModelError
 from deeplab.files import atomic_file
 from deeplab.network.weights import Header, read_safetensors
 from deeplab.training.recipe import Recipe
@@ -91,10 +92,10 @@ def load_state(path: Path, header: Header) -> State:
     """
     tensors, metadata = read_safetensors(path)
     try:
-        content = json.loads(metadata["state"])
+        content = parse_json(metadata["state"])
         found, (stage, iteration), scaler = Header.from_json(content["header"]), content["position"], content["scaler"]
         found = replace(found, recipe=Recipe.from_dict(found.recipe).to_dict())
-    except (DeepLabError, KeyError, TypeError, ValueError) as error:
+    except (DeepLabError, *MALFORMED) as error:
         raise ModelError(f"{path} is no state of a training ({error}); give a fresh --output folder") from None
     found, header = (Header.from_json(each.to_json()) for each in (found, header))  # tuples become lists
     names = {"recipe": "recipe", "initialisation": "--weights", "preprocessing": "--weights", "label_set": "label set"}

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from deeplab.errors import InputError
+from deeplab.errors import InputError, quoted
 
 __all__ = ["DTYPES", "Machine", "Process", "autocast", "join", "parallel", "place_of", "totals"]
 
@@ -61,7 +61,7 @@ class Process:
         """How many threads load photos in this process; see `Machine.workers`."""
         if wanted is not None:
             return wanted
-        here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        here = _count_in("LOCAL_WORLD_SIZE", 1)
         return 1 if self.device.type == "cpu" else max(1, (os.cpu_count() or 1) // here)
 
     def barrier(self) -> None:
@@ -80,7 +80,7 @@ def join(device: str) -> Iterator[Process]:
     Raises:
         InputError: there is no such device.
     """
-    local = int(os.environ.get("LOCAL_RANK", "0"))
+    local = _count_in("LOCAL_RANK", 0)
     place = _device(device, local)
     if "RANK" not in os.environ:
         yield Process(place)
@@ -90,6 +90,16 @@ def join(device: str) -> Iterator[Process]:
     distributed.init_process_group("nccl" if place.type == "cuda" else "gloo", timeout=PATIENCE)
     yield Process(place, distributed.get_rank(), distributed.get_world_size())
     distributed.destroy_process_group()  # not after an error: the others would be waited for
+
+
+def _count_in(variable: str, otherwise: int) -> int:
+    """The whole number in an environment variable that ``torchrun`` sets."""
+    said = os.environ.get(variable, str(otherwise))
+    if not (said.isascii() and said.isdigit() and len(said) <= 9 and int(said) >= otherwise):
+        raise InputError(
+            f"the environment variable {variable} is {quoted(said)}; expected a whole number, as torchrun sets it"
+        )
+    return int(said)
 
 
 def _device(name: str, local: int) -> torch.device:

@@ -8,13 +8,12 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from deeplab.data.augment import Augment
 from deeplab.data.readers import AUTO
 from deeplab.errors import DeepLabError, InputError
 from deeplab.network.variants import Variant, find_variant
 from deeplab.training.schema import build
+from deeplab.yaml_documents import read_yaml
 
 __all__ = ["Recipe", "Solver", "Source", "WarmUp", "load_recipe"]
 
@@ -245,15 +244,10 @@ def load_recipe(path: Path) -> Recipe:
     """Read and check a recipe.
 
     Raises:
-        InputError: the file is missing or no YAML, a key is unknown (the nearest valid one is named) or missing, or a
+        InputError: `read_yaml` refuses the file, a key is unknown (the nearest valid one is named) or missing, or a
             value has the wrong type or is out of range.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot read recipe {path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
+    content = read_yaml(path)
     try:
         recipe: Recipe = build(Recipe, content, "the recipe")
     except DeepLabError as error:

@@ -8,7 +8,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from difflib import get_close_matches
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from deeplab.errors import InputError
+from deeplab.errors import InputError, quoted
 
 __all__ = ["build"]
 
@@ -31,24 +31,26 @@ def build(kind: Any, value: Any, where: str) -> Any:
         return _build_dataclass(kind, value, where)
     if origin is tuple:
         if not isinstance(value, list):
-            raise InputError(f"{where} must be a list, got {value!r}")
+            raise InputError(f"{where} must be a list, got {quoted(value)}")
         return tuple(build(parts[0], item, f"{where}[{index}]") for index, item in enumerate(value))
     if origin is dict:
         if not isinstance(value, Mapping):
-            raise InputError(f"{where} must be a mapping of names to values, got {value!r}")
+            raise InputError(f"{where} must be a mapping of names to values, got {quoted(value)}")
         return {build(str, key, where): build(parts[1], item, f"{where}.{key}") for key, item in value.items()}
     if origin is Literal:
         if value not in parts:
-            raise InputError(f"{where} must be one of {', '.join(parts)}, got {value!r}")
+            raise InputError(f"{where} must be one of {', '.join(parts)}, got {quoted(value)}")
         return value
     if kind is float and not isinstance(value, bool):
         try:
             return float(value)  # YAML reads 2e-4 as text
-        except (TypeError, ValueError):
+        except (OverflowError, TypeError, ValueError):
             pass
     elif isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
         return value
-    raise InputError(f"{where} must be {'a number' if kind is float else f'of type {kind.__name__}'}, got {value!r}")
+    raise InputError(
+        f"{where} must be {'a number' if kind is float else f'of type {kind.__name__}'}, got {quoted(value)}"
+    )
 
 
 def _build_union(parts: tuple[Any, ...], value: Any, where: str) -> Any:
@@ -61,12 +63,12 @@ def _build_union(parts: tuple[Any, ...], value: Any, where: str) -> Any:
 
 def _build_dataclass(kind: Any, value: Any, where: str) -> Any:
     if not isinstance(value, Mapping):
-        raise InputError(f"{where} must be a mapping of keys to values, got {value!r}")
+        raise InputError(f"{where} must be a mapping of keys to values, got {quoted(value)}")
     known = {entry.name: entry for entry in fields(kind)}
     for key in value:
         if key not in known:
-            near = get_close_matches(str(key), known, n=1, cutoff=0)
-            raise InputError(f"{where} has an unknown key {key!r}; did you mean {near[0]!r}?")
+            near = get_close_matches(str(key)[:100], known, n=1, cutoff=0)
+            raise InputError(f"{where} has an unknown key {quoted(key)}; did you mean {near[0]!r}?")
     for name, entry in known.items():
         if name not in value and entry.default is MISSING and entry.default_factory is MISSING:
             raise InputError(f"{where} lacks the key {name!r}")
