@@ -286,3 +286,25 @@ def test_boxes_alone_are_no_labels(write: Any, tmp_path: Path) -> None:
     write_coco(write, tmp_path, [{"category_id": 1, "bbox": SIDE, "segmentation": []}] * 3)
     with pytest.raises(DataError, match=r"none of its 3 objects can be drawn .* export outlines, .* not boxes"):
         drawn(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "message"),
+    [
+        (60_000, 60_000, "is too large: .*3600000000 pixels"),
+        (-6, 8, "8x-6 pixels; export it again"),
+        (0, 8, "8x0 pixels"),
+    ],
+)
+def test_a_size_that_no_photo_has_is_refused_before_anything_is_drawn(
+    write: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, height: int, width: int, message: str
+) -> None:
+    write_coco(write, tmp_path, [{"category_id": 1, "segmentation": box(1, 1, 3, 3)}])
+    path = tmp_path / "annotations" / "instances_val.json"
+    content = json.loads(path.read_text())
+    content["images"][0] |= {"height": height, "width": width}
+    path.write_text(json.dumps(content))
+    monkeypatch.setattr("deeplab.data.coco_masks.draw_polygons", None)  # drawing would take gigabytes
+    (sample,) = read_samples("coco", tmp_path, "val")
+    with pytest.raises(DataError, match=message):
+        load_mask(sample)

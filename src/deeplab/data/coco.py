@@ -17,8 +17,9 @@ from deeplab.data.folders import ALL, sample_name
 from deeplab.data.lists import begins
 from deeplab.data.samples import Listing, Remark, Sample
 from deeplab.documents import read_json
-from deeplab.errors import MALFORMED, DataError, InputError
+from deeplab.errors import MALFORMED, DataError, ImageError, InputError, quoted
 from deeplab.files import is_file
+from deeplab.images.files import check_pixels
 from deeplab.labels import LabelSet
 
 __all__ = ["coco_splits", "draw_annotations", "read_coco"]
@@ -66,7 +67,15 @@ def coco_splits(root: Path) -> list[str]:
 def draw_annotations(
     path: Path, size: tuple[int, int], drawn: tuple[tuple[int, Shape], ...], behind: tuple[Shape, ...]
 ) -> NDArray[np.uint8]:
-    """Draw the objects of one photo as `draw_objects` does; the annotations' `path` has been read already."""
+    """Draw the objects of one photo as `draw_objects` does; the annotations' `path` has been read already.
+
+    Raises:
+        ImageError: the annotations give the photo a size that no photo has.
+    """
+    height, width = size
+    if min(size) < 1:
+        raise ImageError(f"{path} says that a photo has {quoted(width)}x{quoted(height)} pixels; export it again")
+    check_pixels(path, height * width)
     return draw_objects(size, drawn, behind)
 
 
