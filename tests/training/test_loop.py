@@ -76,7 +76,7 @@ def test_training_and_use_see_large_photos_alike(
     from deeplab.network.export import export_onnx
     from deeplab.segment import Segmenter
 
-    seen = replace(recipe, max_side_px=41, validation=Source("folder", "set"))
+    seen = replace(recipe, max_side_px=41, validation=Source("set", reader="folder"))
     model, header = load_checkpoint(train(seen, data, fresh, tmp_path / "run", str))
     assert header.preprocessing == replace(fresh.preprocessing, max_side_px=41)
     torch.manual_seed(3)
