@@ -65,7 +65,8 @@ def segment(
     spatial_weight: Annotated[float | None, CRF_OPTIONS["spatial_weight"]] = None,
     spatial_xy_std_px: Annotated[float | None, CRF_OPTIONS["spatial_xy_std_px"]] = None,
     quality: Annotated[
-        str, typer.Option(metavar="fast|best", help="How photos are scored; best is slower, and better without the CRF.")
+        str,
+        typer.Option(metavar="fast|best", help="How photos are scored; best is slower, and better without the CRF."),
     ] = "fast",
     overlay: Annotated[bool, typer.Option(help="Also write the photo tinted by class.")] = True,
     min_confidence: Annotated[
