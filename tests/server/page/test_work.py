@@ -286,7 +286,8 @@ def test_sliders_refine_and_reset_restores(
         opened.get_by_role("button", name="Reset").click()
     opened.locator("body:not(.refining)").wait_for()
     assert shown_shares(opened) == expected_shares(by_network, by_crf)
-    assert opened.locator("[for=bilateral_weight]").all_inner_texts()[1] == "5"
+    weight = f"{segmenter.info.crf.params.bilateral_weight:g}"
+    assert opened.locator("[for=bilateral_weight]").all_inner_texts()[1] == weight
 
 
 def test_an_overtaken_refinement_is_given_up(opened: Any, segmenter: Segmenter, by_network: Segmentation) -> None:
