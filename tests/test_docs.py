@@ -40,10 +40,10 @@ def test_the_readme_can_be_followed_twice_after_its_first_command(
         names: dict[str, Any] = {}
         exec(compile(PAGES["README.md"], "README.md", "exec"), names)
     before, after = (names[name].argmax(axis=0) for name in ("probabilities", "sharper"))
-    assert (before != after).mean() == pytest.approx(0.11, abs=0.005)  # as the page says
+    assert (before != after).mean() == pytest.approx(0.16, abs=0.005)  # as the page says
     cat = names["result"].labels == names["result"].label_set.names.index("cat")
     overlap = [(cat & (labels == 1)).sum() / (cat | (labels == 1)).sum() for labels in (before, after)]
-    assert overlap[1] > overlap[0] + 0.03  # nearer to what the network, which saw no box, finds
+    assert overlap[1] > overlap[0] + 0.05  # nearer to what the network, which saw no box, finds
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -41,7 +41,7 @@ def test_scores_are_stored_once_and_every_figure_comes_from_them(
     where = ("--data", str(devkit), "--model", str(tiny_model), "--scores", str(tmp_path / "scores"))
     first = run("evaluate", *where, "--classes", "cat, dog", "--json", str(tmp_path / "figures.json"))
     assert first.status == 0
-    assert "of 21 classes" in first.out  # three photos do not show all
+    assert "mean IoU, 4 of 21 classes" in first.out  # three photos show no more
     assert "* cat, dog" in first.out
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert set(figures["results"]) == {"network", "network + CRF"}
