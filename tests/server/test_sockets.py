@@ -135,9 +135,9 @@ def test_an_answer_that_is_read_slowly_arrives(server: Any, encode: Any) -> None
     photo_id = httpx.post(f"{server.url}/api/v1/photos", files=files, timeout=300).json()["id"]
     asked, received = {"every_iteration": True, "iterations": 20}, 0
     with httpx.stream("POST", f"{server.url}/api/v1/photos/{photo_id}/refine", json=asked, timeout=300) as answer:
-        for number, part in enumerate(answer.iter_raw(1 << 20)):
+        for number, part in enumerate(answer.iter_raw(1 << 17)):
             received += len(part)
-            time.sleep(0.5 if number < 6 else 0)  # three seconds in all; the server waits for one
+            time.sleep(0.1 if number < 30 else 0)  # three seconds in all; the server waits for one
     assert received == 21 * 2 * 600 * 600
 
 

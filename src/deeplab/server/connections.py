@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -14,6 +15,7 @@ from deeplab.server.settings import Settings
 __all__ = ["protocol"]
 
 _STALLED_S = 2.0  # without a further byte of a body: longer than a phone's network pauses now and then
+_UNSENT_BYTES = 1 << 17  # that the system takes: a slow reader's progress shows in such steps, not in megabytes
 _UNREADABLE = "this is not a request of HTTP/1.1; check its first line, its headers and how its body is divided"
 
 
@@ -32,6 +34,9 @@ def protocol(settings: Settings) -> type[H11Protocol]:
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
+            if hasattr(socket, "TCP_NOTSENT_LOWAT"):  # Linux, macOS
+                stream = transport.get_extra_info("socket")
+                stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
             self._note_silence()
             self._expect_headers()
             if len(self.connections) > settings.connections:
