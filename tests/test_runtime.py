@@ -146,5 +146,5 @@ def test_model_of_other_stride(make_model: MakeModel) -> None:
 
 
 def test_threads_must_be_positive(tiny_model: Path) -> None:
-    with pytest.raises(InputError, match="got 0"):
+    with pytest.raises(InputError, match="threads is 0; expected an integer, at least 1"):
         ScoreNetwork(tiny_model, threads=0)

@@ -72,7 +72,8 @@ def pipeline(
     Args:
         task: ``"image-segmentation"``, the only one there is.
         model: a shipped model's name, a file or a folder, as `deeplab.Segmenter.from_pretrained` takes it.
-        threads: at most this many threads; None: one per core.
+        threads: at most this many threads; None: as many as the environment variable DEEPLAB_THREADS says, or one per
+            core.
 
     Raises:
         InputError: the task is another one, or `threads` is below 1.

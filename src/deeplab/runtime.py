@@ -10,7 +10,8 @@ from textwrap import shorten
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab.errors import InputError, ModelError
+from deeplab.checks import threads_asked_for
+from deeplab.errors import ModelError
 from deeplab.models import METADATA_KEY, ModelInfo, read_model
 from deeplab.models.external_data import external_files
 from deeplab.onnx_runtime import onnx_runtime
@@ -35,20 +36,19 @@ class ScoreNetwork:
 
         Args:
             path: an ONNX file with deeplab's metadata; `deeplab.models.find_model` finds the shipped ones.
-            threads: at most this many threads; None leaves the choice to ONNX Runtime.
+            threads: at most this many threads; None: as many as the environment variable DEEPLAB_THREADS says, or else
+                as ONNX Runtime sees fit.
 
         Raises:
             InputError: `threads` is below 1.
             ModelError: the file is missing, is no ONNX file or a truncated one, keeps weights in other files, lacks the
                 metadata, or its tensors are not as above.
         """
-        if threads is not None and threads < 1:
-            raise InputError(f"threads must be at least 1, got {threads}")
-        self.path = Path(path)
+        self.path, most_threads = Path(path), threads_asked_for(threads)
         onnxruntime = onnx_runtime()
         content = read_model(self.path)  # the runtime gets bytes, so that it opens no file itself
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or 0
+        options.intra_op_num_threads = most_threads or 0  # 0: as ONNX Runtime sees fit
         options.log_severity_level = 4  # errors arrive as exceptions
         options.add_session_config_entry("session.load_model_format", "ONNX")
         try:

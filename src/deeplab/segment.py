@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from deeplab.checks import check_choice
 from deeplab.crf import CRFSettings
-from deeplab.crf.checks import check_choice
 from deeplab.errors import InputError
 from deeplab.files import atomic_files, make_folder
 from deeplab.images import Photo, overlay_image, read_image
@@ -120,7 +120,7 @@ class Segmenter:
     """Segments photos with one model; loading it takes most of a second, so keep the segmenter."""
 
     def __init__(self, network: ScoreNetwork, *, threads: int | None = None) -> None:
-        """Wrap a loaded network; `threads` bounds the CRF's threads, None leaves the choice to it."""
+        """Wrap a loaded network; `threads` bounds the CRF's threads, None: as `refine` has it."""
         self._network = network
         self._threads = threads
 
@@ -133,7 +133,8 @@ class Segmenter:
         Args:
             name_or_path: a shipped model's name, or the path of an ONNX file or of a folder with one, as
                 `save_pretrained` makes it; None: ``"voc-largefov"``.
-            threads: at most this many threads; None: one per core.
+            threads: at most this many threads; None: as many as the environment variable DEEPLAB_THREADS says, or one
+                per core.
 
         Raises:
             InputError: `threads` is below 1.

@@ -43,7 +43,7 @@ def verify_model(name_or_path: str | os.PathLike[str] | None = None, *, threads:
 
     Args:
         name_or_path: as `deeplab.models.find_model` takes it.
-        threads: at most this many; None leaves the choice to ONNX Runtime.
+        threads: at most this many; None: as for `ScoreNetwork`.
 
     Yields:
         The checks, each as soon as it is made. After a failed load there are no more.

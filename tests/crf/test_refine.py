@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from deeplab.checks import thread_count
 from deeplab.crf import PARITY, CRFParams, DenseCRF, Shortcuts, refine, refine_batch, spatial_kernel
-from deeplab.crf.checks import thread_count
 from deeplab.crf.tiles import tiles_of
 from deeplab.errors import DeepLabError, InputError
 

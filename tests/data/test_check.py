@@ -260,7 +260,7 @@ def test_no_data_at_all_is_an_error(write: Any, tmp_path: Path) -> None:
     (tmp_path / "masks").mkdir()
     with pytest.raises(DataError, match="there are no photos to check"):
         check_data(tmp_path)
-    with pytest.raises(InputError, match="threads must be at least 1, got 0"):
+    with pytest.raises(InputError, match="threads is 0; expected an integer, at least 1"):
         check_data(tmp_path, threads=0)
 
 

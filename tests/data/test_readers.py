@@ -140,7 +140,7 @@ def test_msrc_becomes_voc(write: Any, tmp_path: Path) -> None:
 
 
 def test_unknown_layouts_and_folders_are_errors(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="unknown data layout 'cityscape'; choose one of voc"):
+    with pytest.raises(DataError, match="layout 'cityscape': did you mean 'cityscapes'\\? choose one of voc"):
         read_samples("cityscape", tmp_path, "all")
     with pytest.raises(DataError, match="there is no folder"):
         read_samples("voc", tmp_path / "nothing", "all")

@@ -130,7 +130,7 @@ def test_an_interruption_keeps_what_was_done(make: Any, monkeypatch: pytest.Monk
 
 
 def test_missing_scores_and_no_threads_are_errors(make: Any, scores: StoredScores) -> None:
-    with pytest.raises(InputError, match="threads must be at least 1, got 0"):
+    with pytest.raises(InputError, match="threads is 0; expected an integer, at least 1"):
         make(threads=0)
     with pytest.raises(DataError, match="no photos to evaluate"):
         make(samples=[])

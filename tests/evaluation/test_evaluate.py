@@ -107,7 +107,7 @@ def test_a_model_of_other_labels_is_refused(samples: Sequence[Sample], scores: S
 def test_no_photos_and_no_threads_are_errors(samples: Sequence[Sample], scores: StoredScores) -> None:
     with pytest.raises(DataError, match="no photos to evaluate"):
         evaluate_scores([], scores)
-    with pytest.raises(InputError, match="threads must be at least 1, got 0"):
+    with pytest.raises(InputError, match="threads is 0; expected an integer, at least 1"):
         evaluate_scores(samples, scores, threads=0)
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from deeplab.batch.remote import RemotePhoto
+from deeplab.checks import check_choice
 from deeplab.crf import CRFSettings
-from deeplab.crf.checks import check_choice
 from deeplab.errors import DeepLabError, ImageError, InputError
 from deeplab.images import Reading, check_bands, check_range, encode_jpeg, read_photo
 from deeplab.label_maps import encode_label_map

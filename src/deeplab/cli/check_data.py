@@ -31,7 +31,7 @@ def check_data(
 
     The exit status is 1 when there are problems.
     """
-    from deeplab.crf.checks import thread_count
+    from deeplab.checks import thread_count
     from deeplab.data.check import check_data as check
     from deeplab.data.check_report import format_report, to_json
     from deeplab.files import atomic_file, check_output

@@ -50,7 +50,7 @@ def convert(
 
     Label maps that deeplab wrote hold their class names; others need --names.
     """
-    from deeplab.crf.checks import check_choice
+    from deeplab.checks import check_choice
     from deeplab.formats import Options, read_labelled
     from deeplab.formats import convert as write
 

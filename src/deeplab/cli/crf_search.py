@@ -61,8 +61,8 @@ def crf_search(
     another objective, or more photos, only measures what is missing. The folder also gets trials.csv, search.json,
     best.yaml (for `deeplab evaluate --crf-settings`) and heat-map.svg.
     """
+    from deeplab.checks import check_choice, thread_count
     from deeplab.crf import CRFSettings
-    from deeplab.crf.checks import check_choice, thread_count
     from deeplab.data.readers import read_samples
     from deeplab.evaluation import search_results, tables
     from deeplab.evaluation.confusion import class_labels

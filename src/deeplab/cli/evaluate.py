@@ -66,7 +66,7 @@ def evaluate(
     Every mean and every gain stands with its 95 % interval. The network's scores are stored first, in the folder that
     --scores names, and everything else works from those.
     """
-    from deeplab.crf.checks import check_choice, thread_count
+    from deeplab.checks import check_choice, thread_count
     from deeplab.data.readers import read_samples
     from deeplab.evaluation import tables
     from deeplab.evaluation.confusion import class_labels

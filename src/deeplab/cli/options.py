@@ -46,7 +46,9 @@ NamesOption = Annotated[
 CrowdsOption = Annotated[
     str, typer.Option(metavar="class|void|skip", help="What becomes of COCO's crowds; by their number if not given.")
 ]
-ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Threads to use; all cores if not given.")]
+ThreadsOption = Annotated[
+    int | None, typer.Option(min=1, help="Threads to use; if not given, as $DEEPLAB_THREADS says, or all cores.")
+]
 RangeOption = Annotated[
     str | None, typer.Option("--range", metavar="LO,HI", help="The values of deep photos that are black and white.")
 ]

@@ -156,7 +156,7 @@ def _segment_photos(
 ) -> bool:
     """Segment photos, several at a time, here or on a cluster; return whether all went well."""
     from deeplab import batch
-    from deeplab.crf.checks import thread_count
+    from deeplab.checks import thread_count
     from deeplab.models import read_model
     from deeplab.segment import Segmenter
 

@@ -43,7 +43,7 @@ def submit(
 
     The archive holds results/VOC2012/Segmentation/comp6_test_cls/NAME.png, palette PNGs of the photos' sizes.
     """
-    from deeplab.crf.checks import check_choice
+    from deeplab.checks import check_choice
     from deeplab.errors import InputError
     from deeplab.evaluation.submission import COMPETITIONS, read_ids, write_submission
     from deeplab.label_maps import read_label_map

@@ -1,40 +1,27 @@
-"""What the public functions of the CRF accept, checked once at the door."""
+"""What the public functions of the CRF accept of arrays, checked once at the door."""
 
-import operator
-import os
-from difflib import get_close_matches
-from numbers import Real
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from deeplab.errors import InputError, quoted
+from deeplab.checks import LARGEST
+from deeplab.errors import InputError
 
 __all__ = [
     "as_array",
     "both_labels",
-    "check_choice",
-    "check_count",
     "check_energies",
     "check_finite",
     "check_label_count",
     "check_labels",
     "check_like_image",
     "check_mask",
-    "check_number",
     "check_probabilities",
     "check_real",
     "labels_come_last",
     "labels_first",
-    "thread_count",
 ]
-
-# Weights and energies beyond this drown all others in float32.
-LARGEST = 1e9
-
-# No count makes sense beyond this, and the native core takes 32 bits.
-MOST = 1_000_000
 
 # float16 probabilities of a thousand labels add up to one within this.
 _SUM_TOLERANCE = 0.02
@@ -49,51 +36,6 @@ def as_array(given: Any, name: str) -> npt.NDArray[Any]:
         return np.asarray(given)
     except (TypeError, ValueError, RuntimeError) as error:  # ragged lists; what belongs to another device
         raise InputError(f"{name}: expected an array, or nested lists of equal lengths: {error}") from None
-
-
-def check_choice(value: Any, choices: tuple[str, ...], name: str) -> str:
-    """Return `value` if it is one of `choices`."""
-    if isinstance(value, str) and value in choices:
-        return value
-    near = get_close_matches(quoted(value).lower(), choices, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise InputError(f"{name} is {quoted(value)}; expected one of {', '.join(map(repr, choices))}{hint}")
-
-
-def check_count(value: Any, least: int, name: str, *, most: int = MOST) -> int:
-    """Return `value` as an int from `least` to `most`. Floats and booleans are refused."""
-    expected = f"expected an integer, at least {least} and at most {most:,}"
-    try:
-        count = operator.index(value)
-    except TypeError:
-        raise InputError(f"{name} is {quoted(value)}; {expected}") from None
-    if isinstance(value, (bool, np.bool_)) or not least <= count <= most:
-        raise InputError(f"{name} is {quoted(value)}; {expected}")
-    return count
-
-
-def check_number(value: Any, name: str, *, above_zero: bool = False, most: float = LARGEST) -> float:
-    """Return `value` as a float from 0 (or above it) to `most`."""
-    number = float(value) if isinstance(value, np.floating) else value  # float16 would compare as float16
-    real = isinstance(number, Real) and not isinstance(number, bool)
-    if not real or not 0 <= number <= most or (above_zero and number == 0):
-        least = "above 0" if above_zero else "at least 0"
-        raise InputError(f"{name} is {quoted(value)}; expected a number {least} and at most {most:g}")
-    return float(number)
-
-
-def thread_count(threads: int | None) -> int:
-    """Return how many threads to use: `threads`, up to the number of cores.
-
-    None: as many as the environment variable DEEPLAB_THREADS says, or all that this process may run on.
-    """
-    cores = os.cpu_count() or 1
-    if threads is not None:
-        return min(check_count(threads, 1, "threads"), cores)
-    if said := os.environ.get("DEEPLAB_THREADS"):
-        number = int(said) if said.isascii() and said.isdigit() and len(said) <= 20 else said
-        return min(check_count(number, 1, "the environment variable DEEPLAB_THREADS"), cores)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
 
 
 def check_real(array: npt.NDArray[Any], name: str) -> None:

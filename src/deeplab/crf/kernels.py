@@ -6,16 +6,9 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from deeplab.checks import check_choice, check_count, check_number
 from deeplab.crf import _native
-from deeplab.crf.checks import (
-    as_array,
-    check_choice,
-    check_count,
-    check_energies,
-    check_finite,
-    check_number,
-    check_real,
-)
+from deeplab.crf.checks import as_array, check_energies, check_finite, check_real
 from deeplab.crf.lattice import SharedLattice
 from deeplab.crf.levels import Deviations, check_deviations, check_image, check_levels, in_8_bit_levels
 from deeplab.crf.memory import check_memory

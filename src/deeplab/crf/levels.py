@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deeplab.crf.checks import as_array, check_number, check_real
+from deeplab.checks import check_number
+from deeplab.crf.checks import as_array, check_real
 from deeplab.errors import InputError
 
 __all__ = ["Deviations", "check_deviations", "check_image", "check_levels", "check_range", "in_8_bit_levels"]

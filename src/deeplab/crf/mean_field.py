@@ -12,18 +12,15 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from deeplab.checks import check_choice, check_count, check_number, thread_count
 from deeplab.crf import _native
 from deeplab.crf.checks import (
     as_array,
-    check_choice,
-    check_count,
     check_energies,
     check_label_count,
     check_labels,
-    check_number,
     check_probabilities,
     check_real,
-    thread_count,
 )
 from deeplab.crf.memory import memory_for
 from deeplab.crf.terms import Kernel, Term, check_kernels, make_term

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from deeplab.crf.checks import as_array, check_choice, check_count, check_number
+from deeplab.checks import check_choice, check_count, check_number
+from deeplab.crf.checks import as_array
 from deeplab.crf.kernels import NORMALIZATIONS
 from deeplab.crf.levels import Deviations, check_deviations
 from deeplab.errors import InputError, quoted

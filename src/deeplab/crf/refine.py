@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from deeplab.checks import thread_count
 from deeplab.crf.checks import (
     as_array,
     both_labels,
@@ -15,7 +16,6 @@ from deeplab.crf.checks import (
     check_like_image,
     check_mask,
     check_probabilities,
-    thread_count,
 )
 from deeplab.crf.kernels import GaussianKernel, colour_kernel, narrowed_stds, smoothness_kernel, spatial_kernel
 from deeplab.crf.levels import check_deviations, check_image, check_levels

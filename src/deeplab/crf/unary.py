@@ -3,15 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from deeplab.crf.checks import (
-    as_array,
-    check_count,
-    check_energies,
-    check_label_count,
-    check_number,
-    check_probabilities,
-    check_real,
-)
+from deeplab.checks import check_count, check_number
+from deeplab.crf.checks import as_array, check_energies, check_label_count, check_probabilities, check_real
 from deeplab.errors import InputError
 
 __all__ = ["unary_from_labels", "unary_from_probabilities", "unary_from_scores"]

@@ -12,11 +12,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from deeplab.checks import check_count
 from deeplab.data.coco_objects import CROWDS_AUTO
 from deeplab.data.inspection import KINDS, Inspection, inspect_sample
 from deeplab.data.readers import AUTO, find_splits, guess_layout, list_samples, names_file
 from deeplab.data.samples import Listing, Sample
-from deeplab.errors import DataError, InputError
+from deeplab.errors import DataError
 from deeplab.images import PHOTO_SUFFIXES, not_taken
 from deeplab.labels import LabelSet
 
@@ -112,8 +113,7 @@ def check_data(
         DataError: there is no such folder, layout, split or names file, there are no photos, or a list is damaged.
         InputError: `threads` is below 1, or a package that reads the masks is missing.
     """
-    if threads < 1:
-        raise InputError(f"threads must be at least 1, got {threads}")
+    check_count(threads, 1, "threads")
     reader = guess_layout(root) if reader == AUTO else reader
     splits = splits or find_splits(reader, root)
     listings = {split: list_samples(reader, root, split, names=names, crowds=crowds) for split in splits}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
 
+from deeplab.checks import did_you_mean
 from deeplab.data.lists import read_text
 from deeplab.errors import DataError, InputError, quoted
 from deeplab.labels import LABEL_SETS, LabelSet
@@ -136,8 +136,7 @@ def _value(path: Path, item: str, values: Mapping[str, int], remedy: str) -> int
         return values[item]
     if item.isascii() and item.isdigit() and len(item) <= 20 and int(item) <= 255:
         return int(item)
-    near = get_close_matches(item[:100], values, n=1)
-    known = f"did you mean {near[0]!r}?" if near else f"the classes there are {', '.join(values) or 'without names'}"
+    known = did_you_mean(item, values) or f"the classes there are {', '.join(values) or 'without names'}"
     raise DataError(
         f"{path}: {quoted(item)} is neither a stored value, 0–255, nor a class of this data set; {known}{remedy}"
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
+from deeplab.checks import choose
 from deeplab.data.ade import ade_splits, read_ade
 from deeplab.data.cityscapes import cityscapes_splits, read_cityscapes
 from deeplab.data.coco import coco_splits, read_coco
@@ -195,10 +196,9 @@ def _has(root: Path, mark: str) -> bool:
 
 
 def _layout(reader: str, root: Path) -> Layout:
-    if reader != AUTO and reader not in READERS:
-        raise DataError(f"unknown data layout {reader!r}; choose one of {', '.join(READERS)}, or {AUTO}")
+    layout = choose(reader, {**READERS, AUTO: None}, "data layout", DataError)
     _check_folder(root)
-    return READERS[guess_layout(root) if reader == AUTO else reader]
+    return layout or READERS[guess_layout(root)]
 
 
 def _check_folder(root: Path) -> None:

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from deeplab.checks import check_choice
 from deeplab.crf import CRFParams
-from deeplab.crf.checks import check_choice
 from deeplab.data.samples import Sample
 from deeplab.errors import DataError, InputError
 from deeplab.evaluation import figures

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from deeplab.checks import check_count
 from deeplab.crf import CRFParams, CRFSettings, DenseCRF, Shortcuts
 from deeplab.crf.kernels import appearance_kernel, smoothness_kernel
 from deeplab.data.samples import Sample, load_mask
-from deeplab.errors import InputError
 from deeplab.evaluation.confusion import Confusion
 from deeplab.evaluation.evaluate import check_samples, load_scored
 from deeplab.evaluation.journal import Journal
@@ -85,8 +85,7 @@ class Trials:
         force: bool = False,
     ) -> None:
         check_samples(samples, scores.info.label_set)
-        if threads < 1:
-            raise InputError(f"threads must be at least 1, got {threads}")
+        check_count(threads, 1, "threads")
         self.samples = tuple(samples)
         self.scores = scores
         self.crf = crf

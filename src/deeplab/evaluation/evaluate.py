@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from deeplab.checks import check_count
 from deeplab.crf import CRFSettings
 from deeplab.data.samples import Sample, load_mask, load_sample
 from deeplab.errors import DataError, InputError
@@ -251,8 +252,7 @@ def _count_all(
     progress: Progress,
 ) -> dict[str, Outcome]:
     """Count what `label` gives for every photo, several photos at a time: its true labels, and those of each way."""
-    if threads < 1:
-        raise InputError(f"threads must be at least 1, got {threads}")
+    check_count(threads, 1, "threads")
 
     def count(sample: Sample) -> list[tuple[Confusion, _Parts]]:
         truth, labelled = label(sample)

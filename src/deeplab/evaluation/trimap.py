@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab.crf.checks import check_choice
+from deeplab.checks import check_choice
 from deeplab.labels import LabelSet
 
 __all__ = ["AROUND", "WIDTHS", "band_tallies", "boundary_distance"]

@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from deeplab.crf.checks import check_choice
+from deeplab.checks import check_choice
 from deeplab.errors import InputError
 from deeplab.files import atomic_file, make_folder
 from deeplab.formats.coco import coco_document

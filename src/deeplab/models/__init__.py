@@ -10,12 +10,11 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from deeplab.checks import check_count, did_you_mean
 from deeplab.crf import CRFSettings
-from deeplab.crf.checks import check_count
 from deeplab.documents import parse_json, read_json
 from deeplab.errors import MALFORMED, InputError, ModelError, quoted
 from deeplab.files import is_file, is_folder
@@ -158,10 +157,10 @@ def find_model(name_or_path: str | os.PathLike[str] | None = None) -> Path:
         raise ModelError(f"{asked}: no such model file; check the path, or give one of {', '.join(models) or '(none)'}")
     if asked in models:
         return models[asked]
-    near = get_close_matches(asked.lower(), models, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
+    hint = did_you_mean(asked, models)
     raise ModelError(
-        f"unknown model {asked!r}: {hint}shipped are {', '.join(models) or 'none'}; a path to an .onnx file works too"
+        f"unknown model {asked!r}: {hint}{' ' if hint else ''}shipped are {', '.join(models) or 'none'}; a path to an "
+        ".onnx file works too"
     )
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
+from deeplab.checks import choose
 from deeplab.errors import InputError
 
 __all__ = [
@@ -280,9 +280,4 @@ FCN8S = Variant("fcn8s", "FCN-8s", 7, 4, 4096, "plain", skips=True)
 
 def find_variant(name: str) -> Variant:
     """The variant or baseline called `name`; an `InputError` names them all and the nearest."""
-    known = {**VARIANTS, FCN8S.name: FCN8S}
-    if name in known:
-        return known[name]
-    near = get_close_matches(name.lower(), known, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    raise InputError(f"unknown network variant {name!r}: {hint}choose one of {', '.join(known)}")
+    return choose(name, {**VARIANTS, FCN8S.name: FCN8S}, "network variant")

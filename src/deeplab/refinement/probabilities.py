@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from deeplab.crf.checks import check_number
+from deeplab.checks import check_number
 from deeplab.errors import InputError
 from deeplab.refinement.understanding import Understanding
 from deeplab.scores import softmax_in_place

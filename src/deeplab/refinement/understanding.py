@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab.crf.checks import check_choice
+from deeplab.checks import check_choice
 from deeplab.errors import InputError
 from deeplab.refinement import values
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab.crf.checks import check_choice
+from deeplab.checks import check_choice
 from deeplab.errors import InputError
 
 __all__ = ["KINDS", "full_scale", "kind_of", "labels_in", "normalised", "span"]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from itertools import product
 from types import MappingProxyType
 from typing import NamedTuple
 
+from deeplab.checks import choose
 from deeplab.crf import CRFParams
-from deeplab.errors import InputError
 from deeplab.evaluation.crf_search import PAPER_GRID
 from deeplab.labels import CAMVID, VOC, LabelSet
 
@@ -96,8 +95,4 @@ QUICK = Effort(
 
 def find_benchmark(name: str) -> Benchmark:
     """Return the benchmark of a name; an `InputError` names them all and the nearest."""
-    if name in BENCHMARKS:
-        return BENCHMARKS[name]
-    near = get_close_matches(name.lower(), BENCHMARKS, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    raise InputError(f"unknown data set {name!r}: {hint}choose one of {', '.join(BENCHMARKS)}")
+    return choose(name, BENCHMARKS, "data set")

@@ -7,7 +7,7 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from deeplab.crf.checks import thread_count
+from deeplab.checks import thread_count
 
 __all__ = ["describe_machine", "describe_versions"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from deeplab.checks import thread_count
 from deeplab.crf import CRFSettings
-from deeplab.crf.checks import thread_count
 from deeplab.data.readers import read_samples
 from deeplab.data.samples import Sample
 from deeplab.errors import DataError

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 import multiprocessing
-import os
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -15,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from deeplab.checks import thread_count
 from deeplab.errors import DeepLabError
 from deeplab.models import ModelInfo
 from deeplab.server.errors import ApiError
@@ -45,7 +45,7 @@ class Compute:
 
     def __init__(self, settings: Settings, models: Mapping[str, Path]) -> None:
         self._settings = settings
-        threads = max(1, _cores() // settings.workers)
+        threads = max(1, thread_count() // settings.workers)
         self._workers = [_Worker(models, settings.max_pixels, threads) for _ in range(settings.workers)]
         self._idle: asyncio.Queue[_Worker] = asyncio.Queue()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -250,7 +250,3 @@ class _Worker:
 def _died() -> ApiError:
     message = "two processes in turn died at this and were replaced; send another photo"
     return ApiError(500, "worker_died", message)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -5,9 +5,9 @@ from __future__ import annotations
 import types
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
-from difflib import get_close_matches
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from deeplab.checks import did_you_mean
 from deeplab.errors import InputError, quoted
 
 __all__ = ["build"]
@@ -67,8 +67,8 @@ def _build_dataclass(kind: Any, value: Any, where: str) -> Any:
     known = {entry.name: entry for entry in fields(kind)}
     for key in value:
         if key not in known:
-            near = get_close_matches(str(key)[:100], known, n=1, cutoff=0)
-            raise InputError(f"{where} has an unknown key {quoted(key)}; did you mean {near[0]!r}?")
+            hint = did_you_mean(key, known) or f"choose one of {', '.join(known)}"
+            raise InputError(f"{where} has an unknown key {quoted(key)}; {hint}")
     for name, entry in known.items():
         if name not in value and entry.default is MISSING and entry.default_factory is MISSING:
             raise InputError(f"{where} lacks the key {name!r}")

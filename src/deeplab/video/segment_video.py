@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from deeplab.checks import check_choice, check_count
 from deeplab.crf import CRFSettings
-from deeplab.crf.checks import check_choice, check_count
 from deeplab.files import make_folder
 from deeplab.images import shrunk
 from deeplab.planes import Planes, likeliest

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from deeplab.checks import check_number
 from deeplab.crf import CRFSettings, DenseCRF, GaussianKernel
-from deeplab.crf.checks import check_number
 from deeplab.crf.memory import check_memory
 from deeplab.errors import InputError
 

@@ -10,16 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from deeplab.checks import LARGEST, thread_count
 from deeplab.crf import GaussianKernel
-from deeplab.crf.checks import (
-    LARGEST,
-    as_array,
-    check_energies,
-    check_finite,
-    check_label_count,
-    check_real,
-    thread_count,
-)
+from deeplab.crf.checks import as_array, check_energies, check_finite, check_label_count, check_real
 from deeplab.crf.mean_field import infer_by_terms
 from deeplab.crf.pydensecrf.inputs import Array, as_compatibility, as_count, as_deviations, as_member, as_rows
 from deeplab.crf.pydensecrf.unaries import ConstUnary, LogisticUnary, Unary

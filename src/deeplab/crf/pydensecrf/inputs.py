@@ -6,7 +6,8 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from deeplab.crf.checks import as_array, check_count, check_energies, check_real
+from deeplab.checks import check_count
+from deeplab.crf.checks import as_array, check_energies, check_real
 from deeplab.crf.levels import check_deviations
 from deeplab.errors import InputError
 

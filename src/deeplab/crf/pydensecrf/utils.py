@@ -8,15 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deeplab.crf.checks import (
-    as_array,
-    check_count,
-    check_finite,
-    check_number,
-    check_real,
-    labels_come_last,
-    labels_first,
-)
+from deeplab.checks import check_count, check_number
+from deeplab.crf.checks import as_array, check_finite, check_real, labels_come_last, labels_first
 from deeplab.crf.levels import check_levels
 from deeplab.crf.memory import check_memory
 from deeplab.crf.pydensecrf.inputs import Array, as_count, as_deviations

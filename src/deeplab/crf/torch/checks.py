@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from deeplab.crf.checks import LARGEST
+from deeplab.checks import LARGEST
 from deeplab.errors import InputError
 
 __all__ = [

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from deeplab.crf.checks import check_choice
+from deeplab.checks import check_choice
 from deeplab.crf.lattice import build_lattice
 from deeplab.crf.torch.checks import check_features, check_values, working_dtype
 from deeplab.crf.torch.compiling import uncompiled

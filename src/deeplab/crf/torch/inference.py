@@ -9,7 +9,8 @@ from typing import Any, NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
-from deeplab.crf.checks import check_choice, check_count, check_label_count
+from deeplab.checks import check_choice, check_count
+from deeplab.crf.checks import check_label_count
 from deeplab.crf.kernels import NORMALIZATIONS
 from deeplab.crf.torch.checks import (
     check_features,

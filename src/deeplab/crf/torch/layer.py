@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from deeplab.crf.checks import check_choice, check_count, check_label_count
+from deeplab.checks import check_choice, check_count
+from deeplab.crf.checks import check_label_count
 from deeplab.crf.params import CRFSettings
 from deeplab.crf.torch.checks import check_logits, check_tensor
 from deeplab.crf.torch.compiling import uncompiled
