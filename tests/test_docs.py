@@ -1,14 +1,16 @@
-"""The Python of the README and of docs/ runs as it stands, each page's blocks one after the other.
+"""The Python of the README, of docs/ and of public docstrings runs as it stands, a page's blocks one after the other.
 
 A block that needs what the tests lack has the comment `<!-- notest -->` on the line above it.
 """
 
+import doctest
 import importlib
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -20,6 +22,25 @@ PAGES = {
     page: "\n".join(re.findall(r"(?<!<!-- notest -->\n)```python\n(.*?)```", text, flags=re.DOTALL))
     for page, text in TEXTS.items()
 }
+
+ROOMS = [importlib.import_module(name) for name in ("deeplab", "deeplab.crf")]
+PUBLIC = {name: getattr(room, name) for room in ROOMS for name in room.__all__}
+EXAMPLES = [
+    example
+    for name, value in PUBLIC.items()
+    for example in doctest.DocTestFinder().find(value, name, module=False, globs=PUBLIC | {"np": np})
+    if example.examples
+]
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
+def test_the_example_of_a_public_name_runs(
+    example: doctest.DocTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    monkeypatch.chdir(tmp_path)
+    said: list[str] = []
+    assert doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(example, out=said.append).failed == 0, "".join(said)
 
 
 @pytest.mark.parametrize("page", [page for page, code in PAGES.items() if code])

@@ -8,6 +8,7 @@ import pytest
 from deeplab.crf import (
     PARITY,
     CRFParams,
+    CRFSettings,
     DenseCRF,
     Shortcuts,
     bilateral_kernel,
@@ -15,7 +16,7 @@ from deeplab.crf import (
     refine_batch,
     spatial_kernel,
 )
-from deeplab.crf.kernels import narrowed_stds
+from deeplab.crf.photo_kernels import narrowed
 from deeplab.crf.pydensecrf import DenseCRF2D
 from deeplab.crf.pydensecrf.utils import create_pairwise_bilateral
 from deeplab.errors import InputError
@@ -135,8 +136,9 @@ def test_tiles_know_the_whole_images_scale(make_scene):
     ],
 )
 def test_narrowing_goes_by_levels_of_255(image, std, narrowing):
-    xy_std_px, rgb_std = narrowed_stds(image, 50, std)
-    np.testing.assert_allclose([xy_std_px, *np.ravel(rgb_std)], [50 / narrowing, *np.divide(std, narrowing).ravel()])
+    params = narrowed(CRFSettings(CRFParams(bilateral_rgb_std=std)), image).params
+    found = [params.bilateral_xy_std_px, *np.ravel(params.bilateral_rgb_std)]
+    np.testing.assert_allclose(found, [50 / narrowing, *np.divide(std, narrowing).ravel()])
 
 
 def test_parameters_with_a_deviation_for_each_channel_go_through_json():

@@ -14,7 +14,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deeplab.checks import thread_count
-from deeplab.crf import PARITY, CRFParams, DenseCRF, Shortcuts, refine, refine_batch, spatial_kernel
+from deeplab.crf import (
+    PARITY,
+    CRFParams,
+    CRFSettings,
+    DenseCRF,
+    Shortcuts,
+    photo_kernels,
+    refine,
+    refine_batch,
+    spatial_kernel,
+)
 from deeplab.crf.tiles import tiles_of
 from deeplab.errors import DeepLabError, InputError
 
@@ -294,6 +304,46 @@ def test_the_bilateral_kernel_is_narrowed_where_its_levels_are_many(make_scene, 
     found = refine(image, probabilities, CRFParams(4, 20, rgb_std, 2, 3), shortcuts=narrowed)
     plain = CRFParams(4, 20 / narrowing, rgb_std / narrowing, 2, 3)
     np.testing.assert_allclose(found, refine(image, probabilities, plain, shortcuts=PARITY), atol=1e-6)
+
+
+def test_settings_are_parameters_and_options(make_scene):
+    image, probabilities = make_scene(20, 30, 4)
+    settings = CRFSettings(CRFParams(4, 20, 8, 2, 3), 3, "symmetric")
+    apart = refine(image, probabilities, settings.params, iterations=3, normalization="symmetric")
+    np.testing.assert_array_equal(refine(image, probabilities, settings), apart)
+    np.testing.assert_array_equal(refine_batch([image], [probabilities], settings)[0], apart)
+    once = refine(image, probabilities, settings, iterations=1)  # what is given beside them counts
+    np.testing.assert_array_equal(once, refine(image, probabilities, replace(settings, iterations=1)))
+    np.testing.assert_array_equal(refine(image, probabilities), refine(image, probabilities, CRFSettings()))
+
+
+@pytest.mark.parametrize("params", [CRFParams(4, 20, 8, 2, 3), CRFParams(4, 20, 3, 2, 13)])
+@pytest.mark.parametrize("shortcuts", [Shortcuts(), PARITY])
+def test_a_photos_kernels_are_those_of_refine(make_scene, params, shortcuts):
+    """To the last bit; and so they are with other weights, on the same lattices."""
+    image, probabilities = make_scene(20, 30, 4)
+    for other in params, replace(params, bilateral_weight=7, spatial_weight=0.5):
+        settings = CRFSettings(other, 4, "symmetric")
+        own = photo_kernels(image, settings, shortcuts=shortcuts)
+        kernels = photo_kernels(image, CRFSettings(params, 4, "symmetric"), shortcuts=shortcuts)
+        changed = [kernel.changed(weight=one.weight) for kernel, one in zip(kernels, own, strict=True)]
+        for pair in own, changed:
+            found = DenseCRF.from_probabilities(probabilities, pair, prune_below=shortcuts.prune_below).infer(4)
+            np.testing.assert_array_equal(found, refine(image, probabilities, settings, shortcuts=shortcuts))
+
+
+@pytest.mark.parametrize(
+    ("image", "params", "message"),
+    [
+        (np.ma.masked_less(np.arange(24.0).reshape(4, 6), 3), CRFParams(), "masked pixels; expected none"),
+        (IMAGE, CRFParams(bilateral_rgb_std=(3, 4)), r"bilateral_rgb_std has shape \(2,\)"),
+        (np.linspace(0, 1, 24).reshape(4, 6), CRFParams(), "multiply it by 255"),
+        (IMAGE, (5, 50, 3), "expected CRFParams"),
+    ],
+)
+def test_kernels_of_no_photo(image, params, message):
+    with pytest.raises(InputError, match=message):
+        photo_kernels(image, params)
 
 
 @pytest.mark.parametrize("size", [(90, 130), (200, 20), (7, 300)])

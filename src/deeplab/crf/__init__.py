@@ -8,6 +8,7 @@ Krähenbühl & Koltun, "Efficient Inference in Fully Connected CRFs with Gaussia
 from deeplab.crf.kernels import GaussianKernel, GridKernel, bilateral_kernel, spatial_kernel
 from deeplab.crf.mean_field import DenseCRF
 from deeplab.crf.params import PARITY, CRFParams, CRFSettings, Shortcuts
+from deeplab.crf.photo_kernels import photo_kernels
 from deeplab.crf.refine import refine, refine_batch
 from deeplab.crf.unary import unary_from_labels, unary_from_probabilities, unary_from_scores
 
@@ -20,6 +21,7 @@ __all__ = [
     "GridKernel",
     "Shortcuts",
     "bilateral_kernel",
+    "photo_kernels",
     "refine",
     "refine_batch",
     "spatial_kernel",

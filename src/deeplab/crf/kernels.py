@@ -10,7 +10,7 @@ from deeplab.checks import check_choice, check_count, check_number
 from deeplab.crf import _native
 from deeplab.crf.checks import as_array, check_energies, check_finite, check_real
 from deeplab.crf.lattice import SharedLattice
-from deeplab.crf.levels import Deviations, check_deviations, check_image, check_levels, in_8_bit_levels
+from deeplab.crf.levels import check_deviations, check_image, check_levels
 from deeplab.crf.memory import check_memory
 from deeplab.errors import InputError
 
@@ -18,10 +18,8 @@ __all__ = [
     "NORMALIZATIONS",
     "GaussianKernel",
     "GridKernel",
-    "appearance_kernel",
     "bilateral_kernel",
-    "narrowed_stds",
-    "smoothness_kernel",
+    "colour_kernel",
     "spatial_kernel",
 ]
 
@@ -30,12 +28,6 @@ NORMALIZATIONS = ("symmetric", "before", "after", "none")
 _MOST_PX = 2**31 - 1  # of a side
 
 _LEAST_STD = 1e-30  # keeps features finite for deviations too small for float32; the lattice has its own word on those
-
-# Up to here two sums of a Gaussian's width take less time than its lattice.
-_LARGEST_EXACT_STD_PX = 12.0
-
-# How much too wide the lattice's bilateral kernel is on photos: docs/crf.md has the measurements.
-_RGB_STDS, _NARROWINGS = (5.0, 8.0), (1.0, 1.05)
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,18 +161,6 @@ def spatial_kernel(
     return GaussianKernel(features, weight=weight, normalization=normalization, grid=(height, width))
 
 
-def smoothness_kernel(
-    height: int, width: int, *, xy_std_px: float, weight: float, normalization: str = "after"
-) -> GaussianKernel | GridKernel:
-    """Return `spatial_kernel` computed exactly while its standard deviation is at most 12 px, as `refine` does.
-
-    Raises:
-        InputError: as `spatial_kernel` raises it.
-    """
-    make = GridKernel if xy_std_px <= _LARGEST_EXACT_STD_PX else spatial_kernel
-    return make(height, width, xy_std_px=xy_std_px, weight=weight, normalization=normalization)
-
-
 def bilateral_kernel(
     image: npt.ArrayLike,
     *,
@@ -220,36 +200,6 @@ def colour_kernel(
     return GaussianKernel(
         features.reshape(-1, 2 + channels), weight=weight, normalization=normalization, grid=(height, width)
     )
-
-
-def appearance_kernel(
-    image: npt.ArrayLike,
-    *,
-    xy_std_px: float,
-    rgb_std: Deviations,
-    weight: float,
-    normalization: str = "after",
-) -> GaussianKernel:
-    """Return `bilateral_kernel` with `narrowed_stds`, as `refine` has it.
-
-    Raises:
-        InputError: as `bilateral_kernel` raises it.
-    """
-    array, _ = check_image(image)
-    xy_std_px, rgb_std = narrowed_stds(array, xy_std_px, check_deviations(rgb_std, array.shape[2], "rgb_std"))
-    return bilateral_kernel(image, xy_std_px=xy_std_px, rgb_std=rgb_std, weight=weight, normalization=normalization)
-
-
-def narrowed_stds(image: npt.NDArray[Any], xy_std_px: float, rgb_std: Deviations) -> tuple[float, Deviations]:
-    """Return the standard deviations whose lattice is nearest to the bilateral kernel of these, as `refine` does.
-
-    All divided by 1 up to an `rgb_std` of 5 levels of 255, by 1.05 from 8 levels on, and by what lies between in
-    between. Of an image (H, W, C) of another type than uint8, 255 levels are its full scale; of several deviations the
-    least counts.
-    """
-    narrowing = float(np.interp(in_8_bit_levels(image, rgb_std), _RGB_STDS, _NARROWINGS))
-    each = tuple(std / narrowing for std in rgb_std) if isinstance(rgb_std, tuple) else rgb_std / narrowing
-    return xy_std_px / narrowing, each
 
 
 def _positions(height: int, width: int, std_px: float) -> npt.NDArray[np.float32]:

@@ -24,6 +24,7 @@ from deeplab.crf.checks import (
 )
 from deeplab.crf.memory import memory_for
 from deeplab.crf.terms import Kernel, Term, check_kernels, make_term
+from deeplab.crf.unary import softmax_in_place
 from deeplab.errors import InputError
 
 __all__ = ["DenseCRF", "infer_by_terms"]
@@ -171,10 +172,10 @@ class DenseCRF:
 
     def _iterate_exactly(self) -> Iterator[Array]:
         unary = self._unary()
-        belief = _softmax(-unary)
+        belief = softmax_in_place(-unary)
         while True:
             yield belief.reshape(self._shape)
-            belief = _softmax(-unary - sum(term.message(belief) for term in self._terms))
+            belief = softmax_in_place(-unary - sum(term.message(belief) for term in self._terms))
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_terms"}
@@ -245,9 +246,3 @@ def _check_unary(given: npt.NDArray[Any]) -> Array:
         unary = np.require(given.reshape(given.shape[0], -1), np.float32, ("C", "A"))
     check_energies(unary, "unary")
     return unary
-
-
-def _softmax(logits: Array) -> Array:
-    exponentials = np.exp(logits - logits.max(axis=0))
-    belief: Array = exponentials / exponentials.sum(axis=0)
-    return belief

@@ -97,6 +97,10 @@ class CRFSettings:
         object.__setattr__(self, "iterations", check_count(self.iterations, 0, "iterations"))
         check_choice(self.normalization, NORMALIZATIONS, "normalization")
 
+    def scaled(self, factor: float) -> "CRFSettings":
+        """Return the settings for the same photo resized by `factor`; see `CRFParams.scaled`."""
+        return replace(self, params=self.params.scaled(factor))
+
     def to_dict(self) -> dict[str, Any]:
         """Return the settings by name, as JSON can hold them."""
         return asdict(self)

@@ -1,8 +1,7 @@
 """Sharpen class probabilities along a photo's edges: the one-line use of the CRF."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,12 +16,12 @@ from deeplab.crf.checks import (
     check_mask,
     check_probabilities,
 )
-from deeplab.crf.kernels import GaussianKernel, colour_kernel, narrowed_stds, smoothness_kernel, spatial_kernel
 from deeplab.crf.levels import check_deviations, check_image, check_levels
 from deeplab.crf.mean_field import infer_by_terms
 from deeplab.crf.memory import check_memory
 from deeplab.crf.params import CRFParams, CRFSettings, Shortcuts
-from deeplab.crf.terms import Kernel, make_term
+from deeplab.crf.photo_kernels import kernels_one_by_one, narrowed
+from deeplab.crf.terms import make_term
 from deeplab.crf.tiles import Tile, tiles_of
 from deeplab.errors import InputError
 
@@ -38,10 +37,10 @@ _LEAST_BYTES_PER_FEATURE = 12
 def refine(
     image: npt.ArrayLike,
     probabilities: npt.ArrayLike,
-    params: CRFParams = CRFParams(),  # noqa: B008 (frozen)
+    params: CRFParams | CRFSettings = CRFSettings(),  # noqa: B008 (frozen)
     *,
-    iterations: int = 10,
-    normalization: str = "after",
+    iterations: int | None = None,
+    normalization: str | None = None,
     mask: npt.NDArray[np.bool_] | None = None,
     nodata: float | None = None,
     shortcuts: Shortcuts = Shortcuts(),  # noqa: B008 (frozen)
@@ -52,6 +51,13 @@ def refine(
     Chen et al., "Semantic Image Segmentation with Deep Convolutional Nets and Fully Connected CRFs", section 4.2;
     mean field by Krähenbühl & Koltun 2011, the bilateral filter by a permutohedral lattice.
 
+    >>> photo = np.zeros((4, 6, 3), np.uint8)
+    >>> photo[:, 3:] = 255
+    >>> cat = np.full((4, 6), 0.3, np.float32)  # the probability of a foreground, unsure at its edge
+    >>> cat[:, 4:] = 0.9
+    >>> refine(photo, cat, CRFParams(bilateral_rgb_std=20)).argmax(0)[0]
+    array([0, 0, 0, 1, 1, 1])
+
     Args:
         image: the photo, (H, W, 3) uint8, in RGB, as it was before any preprocessing for a network; or any image (H, W)
             or (H, W, C), of any number type and number of channels. Pixels that a masked array leaves out are left out
@@ -59,10 +65,11 @@ def refine(
         probabilities: (L, H, W) of any float dtype, in 0-1, summing to one over the labels (within 2 %) at every pixel.
             Zeros count as 1.2e-38. (H, W) are those of a foreground, p, and stand for two labels, [1 - p, p].
             Read-only and strided arrays are welcome.
-        params: the two kernels' weights and standard deviations; σβ in the image's own units.
-        iterations: mean field updates; 0 returns the probabilities themselves.
+        params: the two kernels' weights and standard deviations, σβ in the image's own units; or `CRFSettings`, which
+            hold the following two as well.
+        iterations: mean field updates; 0 returns the probabilities themselves. None: those of the settings, or 10.
         normalization: "after" (the paper's), "symmetric" (the reference CRF program's), "before" or "none"; see
-            `GaussianKernel`.
+            `GaussianKernel`. None: that of the settings, or "after".
         mask: (H, W) bool, True for the pixels that take part; None: all. The others neither speak nor hear and keep
             their probabilities, scaled to sum to one.
         nodata: the value in any channel of pixels that hold no data, such as -9999 or NaN: they are left out, too.
@@ -79,22 +86,25 @@ def refine(
             the lattice cannot hold the photo.
         MemoryError: the photo does not fit in memory. Where that is clear beforehand, it is said before any work.
     """
-    settings = CRFSettings(params, iterations, normalization)
+    settings = params if isinstance(params, CRFSettings) else CRFSettings(params)
+    settings = CRFSettings(
+        settings.params,
+        settings.iterations if iterations is None else iterations,
+        settings.normalization if normalization is None else normalization,
+    )
     if not isinstance(shortcuts, Shortcuts):
         raise InputError(f"shortcuts are {type(shortcuts).__name__}; expected Shortcuts")
     threads = thread_count(threads)
     photo, valid = check_image(image, nodata)
     height, width, channels = photo.shape
-    rgb_std = check_deviations(params.bilateral_rgb_std, channels, "bilateral_rgb_std")
+    rgb_std = check_deviations(settings.params.bilateral_rgb_std, channels, "bilateral_rgb_std")
     check_levels(photo if valid is None else photo[valid], rgb_std)
     given = _probabilities_of(photo, probabilities)
     taking_part = valid if mask is None else check_mask(mask, height, width) & (True if valid is None else valid)
-    tiles = tiles_of(height, width, shortcuts.tile_side_px, _REACH_STDS * params.bilateral_xy_std_px)
+    tiles = tiles_of(height, width, shortcuts.tile_side_px, _REACH_STDS * settings.params.bilateral_xy_std_px)
     _check_memory(given.shape, tiles, channels, masked=taking_part is not None)
     if shortcuts.narrow_bilateral:
-        xy_std_px, rgb_std = narrowed_stds(photo, params.bilateral_xy_std_px, rgb_std)
-        params = replace(params, bilateral_xy_std_px=xy_std_px, bilateral_rgb_std=rgb_std)
-        settings = replace(settings, params=params)
+        settings = narrowed(settings, photo)
     if len(tiles) == 1:
         return _refine_tile(photo, given, tiles[0], settings, taking_part, shortcuts, threads)
     refined = np.empty(given.shape, np.float32)
@@ -107,7 +117,7 @@ def refine(
 def refine_batch(
     images: Sequence[npt.ArrayLike] | npt.NDArray[Any],
     probabilities: Sequence[npt.ArrayLike] | npt.NDArray[Any],
-    params: CRFParams = CRFParams(),  # noqa: B008 (frozen)
+    params: CRFParams | CRFSettings = CRFSettings(),  # noqa: B008 (frozen)
     *,
     threads: int | None = None,
     **options: Any,
@@ -188,50 +198,19 @@ def _refine_tile(
     """Return the marginals of what a tile sees, (L, h, w)."""
     photo, probabilities = image[tile.seen], given[(slice(None), *tile.seen)]
     source = check_probabilities(probabilities)
-    kernels = _kernels(photo, tile, settings, exact_spatial=shortcuts.exact_spatial and mask is None)
-    if mask is not None:
-        chosen = mask[tile.seen].ravel()
+    chosen = None if mask is None else mask[tile.seen].ravel()
+    if chosen is not None:
         outside: npt.NDArray[np.float32] = source / source.sum(axis=0)
         if not chosen.any():
             return outside.reshape(probabilities.shape)
         source = np.ascontiguousarray(source[:, chosen])
-        kernels = (
-            GaussianKernel(kernel.features[chosen], kernel.weight, normalization=kernel.normalization)
-            for kernel in kernels
-        )
+    corner = tile.seen[0].start, tile.seen[1].start
+    kernels = kernels_one_by_one(photo, settings, exact_spatial=shortcuts.exact_spatial, corner=corner, points=chosen)
     terms = (make_term(kernel, source.shape, "lattice", threads) for kernel in kernels)
     refined = infer_by_terms(
         source, True, terms, settings.iterations, prune_below=shortcuts.prune_below, threads=threads
     )
-    if mask is not None:
+    if chosen is not None:
         outside[:, chosen] = refined
         refined = outside
     return refined.reshape(probabilities.shape)
-
-
-def _kernels(photo: npt.NDArray[Any], tile: Tile, settings: CRFSettings, *, exact_spatial: bool) -> Iterator[Kernel]:
-    """Yield the two kernels one by one, so that the features of the first can go before the second comes."""
-    height, width, _ = photo.shape
-    params, normalization = settings.params, settings.normalization
-    xy_std_px = params.bilateral_xy_std_px
-    yield _placed(
-        colour_kernel(photo, xy_std_px, params.bilateral_rgb_std, params.bilateral_weight, normalization),
-        tile,
-        xy_std_px,
-    )
-    make_spatial = smoothness_kernel if exact_spatial else spatial_kernel
-    std_px = params.spatial_xy_std_px
-    spatial = make_spatial(height, width, xy_std_px=std_px, weight=params.spatial_weight, normalization=normalization)
-    yield _placed(spatial, tile, std_px) if isinstance(spatial, GaussianKernel) else spatial
-
-
-def _placed(kernel: GaussianKernel, tile: Tile, xy_std_px: float) -> GaussianKernel:
-    """Move the kernel's features to where the tile lies in the photo.
-
-    The Gaussian is the same anywhere, but its lattice is not: this way all tiles have the whole photo's and agree where
-    they meet.
-    """
-    rows, columns = tile.seen
-    if rows.start or columns.start:
-        kernel.features[:, :2] += np.array([columns.start, rows.start], np.float32) / np.float32(max(xy_std_px, 1e-30))
-    return kernel

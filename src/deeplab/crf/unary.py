@@ -7,7 +7,7 @@ from deeplab.checks import check_count, check_number
 from deeplab.crf.checks import as_array, check_energies, check_label_count, check_probabilities, check_real
 from deeplab.errors import InputError
 
-__all__ = ["unary_from_labels", "unary_from_probabilities", "unary_from_scores"]
+__all__ = ["softmax_in_place", "unary_from_labels", "unary_from_probabilities", "unary_from_scores"]
 
 _SMALLEST = np.finfo(np.float32).tiny  # 1.2e-38
 
@@ -45,6 +45,14 @@ def unary_from_scores(scores: npt.ArrayLike) -> npt.NDArray[np.float32]:
     logits -= logits.max(axis=0)
     unary: npt.NDArray[np.float32] = np.log(np.exp(logits).sum(axis=0)) - logits
     return unary
+
+
+def softmax_in_place(scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Turn scores (L, ...) into probabilities over the L labels, which overwrite the scores and are returned."""
+    scores -= scores.max(axis=0)
+    np.exp(scores, out=scores)
+    scores /= scores.sum(axis=0)
+    return scores
 
 
 def unary_from_labels(

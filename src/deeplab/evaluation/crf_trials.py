@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab.checks import check_count
-from deeplab.crf import CRFParams, CRFSettings, DenseCRF, Shortcuts
-from deeplab.crf.kernels import appearance_kernel, smoothness_kernel
+from deeplab.crf import CRFParams, CRFSettings, DenseCRF, Shortcuts, photo_kernels
 from deeplab.data.samples import Sample, load_mask
 from deeplab.evaluation.confusion import Confusion
 from deeplab.evaluation.evaluate import check_samples, load_scored
@@ -186,17 +185,13 @@ def _labels(
     Those that differ in weights alone, side by side in `tried`, share the photo's lattice.
     """
     copy = shrink_for_crf(image)
-    height, width = size = copy.shape[:2]
+    size = copy.shape[:2]
     probabilities = replace(network, size=size).probabilities()
     factor = max(size) / max(network.seen)
-    for (xy_std_px, rgb_std, spatial_xy_std_px), alike in groupby(tried, key=_lattice):
-        bilateral = appearance_kernel(
-            copy, xy_std_px=factor * xy_std_px, rgb_std=rgb_std, weight=1, normalization=crf.normalization
-        )
-        spatial = smoothness_kernel(
-            height, width, xy_std_px=factor * spatial_xy_std_px, weight=1, normalization=crf.normalization
-        )
-        for params in alike:
+    for _, alike in groupby(tried, key=_lattice):
+        first, *others = alike
+        bilateral, spatial = photo_kernels(copy, replace(crf, params=first).scaled(factor))
+        for params in (first, *others):
             kernels = [bilateral.changed(weight=params.bilateral_weight), spatial.changed(weight=params.spatial_weight)]
             field = DenseCRF.from_probabilities(probabilities, kernels, prune_below=Shortcuts().prune_below, threads=1)
             yield Planes(field.infer(crf.iterations), network.size, size).likeliest()[0]

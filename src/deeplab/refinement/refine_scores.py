@@ -109,9 +109,7 @@ def refine_scores(
         tell(understanding)
     refined = given
     if len(given) > 1:  # a map of one label alone leaves nothing to decide
-        refined = refine(
-            photo, given, crf.params, iterations=crf.iterations, normalization=crf.normalization, threads=threads
-        )
+        refined = refine(photo, given, crf, threads=threads)
     names = np.array(understanding.labels, dtype=np.min_scalar_type(understanding.labels[-1]))
     return Refinement(
         labels=names[refined.argmax(axis=0)],

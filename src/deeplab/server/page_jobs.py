@@ -9,8 +9,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab.crf import CRFSettings, DenseCRF, Shortcuts
-from deeplab.crf.kernels import appearance_kernel, smoothness_kernel
+from deeplab.crf import CRFSettings, DenseCRF, Shortcuts, photo_kernels
 from deeplab.images import shrunk
 from deeplab.planes import Planes, refined
 from deeplab.server import pictures
@@ -65,20 +64,9 @@ def refine_photo(workshop: Workshop, *, photo: Opened, crf: CRFSettings, every_i
     Raises:
         InputError: as `deeplab.crf.refine` raises it.
     """
-    params, (height, width) = crf.params.scaled(photo.grown), photo.image.shape[:2]
-    appearance = appearance_kernel(
-        photo.image,
-        xy_std_px=params.bilateral_xy_std_px,
-        rgb_std=params.bilateral_rgb_std,
-        weight=params.bilateral_weight,
-        normalization=crf.normalization,
-    )
-    smoothness = smoothness_kernel(
-        height, width, xy_std_px=params.spatial_xy_std_px, weight=params.spatial_weight, normalization=crf.normalization
-    )
     field = DenseCRF.from_probabilities(
-        replace(photo.scores, size=(height, width)).probabilities(),
-        [appearance, smoothness],
+        replace(photo.scores, size=photo.image.shape[:2]).probabilities(),
+        photo_kernels(photo.image, crf.scaled(photo.grown)),
         prune_below=Shortcuts().prune_below,
         threads=workshop.threads,
     )

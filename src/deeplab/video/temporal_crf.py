@@ -6,13 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab.checks import check_number
-from deeplab.crf import CRFSettings, DenseCRF, GaussianKernel
+from deeplab.crf import CRFSettings, DenseCRF, GaussianKernel, Shortcuts
 from deeplab.crf.memory import check_memory
 from deeplab.errors import InputError
 
 __all__ = ["refine_frames"]
-
-_PRUNE_BELOW = 0.1  # as `deeplab.crf.Shortcuts` has it
 
 _FRAMES_APART = 10.0  # in standard deviations: far enough for frames not to hear each other
 
@@ -69,7 +67,7 @@ def refine_frames(
         GaussianKernel(alike, params.bilateral_weight, normalization=normalization),
         GaussianKernel(near, params.spatial_weight, normalization=normalization),
     ]
-    field = DenseCRF.from_probabilities(probabilities, kernels, prune_below=_PRUNE_BELOW, threads=threads)
+    field = DenseCRF.from_probabilities(probabilities, kernels, prune_below=Shortcuts().prune_below, threads=threads)
     return field.infer(crf.iterations)
 
 

@@ -18,6 +18,7 @@ from deeplab.crf.pydensecrf.inputs import Array, as_compatibility, as_count, as_
 from deeplab.crf.pydensecrf.unaries import ConstUnary, LogisticUnary, Unary
 from deeplab.crf.pydensecrf.utils import create_pairwise_bilateral, create_pairwise_gaussian
 from deeplab.crf.terms import Term, make_term
+from deeplab.crf.unary import softmax_in_place
 from deeplab.errors import InputError
 
 __all__ = [
@@ -160,7 +161,7 @@ class DenseCRF:
 
     def startInference(self) -> tuple[Array, Array, Array]:  # noqa: N802
         """Return the beliefs before the first update, (L, N) float32, and two arrays that `stepInference` is given."""
-        return _softmax(-self._energies()), np.empty((0, 0), np.float32), np.empty((0, 0), np.float32)
+        return softmax_in_place(-self._energies()), np.empty((0, 0), np.float32), np.empty((0, 0), np.float32)
 
     def stepInference(self, Q: Array, tmp1: Any = None, tmp2: Any = None) -> None:  # noqa: N802
         """Update the beliefs `Q` once, in place; they may come from anywhere. `tmp1` and `tmp2` are left alone.
@@ -171,7 +172,7 @@ class DenseCRF:
         belief = self._belief(Q)
         if not isinstance(Q, np.ndarray) or not Q.flags.writeable or not np.issubdtype(Q.dtype, np.floating):
             raise InputError("Q cannot be updated in place; expected a writable float array: pass np.array(Q)")
-        Q[...] = _softmax(-self._energies() - self._pairwise(belief))
+        Q[...] = softmax_in_place(-self._energies() - self._pairwise(belief))
 
     def klDivergence(self, Q: npt.ArrayLike) -> float:  # noqa: N802
         """Return Σ Q·log Q + Σ Q·U + Σ Q·(pairwise energy of Q), the number that pydensecrf calls the KL divergence.
@@ -292,9 +293,3 @@ class DenseCRF2D(DenseCRF):
         features = create_pairwise_bilateral(yx, as_deviations(srgb, channels.shape[2], "srgb"), channels, chdim=2)
         features[:2] = features[1::-1].copy()
         self.addPairwiseEnergy(features, compat, kernel, normalization)
-
-
-def _softmax(logits: Array) -> Array:
-    exponentials = np.exp(logits - logits.max(axis=0))
-    belief: Array = exponentials / exponentials.sum(axis=0)
-    return belief
