@@ -14,7 +14,7 @@ import yaml
 from deeplab.documents import MOST_DIGITS, check_nesting, read_text
 from deeplab.errors import InputError
 
-__all__ = ["read_yaml"]
+__all__ = ["read_yaml", "write_yaml"]
 
 _MOST_BYTES = 200_000  # PyYAML takes some seconds for as much
 _MOST_VALUES = 100_000  # each alias counted as all that it stands for
@@ -38,6 +38,12 @@ def read_yaml(path: str | os.PathLike[str]) -> Any:
         said = shorten(" ".join(str(error).split()), 300, placeholder=" …")
         raise InputError(f"{path} is no YAML that is read here: {said}") from None
     return values
+
+
+def write_yaml(values: Any) -> str:
+    """JSON values as YAML text, mappings in their order, which `read_yaml` reads back as they were."""
+    text: str = yaml.safe_dump(values, default_flow_style=None, sort_keys=False, allow_unicode=True, width=120)
+    return text
 
 
 def _check_events(text: str) -> None:

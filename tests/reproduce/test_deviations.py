@@ -1,34 +1,30 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from deeplab.reproduce.deviations import changed_settings
-from deeplab.training.recipe import load_recipe
-
-RECIPES = Path(__file__).parents[2] / "recipes"
+from deeplab.training.recipe_files import find_recipe, load_recipe, recipe_names
 
 
 @pytest.mark.parametrize("name", ["deeplab", "deeplab-4x4", "deeplab-7x7", "largefov", "msc-largefov", "msc-deeplab"])
 def test_the_authors_own_recipes_deviate_in_nothing(name: str) -> None:
-    assert changed_settings(load_recipe(RECIPES / f"{name}-voc.yaml").to_dict()) == []
+    assert changed_settings(load_recipe(find_recipe(f"{name}-voc")).to_dict()) == []
 
 
-@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
-def test_what_reproduce_trains_fits_what_it_starts_from(path: Path) -> None:
-    recipe = load_recipe(path)
+@pytest.mark.parametrize("name", [name for name in recipe_names() if "/" not in name])
+def test_what_reproduce_trains_fits_what_it_starts_from(name: str) -> None:
+    recipe = load_recipe(find_recipe(name))
     assert recipe.start in ("imagenet", "checkpoint")  # VGG-16, or what the same command has trained before
     base = recipe.network.base_name
     if recipe.start == "checkpoint" and base != recipe.variant:
-        other = load_recipe(path.with_name(path.name.removeprefix("msc-"))).network
+        other = load_recipe(find_recipe(name.removeprefix("msc-"))).network
         assert (other.name, other.input_zoom) == (base, recipe.network.input_zoom)
         assert other.fc_channels == recipe.network.fc_channels
         assert (other.pooling == "plain") == (recipe.network.pooling == "plain")
 
 
 def test_every_changed_setting_is_named_with_the_authors() -> None:
-    recipe = load_recipe(RECIPES / "shipped" / "voc-largefov.yaml").to_dict()
+    recipe = load_recipe(find_recipe("shipped/voc-largefov")).to_dict()
     assert changed_settings(recipe) == [
         "solver.iterations: 2, the authors' 6000",
         "solver.batch: 2, the authors' 30",

@@ -12,6 +12,7 @@ from deeplab.errors import DeepLabError, InputError, ModelError
 from deeplab.labels import CAMVID
 from deeplab.reproduce.benchmarks import FULL, QUICK, find_benchmark
 from deeplab.reproduce.plan import Plan, make_plan
+from deeplab.training.recipe_files import find_recipe, load_recipe
 
 MakePlan = Callable[..., Plan]
 
@@ -54,7 +55,10 @@ def test_without_weights_the_shipped_models_stand_in(data: Path, tmp_path: Path)
     [
         ({"variants": ["largefow"]}, "did you mean 'largefov'"),
         ({"variants": ["deeplab"]}, "deeplab has to be trained: give --weights FILE, or --trained deeplab=FILE"),
-        ({"variants": ["fcn8s"], "weights": Path("vgg.npz")}, "there is no recipe nowhere/fcn8s-voc.yaml"),
+        (
+            {"variants": ["fcn8s"], "weights": Path("vgg.npz")},
+            "there is no recipe 'nowhere/fcn8s-voc': did you .* give --recipes DIR, or --trained fcn8s=FILE",
+        ),
         ({"trained": {"largefov": "no-such.onnx"}}, "no-such.onnx: no such model file"),
         ({"trained": {"largefov": "no-such.safetensors"}}, "no-such.safetensors: no such file"),
         ({"trained": {"largefov": "voc-largefow"}}, "did you mean 'voc-largefov'"),
@@ -92,6 +96,19 @@ def test_a_recipe_of_another_network_is_refused(voc_plan: MakePlan, recipes: Pat
     (recipes / "deeplab-voc.yaml").write_text((recipes / "largefov-voc.yaml").read_text())
     with pytest.raises(InputError, match="trains 'largefov', not 'deeplab'"):
         voc_plan(variants=["deeplab"], weights=Path("vgg.npz"), recipe_folder=recipes)
+
+
+def test_the_packages_recipes_are_found_wherever_one_is(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    options: dict[str, Any] = {
+        "variants": ["deeplab"],
+        "weights": Path("vgg.npz"),
+        "recipe_folder": Path("field-of-view"),
+    }
+    plan = make_plan(find_benchmark("camvid"), data, tmp_path, FULL, **options)
+    assert plan.recipes["deeplab"] == load_recipe(find_recipe("field-of-view/deeplab-camvid"))
 
 
 def test_quick_shortens_recipes_and_full_does_not(data: Path, tmp_path: Path, recipes: Path) -> None:

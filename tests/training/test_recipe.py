@@ -12,11 +12,11 @@ from deeplab.errors import InputError
 from deeplab.network.build import build_network
 from deeplab.network.variants import VARIANTS
 from deeplab.network.vgg import DeepLab
-from deeplab.training.recipe import Recipe, Solver, Source, load_recipe
+from deeplab.training.recipe import Recipe, Solver, Source
+from deeplab.training.recipe_files import find_recipe, load_recipe, recipe_names
 from deeplab.training.solver import make_optimizer
 
-RECIPES = Path(__file__).parents[2] / "recipes"
-FILES = sorted(path for folder in ("", "shipped", "field-of-view") for path in (RECIPES / folder).glob("*.yaml"))
+FILES = [find_recipe(name) for name in recipe_names()]
 GOOD = """\
 name: mine
 variant: largefov
@@ -76,7 +76,7 @@ def test_every_recipe_is_valid(path: Path) -> None:
 
 
 def test_the_recipes_for_the_field_of_view_differ_in_the_network_alone() -> None:
-    recipes = [load_recipe(path) for path in RECIPES.glob("field-of-view/*.yaml")]
+    recipes = [load_recipe(path) for path in FILES if path.parent.name == "field-of-view"]
     assert {recipe.variant for recipe in recipes} == {"deeplab", "deeplab-4x4", "deeplab-7x7", "largefov"}
     alike = [replace(recipe, name="alike", variant="largefov") for recipe in recipes]
     assert all(recipe == alike[0] for recipe in alike)
@@ -84,7 +84,7 @@ def test_the_recipes_for_the_field_of_view_differ_in_the_network_alone() -> None
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_the_papers_networks_are_trained_as_by_their_authors(name: str) -> None:
-    first, second = (load_recipe(RECIPES / f"{name}-voc{stage}.yaml") for stage in ("", "-trainval"))
+    first, second = (load_recipe(find_recipe(f"{name}-voc{stage}")) for stage in ("", "-trainval"))
     largefov, msc = name.endswith("largefov"), name.startswith("msc-")
     for recipe, iterations, split in ((first, 6000, "train_aug"), (second, 8000, "trainval_aug")):
         assert (recipe.variant, recipe.data) == (name, (Source("voc2012", split, reader="voc"),))
@@ -110,7 +110,7 @@ def test_the_papers_networks_are_trained_as_by_their_authors(name: str) -> None:
     [
         ("{iter", "{lerning_rate: 1, iter", r"the recipe\.solver .*'lerning_rate'; did you mean 'learning_rate'"),
         ("variant:", "varaint:", "unknown key 'varaint'; did you mean 'variant'"),
-        ("name: mine\n", "", "the recipe lacks the key 'name'"),
+        ("variant: largefov\n", "", "the recipe lacks the key 'variant'"),
         ("path: more, ", "", r"the recipe\.data\[1\] lacks the key 'path'"),
         ("iterations: 50", "iterations: 5.5", r"solver\.iterations must be of type int, got 5\.5"),
         ("iterations: 50", "iterations: true", r"solver\.iterations must be of type int, got True"),

@@ -15,7 +15,7 @@ from deeplab.cli.check_data import check_data
 from deeplab.cli.convert import convert
 from deeplab.cli.crf_search import crf_search
 from deeplab.cli.evaluate import evaluate
-from deeplab.cli.listings import models, variants
+from deeplab.cli.listings import models, recipes, variants
 from deeplab.cli.refine import refine
 from deeplab.cli.reproduce import reproduce
 from deeplab.cli.segment import segment
@@ -51,6 +51,7 @@ for command in (
     serve,
 ):
     app.command()(command)
+app.add_typer(recipes, name="recipes")
 
 
 def main() -> None:

@@ -1,10 +1,18 @@
-"""``deeplab variants`` and ``deeplab models``: what there is."""
+"""``deeplab variants``, ``deeplab models`` and ``deeplab recipes``: what there is."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from typing import Annotated
 
-__all__ = ["models", "variants"]
+import typer
+
+from deeplab.cli.options import extra
+
+__all__ = ["models", "recipes", "variants"]
+
+recipes = typer.Typer(invoke_without_command=True)
 
 
 def variants() -> None:
@@ -36,9 +44,41 @@ def variants() -> None:
         )
         for name, variant in VARIANTS.items()
     ]
-    widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
-    for row in (columns, *rows):
+    _print_table([columns, *rows])
+
+
+def _print_table(rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+@recipes.callback()
+def list_recipes(context: typer.Context) -> None:
+    """List the training recipes that come with deeplab; `deeplab recipes show NAME` prints one."""
+    if context.invoked_subcommand is not None:
+        return
+    with extra("train"):
+        from deeplab.training.recipe_files import find_recipe, load_recipe, recipe_names
+
+    rows = [("name", "network", "starts from", "iterations", "photos")]
+    for name in recipe_names():
+        recipe = load_recipe(find_recipe(name))
+        solvers = [recipe.warm_up.solver] if recipe.warm_up else []
+        steps = " + ".join(f"{solver.iterations:,} x {solver.batch}" for solver in (*solvers, recipe.solver))
+        sources = dict.fromkeys(f"{source.path} {source.split}".removesuffix(" all") for source in recipe.data)
+        rows.append((name, recipe.network.title, recipe.start, steps, ", ".join(sources)))
+    _print_table(rows)
+
+
+@recipes.command("show")
+def show_recipe(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A recipe's name, or a YAML file of yours.")],
+) -> None:
+    """Print a recipe whole: all that it takes from others, and every default."""
+    with extra("train"):
+        from deeplab.training.recipe_files import find_recipe, whole_recipe
+    print(whole_recipe(find_recipe(name)), end="")
 
 
 def models() -> None:

@@ -46,8 +46,9 @@ def reproduce(
         bool, typer.Option(help="Show photos and true masks; leave them out of a report that is passed on.")
     ] = True,
     recipes: Annotated[
-        Path, typer.Option(metavar="DIR", help="Training recipes, NAME-camvid.yaml and NAME-voc.yaml.")
-    ] = Path("recipes"),
+        Path,
+        typer.Option(metavar="DIR", help="Training recipes NAME-camvid and NAME-voc; if not given, deeplab's own."),
+    ] = Path(),
     seed: Annotated[int, typer.Option(min=0, help="Of the choice of photos and of intervals.")] = 0,
     device: Annotated[str, typer.Option(metavar="DEVICE", help="For training, as in `deeplab train`.")] = "auto",
     threads: ThreadsOption = None,

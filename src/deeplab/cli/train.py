@@ -19,7 +19,9 @@ __all__ = ["export", "train"]
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe, e.g. recipes/largefov-voc.yaml.")],
+    recipe: Annotated[
+        str, typer.Argument(metavar="RECIPE", help="A name that `deeplab recipes` lists, or a YAML file of yours.")
+    ],
     data: Annotated[Path, typer.Option(metavar="DIR", help="The folder that the recipe's paths start from.")],
     weights: Annotated[
         Path,
@@ -52,11 +54,11 @@ def train(
         from deeplab.training.loop import load_start
         from deeplab.training.loop import train as run
         from deeplab.training.machine import Machine
-        from deeplab.training.recipe import load_recipe
+        from deeplab.training.recipe_files import find_recipe, load_recipe
     if tensorboard:
         with extra("tensorboard"):
             import torch.utils.tensorboard as _  # noqa: F401  # before the work begins
-    plan = load_recipe(recipe)
+    plan = load_recipe(find_recipe(recipe))
     start = load_start(plan, weights)
     if threads is not None:
         torch.set_num_threads(threads)

@@ -20,6 +20,7 @@ from deeplab.reproduce.pictures import CHANGES
 from deeplab.reproduce.plan import Plan
 from deeplab.reproduce.steps import Done
 from deeplab.reproduce.work import Photos, Work
+from deeplab.training.recipe_files import whole_recipe
 
 __all__ = ["NetworkResults", "collect"]
 
@@ -146,7 +147,7 @@ def _network(plan: Plan, network: NetworkResults) -> dict[str, Any]:
             "training_images_per_second": training.get("images_per_second"),
             "published_training_images_per_second": training_speed(name),
         },
-        "recipe": None if recipe is None else {"file": recipe.name, "text": recipe.read_text(encoding="utf-8")},
+        "recipe": None if recipe is None else {"file": recipe.name, "text": whole_recipe(recipe)},
         "deviations": network_deviations(plan, name, model),
         "search": {**network.search.result, "heat_map": f"{name}/crf-search/{HEAT_MAP}"},
         "evaluation": network.evaluation.result,

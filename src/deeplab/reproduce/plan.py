@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from deeplab.errors import InputError, ModelError
 from deeplab.labels import LabelSet
@@ -13,9 +12,8 @@ from deeplab.models import ModelInfo, find_model, shipped_models
 from deeplab.network.variants import find_variant
 from deeplab.reproduce.benchmarks import Benchmark, Effort
 from deeplab.runtime import ScoreNetwork
-
-if TYPE_CHECKING:
-    from deeplab.training.recipe import Recipe
+from deeplab.training.recipe import Recipe
+from deeplab.training.recipe_files import find_recipe, load_recipe
 
 __all__ = ["DEFAULT_VARIANTS", "Plan", "make_plan"]
 
@@ -69,7 +67,7 @@ def make_plan(
     variants: Sequence[str] = (),
     trained: Mapping[str, str] | None = None,
     weights: Path | None = None,
-    recipe_folder: Path = Path("recipes"),
+    recipe_folder: Path = Path(),
     seed: int = 0,
     threads: int | None = None,
     device: str = "auto",
@@ -84,7 +82,7 @@ def make_plan(
     Where no `variants` are named they are, with `weights`, `DEFAULT_VARIANTS`, else those given or shipped. `trained`
     names networks that are ready, by variant: a ``.safetensors`` checkpoint, an ``.onnx`` model file, or the name of a
     shipped model. Without `weights` nothing is trained, and shipped models of the benchmark's labels stand in as well.
-    The recipes of the others are ``<variant>-<benchmark>.yaml`` in `recipe_folder`.
+    The recipes of the others are ``<variant>-<benchmark>`` in `recipe_folder`, the package's or one's own.
 
     Raises:
         InputError: a variant or recipe is unknown, or nothing says where a network comes from.
@@ -102,10 +100,10 @@ def make_plan(
     given = {name: path for name, path in given.items() if name in wanted}
     for name, path in given.items():
         _check_given(name, path, benchmark.label_set)
-    files = {name: recipe_folder / f"{name}-{benchmark.recipes}.yaml" for name in wanted if name not in given}
-    if files and weights is None:
-        first = next(iter(files))
-        raise InputError(f"{first} has to be trained: give --weights FILE, or --trained {first}=FILE")
+    missing = [name for name in wanted if name not in given]
+    if missing and weights is None:
+        raise InputError(f"{missing[0]} has to be trained: give --weights FILE, or --trained {missing[0]}=FILE")
+    files = {name: _recipe_file(name, recipe_folder / f"{name}-{benchmark.recipes}") for name in missing}
     recipes = {name: _read_recipe(name, file, effort) for name, file in files.items()}
     return Plan(
         benchmark=benchmark,
@@ -153,11 +151,14 @@ def _describe(path: Path) -> tuple[str, LabelSet]:
     return info.variant, info.label_set
 
 
-def _read_recipe(name: str, file: Path, effort: Effort) -> Recipe:
-    from deeplab.training.recipe import load_recipe
+def _recipe_file(name: str, place: Path) -> Path:
+    try:
+        return find_recipe(place.as_posix())
+    except InputError as error:
+        raise InputError(f"{error}; or give --recipes DIR, or --trained {name}=FILE") from None
 
-    if not file.is_file():
-        raise InputError(f"there is no recipe {file}; give --recipes DIR, or --trained {name}=FILE")
+
+def _read_recipe(name: str, file: Path, effort: Effort) -> Recipe:
     recipe = load_recipe(file)
     if recipe.variant != name:
         raise InputError(f"{file} trains {recipe.variant!r}, not {name!r}; change its variant or its name")

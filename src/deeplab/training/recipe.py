@@ -1,4 +1,4 @@
-"""Recipes: everything a training run depends on, as one small YAML file checked key by key."""
+"""Recipes: everything a training run depends on, checked key by key."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from typing import Any, Literal
 
 from deeplab.data.augment import Augment
 from deeplab.data.readers import AUTO
-from deeplab.errors import DeepLabError, InputError
+from deeplab.errors import InputError
 from deeplab.network.variants import Variant, find_variant
 from deeplab.training.schema import build
-from deeplab.yaml_documents import read_yaml
 
-__all__ = ["Recipe", "Solver", "Source", "WarmUp", "load_recipe"]
+__all__ = ["Recipe", "Solver", "Source", "WarmUp"]
 
 RESERVED = ("", "..", "state", "best")
 
@@ -238,18 +237,3 @@ class Recipe:
 
 def _are_weights(weights: Any) -> bool:
     return all(0 <= weight < math.inf for weight in weights) and any(weights)
-
-
-def load_recipe(path: Path) -> Recipe:
-    """Read and check a recipe.
-
-    Raises:
-        InputError: `read_yaml` refuses the file, a key is unknown (the nearest valid one is named) or missing, or a
-            value has the wrong type or is out of range.
-    """
-    content = read_yaml(path)
-    try:
-        recipe: Recipe = build(Recipe, content, "the recipe")
-    except DeepLabError as error:
-        raise InputError(f"{path}: {error}") from None
-    return recipe
