@@ -61,6 +61,25 @@ def test_a_module_imports_only_what_the_table_allows(module: str) -> None:
             assert part_of(rest, table) in allowed | {part}, f"{module} imports {name}"
 
 
+PARSERS = {
+    "json.load": "", "json.loads": "documents", "yaml.load": "yaml_documents", "yaml.safe_load": "",
+    "yaml.parse": "yaml_documents", "np.load": "", "np.fromfile": "", "np.loadtxt": "", "np.genfromtxt": "",
+    "np.lib.format.read_array": "arrays", "np.lib.format.open_memmap": "arrays", "torch.load": "network.importers",
+    "loadmat": "data.voc", "csv.reader": "data.roboflow", "csv.DictReader": "", "pickle.load": "",
+    "pickle.loads": "batch.cluster", "ElementTree": "", "onnx.load": "",
+}  # fmt: skip
+"""What parses files → the one module that may call it, within limits and with errors of one line; "": none."""
+
+
+def test_one_module_parses_each_format() -> None:
+    users: dict[str, set[str]] = {name: set() for name in PARSERS}
+    for module, path in modules().items():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute | ast.Name) and (name := ast.unparse(node)) in PARSERS:
+                users[name].add(module)
+    assert users == {name: {module} - {""} for name, module in PARSERS.items()}
+
+
 def test_nothing_imports_the_command_line() -> None:
     importers = {name for name, path in modules().items() if "deeplab.cli" in imported_modules(path)}
     assert importers == set()

@@ -22,6 +22,7 @@ __all__ = [
     "alone_in",
     "atomic_file",
     "atomic_files",
+    "check_kept",
     "check_output",
     "is_file",
     "is_folder",
@@ -67,6 +68,17 @@ def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> No
         raise OutputError(f"cannot write {path}: folder {path.parent} is not writable; choose another with -o")
     if not overwrite and taken:
         raise OutputError(f"{path} exists; give --force (overwrite=True) to replace it, or another name or folder (-o)")
+
+
+def check_kept(path: str | os.PathLike[str]) -> None:
+    """Check that a file may be kept, to which one run after the other adds lines; it need not be there yet.
+
+    Raises:
+        OutputError: `check_output` refuses, or it is a symbolic link, which might lead anywhere.
+    """
+    if os.path.islink(path):  # noqa: PTH114 (no error for names that no file can have)
+        raise OutputError(f"{path} is a symbolic link; move it away, or choose another folder (-o)")
+    check_output(path, overwrite=True)
 
 
 def _kind(path: Path, *, follow: bool) -> int:

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from deeplab.data.check import check_data
-from deeplab.data.readers import READERS, find_splits, guess_layout, read_samples
+from deeplab.data.inspection import inspect_sample
+from deeplab.data.readers import READERS, find_splits, guess_layout, list_samples, read_samples
 from deeplab.data.samples import load_mask, load_sample
-from deeplab.errors import DataError
+from deeplab.errors import DataError, ImageError
+from deeplab.images import read_image
 from deeplab.labels import VOC
 
 CATEGORIES = [{"id": 18, "name": "dog"}, {"id": 3, "name": "car"}, {"id": 1, "name": "person"}]
@@ -307,4 +309,29 @@ def test_a_size_that_no_photo_has_is_refused_before_anything_is_drawn(
     monkeypatch.setattr("deeplab.data.coco_masks.draw_polygons", None)  # drawing would take gigabytes
     (sample,) = read_samples("coco", tmp_path, "val")
     with pytest.raises(DataError, match=message):
+        load_mask(sample)
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + ".jpg", "a\0b.jpg", "", "/"])
+def test_a_photo_under_a_name_that_no_file_has_is_a_missing_one(write: Any, tmp_path: Path, name: str) -> None:
+    write_coco(write, tmp_path, [{"category_id": 1, "segmentation": box(1, 1, 3, 3)}])
+    path = tmp_path / "annotations" / "instances_val.json"
+    content = json.loads(path.read_text())
+    content["images"][0]["file_name"] = name
+    path.write_text(json.dumps(content))
+    (sample,) = list_samples("coco", tmp_path, "val").samples
+    assert [fact.kind for fact in inspect_sample(sample).facts] == ["missing"]
+    with pytest.raises(ImageError):
+        read_image(sample.photo)
+
+
+def test_outlines_beyond_drawing_are_an_error_of_their_photo(write: Any, tmp_path: Path) -> None:
+    outline = [coordinate for column in range(60) for coordinate in (column, 0, column, 900_000)]
+    write_coco(write, tmp_path, [{"category_id": 1, "segmentation": [outline]}])
+    path = tmp_path / "annotations" / "instances_val.json"
+    content = json.loads(path.read_text())
+    content["images"][0] |= {"height": 900_000, "width": 60}
+    path.write_text(json.dumps(content))
+    (sample,) = read_samples("coco", tmp_path, "val")
+    with pytest.raises(DataError, match="wind through more than 50,000,000 rows"):
         load_mask(sample)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deeplab.data.coco_masks import decompress_runs, draw_polygons, draw_runs, draw_shape, pack_shape
-from deeplab.errors import InputError
+from deeplab.data.coco_masks import check_outlines, decompress_runs, draw_polygons, draw_runs, draw_shape, pack_shape
+from deeplab.errors import ImageError, InputError
 
 COORDINATES = st.one_of(st.integers(-3, 12).map(float), st.floats(-3, 12, width=32))
 POLYGONS = st.lists(st.lists(st.tuples(COORDINATES, COORDINATES), min_size=3, max_size=7), min_size=1, max_size=3)
@@ -115,7 +116,52 @@ def test_damaged_outlines_are_errors(segmentation: Any, message: str) -> None:
         pack_shape(segmentation, (2, 3))
 
 
-def test_both_kinds_of_shapes_are_drawn() -> None:
-    whole = np.ones((2, 3), dtype=bool)
-    np.testing.assert_array_equal(draw_shape(pack_shape([[0, 0, 3, 0, 3, 2, 0, 2]], (2, 3)), (2, 3)), whole)
-    np.testing.assert_array_equal(draw_shape(pack_shape({"size": [2, 3], "counts": [0, 6]}, (2, 3)), (2, 3)), whole)
+def test_both_kinds_of_shapes_are_drawn_in_the_box_that_they_lie_in() -> None:
+    outline, runs = [[1, 1, 9, 1, 9, 2, 1, 2]], {"size": [3, 4], "counts": [4, 1, 2, 1, 2, 1, 1]}
+    for segmentation in (outline, runs):
+        mask = np.zeros((3, 4), dtype=bool)
+        box, drawn = draw_shape(pack_shape(segmentation, (3, 4)), (3, 4))
+        mask[box] = drawn
+        assert drawn.shape == (1, 3)
+        np.testing.assert_array_equal(mask, [[0, 0, 0, 0], [0, 1, 1, 1], [0, 0, 0, 0]])
+
+
+@pytest.mark.parametrize("segmentation", [[[-9, -9, -5, -9, -5, -5]], {"size": [3, 4], "counts": [12]}])
+def test_a_shape_of_no_pixels_is_drawn_nowhere(segmentation: Any) -> None:
+    _, drawn = draw_shape(pack_shape(segmentation, (3, 4)), (3, 4))
+    assert drawn.size == 0
+
+
+def test_a_small_object_of_a_large_photo_takes_little_room() -> None:
+    _, drawn = draw_shape(pack_shape([[5000, 5000, 5003, 5000, 5003, 5002, 5000, 5002]], (9000, 9000)), (9000, 9000))
+    assert drawn.shape == (2, 3)
+    assert drawn.base is None or drawn.base.size < 100
+    _, drawn = draw_shape(pack_shape({"size": [900, 900], "counts": [900, 1, 809_099]}, (900, 900)), (900, 900))
+    assert drawn.base is None
+
+
+def test_an_outline_is_drawn_alike_in_pieces_and_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    outline = np.random.default_rng(0).uniform(-5, 45, (200, 2))
+    whole = draw_polygons([outline], (40, 40))
+    monkeypatch.setattr("deeplab.data.coco_masks._CROSSINGS_AT_ONCE", 7)
+    np.testing.assert_array_equal(draw_polygons([outline], (40, 40)), whole)
+
+
+def test_outlines_that_wind_beyond_drawing_are_refused() -> None:
+    down_and_up = np.array([(column, row) for column in range(10_000) for row in (0, 8000)])
+    with pytest.raises(ImageError, match=r"a\.json: the outlines .* wind through more than 50,000,000 rows; simplify"):
+        check_outlines(Path("a.json"), [down_and_up], 8000)
+    check_outlines(Path("a.json"), [down_and_up, np.empty((0, 2))], 80)
+    with pytest.raises(ImageError, match="wind through"):
+        check_outlines(Path("a.json"), [down_and_up[:10]] * 1000, 8000)
+
+
+@pytest.mark.parametrize("text", ["o" * 100_000, "o" * 13 + "0", "o" * 20])
+def test_a_compressed_number_without_end_is_refused_at_once(text: str) -> None:
+    with pytest.raises(InputError, match="a number that does not end"):
+        decompress_runs(text)
+
+
+def test_compressed_runs_beyond_64_bits_are_refused() -> None:
+    with pytest.raises(InputError, match="add up to 23"):
+        decompress_runs(compress([0, 0, 0] + [2**59 * (n + 1) for n in range(40)]))

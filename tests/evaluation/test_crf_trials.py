@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from deeplab.errors import DataError, InputError, OutputError
 from deeplab.evaluation import crf_trials
 from deeplab.evaluation.crf_trials import Band, Trials
 from deeplab.evaluation.evaluate import Extras, evaluate_scores
+from deeplab.evaluation.journal import Journal
 from deeplab.evaluation.stored_scores import StoredScores
 from deeplab.label_maps import write_label_map
 from deeplab.labels import VOC
@@ -104,7 +106,16 @@ def test_another_searchs_journal_is_refused_unless_forced(make: Any, tmp_path: P
     assert again.runs == 3
 
 
-@pytest.mark.parametrize("line", [b"{}", b"?", b'{"photo": 1, "params": [[1]], "labels": [99], "tallies": [[1]]}'])
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"{}", b"?", b'{"photo": 1, "params": [[1]], "labels": [99], "tallies": [[1]]}',
+        b'{"photo": "a", "params": [null], "labels": [0, 99], "tallies": [[[[1, 1], [1, 1], [1, 1]]]]}',
+        b'{"photo": "a", "params": [null], "labels": [], "tallies": []}',
+        b'{"photo": "a", "params": [null], "labels": ["0"], "tallies": [[[["1"], ["1"], ["1"]]]]}',
+        b'{"photo": "a", "params": [null], "labels": [0], "tallies": [[[[1e400], [1], [1]]]]}',
+    ],
+)  # fmt: skip
 def test_a_damaged_journal_is_named(make: Any, tmp_path: Path, line: bytes) -> None:
     make().measure("all", TRIED[:1])
     journal = tmp_path / "trials.jsonl"
@@ -137,3 +148,28 @@ def test_missing_scores_and_no_threads_are_errors(make: Any, scores: StoredScore
     scores.path("photo1").unlink()
     with pytest.raises(DataError, match=r"photo1\.npz is missing"):
         make()
+
+
+def test_a_journal_takes_no_more_room_than_its_lines(tmp_path: Path) -> None:
+    shape, path = (4, 3, 250), tmp_path / "trials.jsonl"
+    journal = Journal(path, {}, shape)
+    counted = np.zeros((1, *shape), np.int64)
+    counted[0, 2, 1, [3, 200]] = 5, 7
+    journal.add("a", [None], counted)
+    params = [[number] * 5 for number in range(1, 20_001)]  # 0.5 GB, were each given all its zeros
+    line = {"photo": "b", "params": params, "labels": [], "tallies": [[[[]] * 3] * 4] * 20_000}
+    with path.open("a") as file:
+        file.write(json.dumps(line) + "\n")
+    again = Journal(path, {}, shape)
+    np.testing.assert_array_equal(again["a", None], counted[0])
+    assert ("b", CRFParams(1, 1, 1, 1, 1)) in again
+    assert not again["b", CRFParams(2, 2, 2, 2, 2)].any()
+
+
+def test_a_journal_that_is_a_link_is_refused(make: Any, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere.txt"
+    elsewhere.write_text("mine")
+    (tmp_path / "trials.jsonl").symlink_to(elsewhere)
+    with pytest.raises(OutputError, match=r"trials\.jsonl is a symbolic link; move it away"):
+        make(force=True)
+    assert elsewhere.read_text() == "mine"

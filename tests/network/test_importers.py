@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -319,3 +320,22 @@ def test_the_published_convolutions(largefov: Variant) -> None:
     with torch.no_grad():
         flat, busy = (model.trunk(torch.from_numpy(CAFFE_VGG.apply(image))).mean() for image in (grey, edges))
     assert 0 < flat < busy
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        ({"features.0.bias": torch.zeros(1).expand(10**10)}, r"'features\.0\.bias' is no plain array of numbers"),
+        ({1: torch.zeros(2)}, "no state dict"),
+        ({"features.0.bias": torch.eye(2).to_sparse()}, "no plain array"),
+        ({"features.0.bias": torch.zeros(2, dtype=torch.complex64)}, "no plain array"),
+        ({"features.0.bias": torch.empty(10**10, device="meta")}, "no plain array"),
+    ],
+)
+def test_tensors_that_are_more_than_the_file_holds_are_refused(
+    tmp_path: Path, largefov: Variant, state: dict[Any, Any], message: str
+) -> None:
+    path = tmp_path / "a.pth"
+    torch.save(state, path)
+    with pytest.raises(ModelError, match=message):
+        load_initialisation(path, largefov)

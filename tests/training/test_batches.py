@@ -163,6 +163,25 @@ def test_stored_features_are_the_trunks_and_survive_a_stop(
     np.testing.assert_array_equal(labels, expected.numpy())
 
 
+@pytest.mark.parametrize("said", ["", "-1", "7", "9" * 5000, "four"])
+def test_a_damaged_mark_is_named(data: Path, tmp_path: Path, model: DeepLab, said: str) -> None:
+    crops = Crops(Photos(read_samples("folder", data / "set", "all"), CAFFE_VGG), CAFFE_VGG, 41, seed=9)
+    arguments = (model, crops, 2, tmp_path, torch.float32, ALONE, 1, lambda done, count: None)
+    store_features(*arguments)
+    (tmp_path / "warm_up_done_0_of_1.txt").write_text(said)
+    with pytest.raises(OutputError, match=r"warm_up_done_0_of_1\.txt is damaged; delete"):
+        store_features(*arguments)
+
+
+def test_features_that_were_cut_off_are_stored_anew(data: Path, tmp_path: Path, model: DeepLab) -> None:
+    crops = Crops(Photos(read_samples("folder", data / "set", "all"), CAFFE_VGG), CAFFE_VGG, 41, seed=9)
+    arguments = (model, crops, 2, tmp_path, torch.float32, ALONE, 1, lambda done, count: None)
+    expected = np.array(store_features(*arguments)[0])
+    with (tmp_path / "warm_up_features.u16").open("r+b") as file:
+        file.truncate(100)
+    np.testing.assert_array_equal(store_features(*arguments)[0], expected)
+
+
 def test_features_that_do_not_fit_on_the_disk_are_an_error(
     data: Path, tmp_path: Path, model: DeepLab, monkeypatch: pytest.MonkeyPatch
 ) -> None:

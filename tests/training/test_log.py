@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from deeplab.errors import OutputError
 from deeplab.network.importers import Initialisation
 from deeplab.training.log import open_log
 from deeplab.training.loop import train
@@ -42,3 +43,9 @@ def test_tensorboard_reads_the_same_numbers(
     lines = logged(tmp_path / "run")
     assert losses == [(line["iteration"], pytest.approx(line["loss"])) for line in lines if "loss" in line]
     assert [event.step for event in events.Scalars("main/mean_iou")] == [2]
+
+
+def test_a_log_that_is_a_link_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "log.jsonl").symlink_to(tmp_path / "elsewhere.txt")
+    with pytest.raises(OutputError, match=r"log\.jsonl is a symbolic link; move it away"):
+        open_log(tmp_path)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from deeplab.errors import DeepLabError, ImageError
+from deeplab.files import is_file, is_folder
 from deeplab.images import PHOTO_SUFFIXES, not_taken
 from deeplab.label_maps import is_label_map
 
@@ -49,8 +50,8 @@ def _expand(argument: str, tell: Callable[[str], None] | None) -> list[Path]:
     if not argument:
         raise ImageError("an empty argument ('') names no photo; give a photo, a folder or a glob (. is this folder)")
     path = Path(argument)
-    if path.is_dir():
-        photos, left_out = _photos_in(path), what_is_not_taken(file.name for file in path.iterdir() if file.is_file())
+    if is_folder(path):
+        photos, left_out = _photos_in(path), what_is_not_taken(file.name for file in path.iterdir() if is_file(file))
         if not photos:
             raise no_photos(argument, left_out)
         if tell is not None:
@@ -59,7 +60,7 @@ def _expand(argument: str, tell: Callable[[str], None] | None) -> list[Path]:
         return photos
     if glob.has_magic(argument) and not path.exists():
         matches = glob.glob(argument, recursive=True)  # noqa: PTH207 (Path.glob takes no absolute pattern)
-        photos = [Path(match) for match in sorted(matches) if Path(match).is_file()]
+        photos = [Path(match) for match in sorted(matches) if is_file(match)]
         if not photos:
             raise ImageError(f"{argument}: no file matches; check the pattern")
         return photos
@@ -67,7 +68,7 @@ def _expand(argument: str, tell: Callable[[str], None] | None) -> list[Path]:
 
 
 def _photos_in(folder: Path) -> list[Path]:
-    files = [path for path in sorted(folder.iterdir()) if is_photo_name(path.name) and path.is_file()]
+    files = [path for path in sorted(folder.iterdir()) if is_photo_name(path.name) and is_file(path)]
     results = {folder / name for photo in files for name in result_names(photo.stem) if name != photo.name}
     return [path for path in files if path not in results or (path.suffix == ".png" and not is_label_map(path))]
 

@@ -11,6 +11,7 @@ import typer
 
 from deeplab.cli.options import read_label_set
 from deeplab.errors import ImageError
+from deeplab.files import is_folder
 from deeplab.progress import Reporter, reporter
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def _label_maps(arguments: list[str]) -> Iterator[Path]:
 
     for argument in arguments:
         path = Path(argument)
-        if path.is_dir():
+        if is_folder(path):
             named = (file for file in path.iterdir() if file.name[0] != ".")
             found = [file for file in named if file.suffix.lower() in LABEL_MAP_SUFFIXES]
         elif glob.has_magic(argument) and not path.exists():

@@ -23,6 +23,7 @@ from deeplab.cli.options import (
 from deeplab.cli.streams import STREAM, make_output, streams
 from deeplab.crf.params import CRFParams
 from deeplab.errors import InputError
+from deeplab.files import is_folder
 from deeplab.progress import Reporter, reporter
 
 if TYPE_CHECKING:
@@ -110,9 +111,9 @@ def refine(
     with streams([photo, str(scores)], output) as given:
         place = Path(given.inputs[1])
         with reporter() as out:  # scores beside photos are no photos left out
-            tell = None if place.is_dir() and Path(photo).resolve() == place.resolve() else given.named(out).say
+            tell = None if is_folder(place) and Path(photo).resolve() == place.resolve() else given.named(out).say
             pairs = pair_scores(find_photos(given.inputs[:1], tell), place)
-        for target in (given.output, save_probabilities) if place.is_dir() else ():
+        for target in (given.output, save_probabilities) if is_folder(place) else ():
             if target is not None:
                 make_output(target, len(pairs))
         plan = plan_jobs(pairs, given.output, overlay=overlay, probabilities=save_probabilities, overwrite=force)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from deeplab.files import is_file
 from deeplab.progress import Reporter
 
 if TYPE_CHECKING:
@@ -43,9 +44,9 @@ def stored_scores(
     from deeplab.models import find_model
     from deeplab.runtime import ScoreNetwork
 
-    if model is None and folder is not None and (folder / "scores.json").is_file():
+    if model is None and folder is not None and is_file(folder / "scores.json"):
         found = open_scores(folder)
-        if all(found.path(sample.name).is_file() for sample in samples):
+        if all(is_file(found.path(sample.name)) for sample in samples):
             yield found
             return
     path = find_model(model)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from deeplab.errors import DeepLabError, InputError, OutputError
-from deeplab.files import make_folder
+from deeplab.files import is_folder, make_folder
 from deeplab.progress import Reporter, Say
 
 __all__ = ["STREAM", "Streams", "make_output", "names_file", "streams"]
@@ -78,7 +78,7 @@ def names_file(output: Path) -> bool:
     from deeplab.images import PHOTO_SUFFIXES
     from deeplab.video import VIDEO_SUFFIXES
 
-    return output.suffix.lower() in PHOTO_SUFFIXES | VIDEO_SUFFIXES | _ARRAY_SUFFIXES and not output.is_dir()
+    return output.suffix.lower() in PHOTO_SUFFIXES | VIDEO_SUFFIXES | _ARRAY_SUFFIXES and not is_folder(output)
 
 
 def make_output(output: Path, photos: int) -> bool:

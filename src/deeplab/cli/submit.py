@@ -10,6 +10,7 @@ import typer
 
 from deeplab.cli.options import ModelOption, ThreadsOption
 from deeplab.cli.scoring import show_step
+from deeplab.files import is_folder
 from deeplab.progress import reporter
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def submit(
         if segmenter.info.label_set.names != VOC.names:
             raise InputError(f"the model has the labels of {segmenter.info.label_set.name!r}; the server takes VOC's")
 
-    photos = next((folder for folder in (data / "JPEGImages", data / "images") if folder.is_dir()), data)
+    photos = next((folder for folder in (data / "JPEGImages", data / "images") if is_folder(folder)), data)
 
     def label(photo: Path) -> NDArray[np.uint8]:
         if predictions is not None:

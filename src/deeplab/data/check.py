@@ -18,6 +18,7 @@ from deeplab.data.inspection import KINDS, Inspection, inspect_sample
 from deeplab.data.readers import AUTO, find_splits, guess_layout, list_samples, names_file
 from deeplab.data.samples import Listing, Sample
 from deeplab.errors import DataError
+from deeplab.files import is_file, is_folder
 from deeplab.images import PHOTO_SUFFIXES, not_taken
 from deeplab.labels import LabelSet
 
@@ -183,9 +184,9 @@ def _in_lists(listings: Mapping[str, Listing]) -> Iterator[Finding]:
 
 def _left_out(listings: Mapping[str, Listing]) -> Iterator[Finding]:
     """The files beside photos that are not taken for any, where a folder's photos are taken all."""
-    folders = {listing.source: split for split, listing in listings.items() if listing.source.is_dir()}
+    folders = {listing.source: split for split, listing in listings.items() if is_folder(listing.source)}
     for folder, split in folders.items():
-        for line in not_taken((file.name for file in folder.iterdir() if file.is_file()), PHOTO_SUFFIXES):
+        for line in not_taken((file.name for file in folder.iterdir() if is_file(file)), PHOTO_SUFFIXES):
             yield Finding("left", split, "", folder, line)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from deeplab.data.samples import Listing, Sample
 from deeplab.errors import DataError
+from deeplab.files import is_folder
 from deeplab.labels import LabelSet
 
 __all__ = ["CITYSCAPES", "cityscapes_splits", "read_cityscapes"]
@@ -52,7 +53,7 @@ def read_cityscapes(root: Path, split: str) -> Listing:
     The masks are the ``labelTrainIds`` where a split has them, or else the ``labelIds``, which become train ids.
     """
     folder, masks = root / "leftImg8bit" / split, root / "gtFine" / split
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise DataError(f"there is no folder {folder}; splits found: {', '.join(cityscapes_splits(root)) or 'none'}")
     kind = next((kind for kind in _KINDS if any(masks.glob(f"*/*_gtFine_{kind}.png"))), "labelIds")
     values, relabel = _KINDS[kind]
@@ -69,4 +70,4 @@ def read_cityscapes(root: Path, split: str) -> Listing:
 def cityscapes_splits(root: Path) -> list[str]:
     """Return the splits of a folder in Cityscapes' layout."""
     folders = (root / "leftImg8bit").glob("*")
-    return sorted(path.name for path in folders if (root / "gtFine" / path.name).is_dir())
+    return sorted(path.name for path in folders if is_folder(root / "gtFine" / path.name))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab.data.coco_masks import Shape
+from deeplab.data.coco_masks import Shape, check_outlines
 from deeplab.data.coco_objects import CROWDS_AUTO, draw_objects, id_of, objects_of_photos
 from deeplab.data.folders import ALL, sample_name
 from deeplab.data.lists import begins
@@ -70,12 +71,14 @@ def draw_annotations(
     """Draw the objects of one photo as `draw_objects` does; the annotations' `path` has been read already.
 
     Raises:
-        ImageError: the annotations give the photo a size that no photo has.
+        ImageError: the annotations give the photo a size that no photo has, or outlines beyond drawing.
     """
     height, width = size
     if min(size) < 1:
         raise ImageError(f"{path} says that a photo has {quoted(width)}x{quoted(height)} pixels; export it again")
     check_pixels(path, height * width)
+    outlines = (shape for shape in (*behind, *(shape for _, shape in drawn)) if isinstance(shape, tuple))
+    check_outlines(path, chain.from_iterable(outlines), height)
     return draw_objects(size, drawn, behind)
 
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from deeplab.errors import InputError
+from deeplab.errors import ImageError, InputError, quoted
 
-__all__ = ["Shape", "decompress_runs", "draw_polygons", "draw_runs", "draw_shape", "pack_shape"]
+__all__ = ["Shape", "check_outlines", "decompress_runs", "draw_polygons", "draw_runs", "draw_shape", "pack_shape"]
 
 Shape = tuple[NDArray[np.float32], ...] | NDArray[np.int64]
 """An object's outline: polygons, each (N, 2) x, y in pixels; or run lengths, (R,)."""
+
+_MOST_BITS = 60  # of a run length
+_CROSSINGS_AT_ONCE = 1 << 18
+_MOST_CROSSINGS = 50_000_000
 
 
 def pack_shape(segmentation: Any, size: tuple[int, int]) -> Shape:
@@ -53,9 +58,20 @@ def pack_shape(segmentation: Any, size: tuple[int, int]) -> Shape:
     raise InputError("it has no outline: expected polygons or run lengths")
 
 
-def draw_shape(shape: Shape, size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Return the mask of a `Shape` in a photo of `size` (H, W)."""
-    return draw_runs(shape, size) if isinstance(shape, np.ndarray) else draw_polygons(shape, size)
+def draw_shape(shape: Shape, size: tuple[int, int]) -> tuple[tuple[slice, slice], NDArray[np.bool_]]:
+    """Return the rows and columns that a `Shape` lies in, in a photo of `size` (H, W), and its mask there."""
+    if isinstance(shape, np.ndarray):
+        mask = draw_runs(shape, size)
+        ends = [(int(found.min()), int(found.max()) + 1) if found.size else (0, 0) for found in mask.nonzero()]
+        box = slice(*ends[0]), slice(*ends[1])
+        return box, mask[box].copy()
+    points = np.concatenate(shape).astype(np.float64)
+    (left, top), (right, bottom) = (
+        np.clip(corner, 0, size[::-1]).astype(int).tolist()
+        for corner in (np.floor(points.min(axis=0)), np.ceil(points.max(axis=0)))
+    )
+    moved = [np.subtract(polygon, (left, top), dtype=np.float64) for polygon in shape]
+    return (slice(top, bottom), slice(left, right)), draw_polygons(moved, (bottom - top, right - left))
 
 
 def draw_polygons(polygons: Sequence[ArrayLike], size: tuple[int, int]) -> NDArray[np.bool_]:
@@ -67,28 +83,59 @@ def draw_polygons(polygons: Sequence[ArrayLike], size: tuple[int, int]) -> NDArr
         polygons: each (N, 2) x, y in pixels, (0, 0) the upper left corner of the upper left pixel.
         size: (H, W) of the photo; what lies outside is cut off.
     """
-    height, width = size
     mask = np.zeros(size, dtype=np.bool_)
     for polygon in polygons:
-        points = np.asarray(polygon, dtype=np.float64)
-        x, y = points.T
-        next_x, next_y = np.roll(points, -1, axis=0).T
-        # Row r is crossed where its middle, r + 1/2, lies between an edge's ends.
-        first = np.clip(np.ceil(np.minimum(y, next_y) - 0.5), 0, height).astype(np.int64)
-        count = np.clip(np.ceil(np.maximum(y, next_y) - 0.5), 0, height).astype(np.int64) - first
-        if not count.any():
-            continue
-        edge = np.repeat(np.arange(len(points)), count)
-        row = np.arange(count.sum()) + np.repeat(first - np.cumsum(count) + count, count)
-        slope = (next_x - x)[edge] / (next_y - y)[edge]
-        crossing = x[edge] + (row + 0.5 - y[edge]) * slope
-        column = np.clip(np.ceil(crossing - 0.5), 0, width).astype(np.int64)
-        top, left = row.min(), column.min()
-        crossings = np.zeros((row.max() - top + 1, column.max() - left + 1), dtype=np.uint16)
-        np.add.at(crossings, (row - top, column - left), 1)
-        inside = (np.cumsum(crossings, axis=1) % 2).astype(np.bool_)[:, :-1]  # the last column closes every row
-        mask[top : top + inside.shape[0], left : left + inside.shape[1]] |= inside
+        _fill(mask, np.asarray(polygon, dtype=np.float64))
     return mask
+
+
+def _fill(mask: NDArray[np.bool_], points: NDArray[np.float64]) -> None:
+    """Set the pixels (H, W) of a mask whose centres lie in a polygon (N, 2)."""
+    height, width = mask.shape
+    x, y = points.T
+    next_x, next_y = np.roll(points, -1, axis=0).T
+    # Row r is crossed where its middle, r + 1/2, lies between an edge's ends.
+    first, count = _rows_crossed(y, next_y, height)
+    if not count.any():
+        return
+    slope = (next_x - x) / np.where(count, next_y - y, 1)
+    top, bottom = int(first[count > 0].min()), int((first + count).max())
+    left, right = (int(side) for side in np.clip((np.floor(x.min()), np.ceil(x.max())), 0, width))
+    odd = np.zeros((bottom - top, right - left + 1), dtype=np.bool_)  # the last column closes every row
+    ends = np.cumsum(count)
+    cuts = np.searchsorted(ends, range(_CROSSINGS_AT_ONCE, int(ends[-1]), _CROSSINGS_AT_ONCE))
+    for some in np.split(np.arange(len(points)), np.unique(cuts)):
+        edge = np.repeat(some, count[some])
+        row = np.arange(len(edge)) + np.repeat(first[some] - np.cumsum(count[some]) + count[some], count[some])
+        crossing = x[edge] + (row + 0.5 - y[edge]) * slope[edge]
+        column = np.clip(np.ceil(crossing - 0.5), left, right).astype(np.int64)
+        np.logical_xor.at(odd, (row - top, column - left), True)
+    np.logical_xor.accumulate(odd, axis=1, out=odd)
+    mask[top:bottom, left:right] |= odd[:, :-1]
+
+
+def check_outlines(path: Path, outlines: Iterable[ArrayLike], height: int) -> None:
+    """Check that a photo's outlines, each (N, 2) x, y in pixels, can be drawn in some seconds.
+
+    Raises:
+        ImageError: together they wind through more rows than any that somebody drew.
+    """
+    crossings = 0
+    for outline in outlines:
+        y = np.asarray(outline, np.float64)[:, 1]
+        crossings += int(_rows_crossed(y, np.roll(y, -1), height)[1].sum())
+        if crossings > _MOST_CROSSINGS:
+            raise ImageError(
+                f"{path}: the outlines of one photo wind through more than {_MOST_CROSSINGS:,} rows; simplify them"
+            )
+
+
+def _rows_crossed(
+    y: NDArray[np.float64], next_y: NDArray[np.float64], height: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The first row that each edge crosses, and how many it crosses."""
+    first = np.clip(np.ceil(np.minimum(y, next_y) - 0.5), 0, height).astype(np.int64)
+    return first, np.clip(np.ceil(np.maximum(y, next_y) - 0.5), 0, height).astype(np.int64) - first
 
 
 def draw_runs(runs: NDArray[np.int64], size: tuple[int, int]) -> NDArray[np.bool_]:
@@ -105,7 +152,7 @@ def decompress_runs(text: str) -> NDArray[np.int64]:
     from the run two before.
 
     Raises:
-        InputError: a character is out of range, or the text ends within a number.
+        InputError: a character or a number is out of range, or the text ends within a number.
     """
     runs: list[int] = []
     value = shift = 0
@@ -113,6 +160,8 @@ def decompress_runs(text: str) -> NDArray[np.int64]:
         group = ord(character) - 48
         if not 0 <= group < 64:
             raise InputError(f"its compressed run lengths hold the character {character!r}")
+        if shift > _MOST_BITS:
+            raise InputError("its compressed run lengths hold a number that does not end")
         value |= (group & 31) << shift
         shift += 5
         if not group & 32:
@@ -122,4 +171,7 @@ def decompress_runs(text: str) -> NDArray[np.int64]:
             value = shift = 0
     if shift:
         raise InputError("its compressed run lengths end within a number")
-    return np.array(runs, dtype=np.int64)
+    try:
+        return np.array(runs, dtype=np.int64)
+    except OverflowError:  # of the sums
+        raise InputError(f"its compressed run lengths add up to {quoted(max(runs, key=abs))}") from None

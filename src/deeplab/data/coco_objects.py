@@ -122,11 +122,11 @@ def draw_objects(
         drawn: (value, outline) of each; the largest is drawn first.
         behind: outlines that are void, behind all others.
     """
-    masks = [(value, draw_shape(shape, size)) for value, shape in drawn]
-    masks.sort(key=lambda item: -int(item[1].sum()))
+    shapes = [(value, *draw_shape(shape, size)) for value, shape in drawn]
+    shapes.sort(key=lambda item: -np.count_nonzero(item[2]))
     values = np.zeros(size, dtype=np.uint8)
-    for value, mask in [*((VOID, draw_shape(shape, size)) for shape in behind), *masks]:
-        values[mask] = value
+    for value, box, mask in [*((VOID, *draw_shape(shape, size)) for shape in behind), *shapes]:
+        values[box][mask] = value
     return values
 
 

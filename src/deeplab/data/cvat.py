@@ -12,6 +12,7 @@ from deeplab.data.folders import photo_called
 from deeplab.data.lists import read_lines, read_text, splits_of_lists
 from deeplab.data.samples import Listing, Sample
 from deeplab.errors import DataError, ImageError, InputError
+from deeplab.files import is_file
 from deeplab.images import read_image
 from deeplab.labels import Colour, LabelSet, colours_to_values, voc_colour_map
 
@@ -61,7 +62,7 @@ def cvat_label_set(path: Path) -> LabelSet:
 
 def cvat_splits(root: Path) -> list[str]:
     """Return the splits of a folder in the layout of CVAT's export."""
-    return splits_of_lists(root / "ImageSets" / "Segmentation") if (root / LABEL_MAP).is_file() else []
+    return splits_of_lists(root / "ImageSets" / "Segmentation") if is_file(root / LABEL_MAP) else []
 
 
 def read_colours(path: Path, values: dict[Colour, int]) -> NDArray[np.uint8]:
@@ -101,4 +102,4 @@ def _label_map(path: Path) -> dict[str, Colour]:
 
 def _photo(root: Path, name: str) -> Path:
     found = [photo_called(root / folder, name) for folder in PHOTO_FOLDERS]
-    return next((photo for photo in found if photo.is_file()), found[0])
+    return next((photo for photo in found if is_file(photo)), found[0])

@@ -13,7 +13,7 @@ from deeplab.data.lists import first_line, read_lines, split_pair, splits_of_lis
 from deeplab.data.names import NAMES_FILE
 from deeplab.data.samples import Listing, Sample
 from deeplab.errors import DataError
-from deeplab.files import is_file
+from deeplab.files import is_file, is_folder
 from deeplab.images import PHOTO_SUFFIXES
 from deeplab.label_maps import LABEL_MAP_SUFFIXES
 from deeplab.labels import CAMVID, VOC, LabelSet
@@ -55,7 +55,7 @@ def read_folder(root: Path, split: str) -> Listing:
     pairs = folder_pairs(root)
     if split in pairs:
         return pair_folders(*pairs[split], VOC)
-    if ALL in pairs and (root / f"{split}.txt").is_file():
+    if ALL in pairs and is_file(root / f"{split}.txt"):
         photos, masks = pairs[ALL]
         names = [_listed(line, photos) for line in read_lines(root / f"{split}.txt")]
         samples = [
@@ -110,7 +110,7 @@ def is_split(name: str) -> bool:
 
 def _splits_in(pair: Pair) -> dict[str, Pair]:
     """The splits that both folders hold; none where their folders are not called like splits."""
-    shared = [name for name in _folders(pair.photos) if (pair.labels / name).is_dir()]
+    shared = [name for name in _folders(pair.photos) if is_folder(pair.labels / name)]
     return {name: Pair(*(folder / name for folder in pair)) for name in shared} if any(map(is_split, shared)) else {}
 
 
@@ -135,7 +135,7 @@ def _may_hold(folder: Path, suffixes: frozenset[str]) -> bool:
 
 
 def _folders(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(_HIDDEN))
+    return sorted(path.name for path in folder.iterdir() if is_folder(path) and not path.name.startswith(_HIDDEN))
 
 
 def files_below(folder: Path) -> Iterator[Path]:
@@ -164,7 +164,7 @@ def _listed(line: str, photos: Path) -> str:
 
 def read_camvid(root: Path, split: str) -> Listing:
     """CamVid in SegNet's layout: ``<split>/`` with photos, ``<split>annot/`` with masks; 11 classes, void 11."""
-    if not (root / split).is_dir():
+    if not is_folder(root / split):
         raise DataError(f"there is no folder {root / split}; splits found: {', '.join(camvid_splits(root)) or 'none'}")
     listing = pair_folders(root / split, root / f"{split}annot", CAMVID)
     return replace(listing, values={name: label for label, name in enumerate(CAMVID.names)})
@@ -172,7 +172,7 @@ def read_camvid(root: Path, split: str) -> Listing:
 
 def camvid_splits(root: Path) -> list[str]:
     """Return the splits of a folder in the layout of `read_camvid`."""
-    return sorted(path.name.removesuffix("annot") for path in root.glob("?*annot") if path.is_dir())
+    return sorted(path.name.removesuffix("annot") for path in root.glob("?*annot") if is_folder(path))
 
 
 def read_list(root: Path, split: str) -> Listing:
@@ -181,7 +181,7 @@ def read_list(root: Path, split: str) -> Listing:
     The classes are VOC's unless a names file says otherwise.
     """
     places = [root / folder / f"{split}.txt" for folder in LIST_FOLDERS]
-    listing = next((place for place in places if place.is_file()), None)
+    listing = next((place for place in places if is_file(place)), None)
     if listing is None:
         raise DataError(f"there is no list {places[0]}; splits found: {', '.join(list_splits(root)) or 'none'}")
     pairs = []
@@ -247,7 +247,7 @@ def images_by_name(folder: Path, suffixes: frozenset[str] = PHOTO_SUFFIXES) -> d
     Raises:
         DataError: there is no such folder, or two files in it have the same name.
     """
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise DataError(f"there is no folder {folder}; check the layout")
     found: dict[str, Path] = {}
     start = len(folder.parts)

@@ -16,6 +16,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from deeplab.data.samples import Sample, unknown_values
 from deeplab.errors import ImageError
+from deeplab.files import is_file
 from deeplab.images import read_photo
 from deeplab.label_maps import read_label_map
 from deeplab.labels import voc_colour_map
@@ -116,7 +117,7 @@ def inspect_sample(sample: Sample) -> Inspection:
 
 def _inspect_photo(path: Path) -> tuple[list[Fact], str | None, tuple[int, ...] | None, int]:
     """Facts, hash, upright (H, W) and EXIF orientation of a photo."""
-    if not path.is_file():
+    if not is_file(path):
         return [Fact("missing", path, "no such photo")], None, None, 1
     sha256 = None
     try:
@@ -133,8 +134,8 @@ def _inspect_photo(path: Path) -> tuple[list[Fact], str | None, tuple[int, ...] 
 
 def _inspect_mask(sample: Sample) -> tuple[list[Fact], NDArray[np.uint8] | None]:
     path = sample.mask
-    if not path.is_file():
-        jpeg = next((other for other in (path.with_suffix(".jpg"), path.with_suffix(".jpeg")) if other.is_file()), None)
+    if not is_file(path):
+        jpeg = next((other for other in (path.with_suffix(".jpg"), path.with_suffix(".jpeg")) if is_file(other)), None)
         hint = f"; {jpeg.name} is there, but JPEG changes the values of pixels" if jpeg else ""
         return [Fact("missing", path, f"no such mask{hint}")], None
     try:

@@ -16,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from deeplab.data.coco_masks import draw_polygons
+from deeplab.data.coco_masks import check_outlines, draw_polygons
 from deeplab.data.folders import ALL, PHOTO_FOLDERS, files_below, is_split, photo_called, sample_name
 from deeplab.data.lists import begins, read_text
 from deeplab.data.samples import Listing, Remark, Sample
 from deeplab.documents import read_json
 from deeplab.errors import DataError, InputError
+from deeplab.files import is_file, is_folder
 from deeplab.images import PHOTO_SUFFIXES, read_image
 from deeplab.labels import LabelSet
 
@@ -37,8 +38,8 @@ _LINE_PX, _POINT_PX = 10, 5  # width and radius, as labelme draws them
 _FARTHEST_PX = 1e6
 
 Points = NDArray[np.float64]
-Draw = Callable[[tuple[int, int]], NDArray[np.bool_]]
-"""Takes (H, W) and returns the mask of an object."""
+Draw = partial[NDArray[np.bool_]]
+"""Holds an object's points, takes (H, W) and returns its mask."""
 
 
 def read_labelme(root: Path, split: str) -> Listing:
@@ -56,7 +57,7 @@ def read_labelme(root: Path, split: str) -> Listing:
         )
     contents = {path: _read_file(path) for paths in files.values() for path in paths}
     used = {_name(shape) for content in contents.values() for shape in content["shapes"]} - {"", IGNORED}
-    listed = read_class_names(root / LABELS) if (root / LABELS).is_file() else []
+    listed = read_class_names(root / LABELS) if is_file(root / LABELS) else []
     names = tuple(dict.fromkeys((BACKGROUND, *listed, *sorted(used))))
     try:
         label_set = LabelSet("labelme", names)
@@ -103,10 +104,15 @@ def draw_shapes(path: Path, photo: Path, objects: Sequence[tuple[int, Draw]]) ->
         path: of the annotations; they have been read already.
         photo: whose size the mask has.
         objects: (value, what draws it) of each.
+
+    Raises:
+        ImageError: the photo cannot be read, or the outlines are beyond drawing.
     """
-    values = np.zeros(read_image(photo).shape[:2], dtype=np.uint8)
+    height, width = read_image(photo).shape[:2]
+    check_outlines(path, (draw.args[0] for _, draw in objects), height)
+    values = np.zeros((height, width), dtype=np.uint8)
     for value, draw in objects:
-        values[draw(values.shape)] = value  # type: ignore[arg-type]  # NumPy forgets how many axes there are
+        values[draw((height, width))] = value
     return values
 
 
@@ -154,7 +160,7 @@ def _unannotated(samples: Sequence[Sample]) -> Iterator[Remark]:
     """What is said of the photos beside those of the samples."""
     known = {sample.photo for sample in samples}
     beside = (
-        path for folder in sorted({photo.parent for photo in known}) if folder.is_dir() for path in folder.iterdir()
+        path for folder in sorted({photo.parent for photo in known}) if is_folder(folder) for path in folder.iterdir()
     )
     others = sorted(path.name for path in beside if path.suffix.lower() in PHOTO_SUFFIXES and path not in known)
     if others:
@@ -229,9 +235,12 @@ def _circle(points: Points, size: tuple[int, int]) -> NDArray[np.bool_]:
 
 
 def _disc(centre: Points, radius: float, size: tuple[int, int]) -> NDArray[np.bool_]:
-    y, x = np.ogrid[: size[0], : size[1]]
-    inside: NDArray[np.bool_] = np.hypot(x + 0.5 - centre[0], y + 0.5 - centre[1]) <= radius
-    return inside
+    mask = np.zeros(size, dtype=np.bool_)
+    left, top = np.clip(np.floor(centre - radius), 0, size[::-1]).astype(int)
+    right, bottom = np.clip(np.ceil(centre + radius), 0, size[::-1]).astype(int)
+    y, x = np.ogrid[top:bottom, left:right]
+    mask[top:bottom, left:right] = np.hypot(x + 0.5 - centre[0], y + 0.5 - centre[1]) <= radius
+    return mask
 
 
 def _line(points: Points, size: tuple[int, int]) -> NDArray[np.bool_]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from deeplab.data.folders import ALL, pair_folders
 from deeplab.data.samples import Listing, Sample, load_mask
 from deeplab.errors import DataError
+from deeplab.files import is_folder
 from deeplab.labels import VOC, LabelSet
 
 __all__ = ["MSRC21", "MSRC_TO_VOC", "msrc_splits", "read_msrc", "read_msrc21"]
@@ -54,7 +55,7 @@ def read_msrc(root: Path, split: str) -> Listing:
 
 def msrc_splits(root: Path) -> list[str]:
     """Return the splits of a folder in MSRC-21's layout, which its photos' names tell from others: ``1_9_s``."""
-    return [ALL] if (root / "images").is_dir() and any((root / "labels").glob("[0-9]*_[0-9]*_s.png")) else []
+    return [ALL] if is_folder(root / "images") and any((root / "labels").glob("[0-9]*_[0-9]*_s.png")) else []
 
 
 def _may_show_object(sample: Sample) -> bool:

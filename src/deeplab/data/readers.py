@@ -25,6 +25,7 @@ from deeplab.data.samples import Listing, Sample
 from deeplab.data.voc import read_sbd, read_voc, sbd_splits, voc_splits
 from deeplab.data.yolo import read_yolo, yolo_splits
 from deeplab.errors import DataError
+from deeplab.files import is_file, is_folder
 
 __all__ = ["AUTO", "READERS", "Layout", "find_splits", "guess_layout", "list_samples", "names_file", "read_samples"]
 
@@ -110,7 +111,7 @@ def read_samples(
         raise DataError(f"{listing.source}: the list of photos is empty; check the split's name and its file")
     if twice := [name for name, count in Counter(s.name for s in listing.samples).items() if count > 1]:
         raise DataError(f"{listing.source} lists {twice[0]} more than once; list every photo once")
-    missing = [path for sample in listing.samples for path in (sample.photo, sample.mask) if not path.is_file()]
+    missing = [path for sample in listing.samples for path in (sample.photo, sample.mask) if not is_file(path)]
     if missing:
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         raise DataError(f"{missing[0]} is missing{more}; every photo listed needs its mask")
@@ -139,7 +140,7 @@ def list_samples(
 def names_file(root: Path, names: Path | None = None) -> Path | None:
     """Return the names file that applies: the one given, or the root's own, or none."""
     own = root / NAMES_FILE
-    return names or (own if own.is_file() else None)
+    return names or (own if is_file(own) else None)
 
 
 def find_splits(reader: str, root: Path) -> list[str]:
@@ -167,7 +168,7 @@ def guess_layout(root: Path) -> str:
     _check_folder(root)
     if (found := _guess(root)) is not None:
         return found
-    below = ((path, _guess(path)) for path in sorted(root.iterdir()) if path.is_dir())
+    below = ((path, _guess(path)) for path in sorted(root.iterdir()) if is_folder(path))
     hint = next((f"; {path} has layout {reader!r}: give that folder" for path, reader in below if reader), "")
     nearest = max(("folder", *_GUESSES), key=lambda reader: _likeness(root, READERS[reader]))  # the first of the best
     layout = READERS[nearest]
@@ -202,5 +203,5 @@ def _layout(reader: str, root: Path) -> Layout:
 
 
 def _check_folder(root: Path) -> None:
-    if not root.is_dir():
+    if not is_folder(root):
         raise DataError(f"there is no folder {root}; give the data set's folder")

@@ -10,6 +10,7 @@ from deeplab.data.folders import ALL, MASK_ENDINGS, MASK_SUFFIXES, images_by_nam
 from deeplab.data.lists import read_text
 from deeplab.data.samples import Listing, Sample
 from deeplab.errors import DataError, InputError
+from deeplab.files import is_file, is_folder
 from deeplab.images import PHOTO_SUFFIXES
 from deeplab.labels import VOC, LabelSet
 
@@ -29,7 +30,7 @@ def read_roboflow(root: Path, split: str) -> Listing:
         raise DataError(f"there are no photos with masks beside them in {root / split}; splits found: {found}")
     folder = root if split == ALL else root / split
     label_set, relabel, values = VOC, None, dict[str, int]()
-    if (folder / CLASSES).is_file():
+    if is_file(folder / CLASSES):
         values = _read_classes(folder / CLASSES)
         label_set, relabel = _label_set(folder / CLASSES, values)
     images = images_by_name(folder)
@@ -49,7 +50,7 @@ def roboflow_splits(root: Path) -> list[str]:
     """Return the splits of a folder in the layout of `read_roboflow`."""
     if _holds_masks(root):
         return [ALL]
-    return sorted(path.name for path in root.iterdir() if path.is_dir() and _holds_masks(path))
+    return sorted(path.name for path in root.iterdir() if is_folder(path) and _holds_masks(path))
 
 
 def _holds_masks(folder: Path) -> bool:

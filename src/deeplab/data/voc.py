@@ -14,6 +14,7 @@ from deeplab.data.labelme import read_class_names
 from deeplab.data.lists import read_lines, split_pair, splits_of_lists
 from deeplab.data.samples import Listing, ReadMask, Sample
 from deeplab.errors import DataError, ImageError, InputError
+from deeplab.files import is_file, is_folder
 from deeplab.label_maps import read_label_map
 from deeplab.labels import VOC, LabelSet
 
@@ -45,8 +46,8 @@ def read_voc(root: Path, split: str) -> Listing:
     if split == ALL and voc_splits(root) == [ALL]:
         return _unlisted(root)
     listing = root / "ImageSets" / "Segmentation" / f"{split}.txt"
-    sbd = next((root / folder for folder in SBD_FOLDERS if (root / folder / "cls").is_dir()), None)
-    if split in MERGED and sbd is not None and not listing.is_file():
+    sbd = next((root / folder for folder in SBD_FOLDERS if is_folder(root / folder / "cls")), None)
+    if split in MERGED and sbd is not None and not is_file(listing):
         lines = _merged_names(listing.parent, MERGED[split], sbd)
     else:
         lines = read_lines(listing)
@@ -56,9 +57,9 @@ def read_voc(root: Path, split: str) -> Listing:
 def voc_splits(root: Path) -> list[str]:
     """Return the splits of a folder in VOC's layout."""
     found = splits_of_lists(root / "ImageSets" / "Segmentation")
-    if not found and (root / "JPEGImages").is_dir() and any((root / folder).is_dir() for folder in UNLISTED_MASKS):
+    if not found and is_folder(root / "JPEGImages") and any(is_folder(root / folder) for folder in UNLISTED_MASKS):
         return [ALL]
-    if any((root / folder / "cls").is_dir() for folder in SBD_FOLDERS):
+    if any(is_folder(root / folder / "cls") for folder in SBD_FOLDERS):
         found += [merged for merged, own in MERGED.items() if own in found and merged not in found]
     return found
 
@@ -72,7 +73,7 @@ def read_sbd(root: Path, split: str) -> Listing:
 
 def sbd_splits(root: Path) -> list[str]:
     """Return the splits of a folder in SBD's layout."""
-    return splits_of_lists(root) if (root / "cls").is_dir() and (root / "img").is_dir() else []
+    return splits_of_lists(root) if is_folder(root / "cls") and is_folder(root / "img") else []
 
 
 def read_sbd_mask(path: Path) -> NDArray[np.uint8]:
@@ -86,7 +87,7 @@ def read_sbd_mask(path: Path) -> NDArray[np.uint8]:
         from scipy.io import loadmat  # type: ignore[import-untyped, import-not-found, unused-ignore]
     except ModuleNotFoundError:
         raise InputError("reading SBD's .mat files needs SciPy: run pip install scipy") from None
-    if not path.is_file():
+    if not is_file(path):
         raise ImageError(f"{path}: no such file; check the spelling")
     try:
         labels = np.asarray(loadmat(path, squeeze_me=True, struct_as_record=False)["GTcls"].Segmentation)
@@ -115,8 +116,8 @@ def read_npy_mask(path: Path) -> NDArray[np.uint8]:
 
 def _unlisted(root: Path) -> Listing:
     """All photos of a folder without lists."""
-    masks = next(root / folder for folder in UNLISTED_MASKS if (root / folder).is_dir())
-    names = read_class_names(root / CLASS_NAMES) if (root / CLASS_NAMES).is_file() else list(VOC.names)
+    masks = next(root / folder for folder in UNLISTED_MASKS if is_folder(root / folder))
+    names = read_class_names(root / CLASS_NAMES) if is_file(root / CLASS_NAMES) else list(VOC.names)
     try:
         label_set = VOC if tuple(names) == VOC.names else LabelSet("labelme", tuple(names))
     except InputError as error:
@@ -139,9 +140,9 @@ def _sample(root: Path, sbd: Path | None, listing: Path, line: str) -> Sample:
     photo, mask = photo_called(root / "JPEGImages", line), file_called(root / "SegmentationClass", line, MASK_SUFFIXES)
     read: ReadMask = read_label_map
     if sbd is not None:
-        if not photo.is_file() and (sbd / "img" / f"{line}.jpg").is_file():
+        if not is_file(photo) and is_file(sbd / "img" / f"{line}.jpg"):
             photo = sbd / "img" / f"{line}.jpg"
-        if not mask.is_file() and (sbd / "cls" / f"{line}.mat").is_file():
+        if not is_file(mask) and is_file(sbd / "cls" / f"{line}.mat"):
             mask, read = sbd / "cls" / f"{line}.mat", read_sbd_mask
     return Sample(line, photo, mask, VOC, read=read)
 

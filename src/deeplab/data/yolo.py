@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab.data.coco_masks import draw_polygons
+from deeplab.data.coco_masks import check_outlines, draw_polygons
 from deeplab.data.folders import Pair, files_below, find_pairs, images_by_name, sample_name
 from deeplab.data.lists import read_text
 from deeplab.data.names import NAMES_FILE
 from deeplab.data.samples import Listing, Remark, Sample
 from deeplab.errors import DataError, InputError
+from deeplab.files import is_file
 from deeplab.images import read_image
 from deeplab.labels import LabelSet
 
@@ -81,9 +82,10 @@ def draw_objects(path: Path, photo: Path, objects: Sequence[tuple[int, Points]])
         objects: (value, outline) of each, the points (N, 2) x, y in 0–1.
 
     Raises:
-        ImageError: the photo cannot be read.
+        ImageError: the photo cannot be read, or the outlines are beyond drawing.
     """
     height, width = read_image(photo).shape[:2]
+    check_outlines(path, (outline * (width, height) for _, outline in objects), height)
     drawn = np.zeros((height, width), dtype=np.uint8)
     for value, outline in objects:
         drawn[draw_polygons([outline * (width, height)], (height, width))] = value
@@ -155,7 +157,7 @@ def _class_names(root: Path) -> tuple[Path, list[str]]:
         if names is not None:
             return path, names
     for path in (root / NAMES_FILE, root / "labels" / NAMES_FILE):
-        if path.is_file():
+        if is_file(path):
             return path, [line.strip() for line in read_text(path).splitlines() if line.strip()]
     raise DataError(
         f"{root / 'data.yaml'} is missing; write one that names the classes in order, e.g. names: [cat, dog]"

@@ -21,6 +21,7 @@ from deeplab.evaluation.confusion import Confusion
 from deeplab.evaluation.predictions import prediction_table, read_prediction
 from deeplab.evaluation.stored_scores import StoredScores, file_sha256
 from deeplab.evaluation.trimap import band_tallies, boundary_distance
+from deeplab.files import is_file
 from deeplab.labels import LabelSet
 from deeplab.planes import Planes, refined
 
@@ -165,7 +166,7 @@ def evaluate_predictions(
 
     def label(sample: Sample) -> tuple[Labels, list[_Labelled]]:
         path = folder / f"{sample.name}.png"
-        if not path.is_file():
+        if not is_file(path):
             raise DataError(f"{path} is missing; every photo of the set needs a prediction of its name")
         truth, found = load_mask(sample), read_prediction(path, sample.label_set, table)
         try:

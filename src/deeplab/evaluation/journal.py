@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from deeplab.crf import CRFParams
 from deeplab.documents import parse_json
 from deeplab.errors import MALFORMED, DataError, OutputError
+from deeplab.files import check_kept, is_file
 
 __all__ = ["Journal"]
 
@@ -34,25 +35,26 @@ class Journal:
         force: begin anew where the file is another search's, or damaged.
 
     Raises:
-        OutputError: the file is another search's and not `force`, or cannot be written.
+        OutputError: the file is another search's and not `force`, a link, or cannot be written.
         DataError: the file is damaged, and not `force`.
     """
 
     def __init__(
         self, path: Path, owner: Mapping[str, Any], shape: tuple[int, int, int], *, force: bool = False
     ) -> None:
+        check_kept(path)
         self._path = path
         self._shape = shape
-        self._known: dict[Key, NDArray[np.int64]] = {}
+        self._known: dict[Key, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}  # labels, and their tallies
         try:
-            if path.is_file():
+            if is_file(path):
                 self._read(owner)
         except (DataError, OutputError):
             if not force:
                 raise
             self._known.clear()
             path.unlink()
-        if not path.is_file():
+        if not is_file(path):
             self._write(owner)
 
     def __contains__(self, key: Key) -> bool:
@@ -61,7 +63,10 @@ class Journal:
 
     def __getitem__(self, key: Key) -> NDArray[np.int64]:
         """Return what was measured, (regions, 3, L)."""
-        return self._known[key]
+        labels, found = self._known[key]
+        tallies = np.zeros(self._shape, np.int64)
+        tallies[..., labels] = found
+        return tallies
 
     def add(self, photo: str, tried: Sequence[CRFParams | None], tallies: NDArray[np.int64]) -> None:
         """Keep what a photo gave, (settings, regions, 3, L), under each of the parameters tried.
@@ -78,10 +83,16 @@ class Journal:
                 "tallies": tallies[..., labels].tolist(),
             }
         )
-        self._keep(photo, tried, tallies)
+        self._keep(photo, tried, labels, tallies[..., labels])
 
-    def _keep(self, photo: str, tried: Sequence[CRFParams | None], tallies: NDArray[np.int64]) -> None:
-        self._known.update({(photo, params): each for params, each in zip(tried, tallies, strict=True)})
+    def _keep(
+        self, photo: str, tried: Sequence[CRFParams | None], labels: NDArray[np.int64], tallies: NDArray[np.int64]
+    ) -> None:
+        """Remember tallies (settings, regions, 3, labels); what they take is no more than the file holds."""
+        expected = (len(tried), *self._shape[:2], len(labels))
+        if tallies.shape != expected or not ((labels >= 0) & (labels < self._shape[2])).all():
+            raise ValueError(f"tallies {tallies.shape}, expected {expected}")
+        self._known.update({(photo, params): (labels, each) for params, each in zip(tried, tallies, strict=True)})
 
     def _read(self, owner: Mapping[str, Any]) -> None:
         """Read the file, dropping a last line without its end."""
@@ -91,17 +102,15 @@ class Journal:
             os.truncate(self._path, len(whole))
         first, *others = whole.splitlines() or [b""]
         try:
-            if parse_json(first) != json.loads(json.dumps(owner)):
+            if parse_json(first) != parse_json(json.dumps(owner)):
                 raise OutputError(
                     f"{self._path} belongs to another search (other scores, labels or CRF settings); give another "
                     "folder, or --force to begin anew"
                 )
             for line in others:
                 entry = parse_json(line)
-                tallies = np.zeros((len(entry["params"]), *self._shape), np.int64)
-                tallies[..., entry["labels"]] = entry["tallies"]
                 tried = [None if numbers is None else CRFParams(*numbers) for numbers in entry["params"]]
-                self._keep(entry["photo"], tried, tallies)
+                self._keep(str(entry["photo"]), tried, *(_numbers(entry[part]) for part in ("labels", "tallies")))
         except MALFORMED as error:
             raise DataError(f"{self._path} is damaged ({error}); delete it, or --force to begin anew") from None
 
@@ -113,3 +122,11 @@ class Journal:
                     raise OSError("the disk is full")
         except OSError as error:
             raise OutputError(f"cannot write {self._path}: {error.strerror or error}; free space, then go on") from None
+
+
+def _numbers(values: Any) -> NDArray[np.int64]:
+    """Whole numbers as an array; a TypeError for any others."""
+    array = np.array(values)
+    if array.size and array.dtype.kind != "i":
+        raise TypeError("its tallies are no whole numbers")
+    return array.astype(np.int64)

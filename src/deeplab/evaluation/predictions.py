@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from deeplab.data.samples import Sample
 from deeplab.errors import DataError, InputError
+from deeplab.files import is_file
 from deeplab.label_maps import read_label_map, read_label_set
 from deeplab.labels import LabelSet
 
@@ -49,7 +50,7 @@ def prediction_table(samples: Sequence[Sample], folder: Path, numbers: str | Non
         return as_labels
     held = np.zeros(256, dtype=np.bool_)
     for path in (folder / f"{sample.name}.png" for sample in samples):
-        if path.is_file() and _said_names(path) is None:
+        if is_file(path) and _said_names(path) is None:
             held |= np.bincount(read_label_map(path).ravel(), minlength=256) > 0
     known = (as_stored < count) | (as_stored == label_set.void)  # whoever predicts such values may predict void, too
     if not known[held].all() or (as_stored == as_labels)[held].all():

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from deeplab.arrays import open_npz
 from deeplab.data.samples import Sample
-from deeplab.documents import read_json
+from deeplab.documents import parse_json, read_json
 from deeplab.errors import MALFORMED, DataError, ImageError, InputError, ModelError, OutputError
 from deeplab.files import atomic_file, is_file
 from deeplab.images import read_image
@@ -170,14 +170,14 @@ def _claim(stored: StoredScores, force: bool) -> StoredScores:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         old = sorted(folder.glob("*.npz"))
-        if old and not (folder / _HEADER).is_file():
+        if old and not is_file(folder / _HEADER):
             raise OutputError(f"{folder} holds .npz files that are no stored scores of ours; give another folder")
         if old and _is_foreign(stored, force):
             for path in old:
                 path.unlink()
     except OSError as error:
         raise OutputError(f"cannot use folder {folder}: {error.strerror}; give another one") from None
-    content = {"format": _FORMAT, "model_sha256": stored.model_sha256, "model": json.loads(stored.info.to_json())}
+    content = {"format": _FORMAT, "model_sha256": stored.model_sha256, "model": parse_json(stored.info.to_json())}
     with atomic_file(folder / _HEADER, overwrite=True) as file:
         file.write(json.dumps(content, ensure_ascii=False, indent=1).encode())
     return stored

@@ -19,7 +19,7 @@ from PIL import Image
 from deeplab.data.folders import photo_called
 from deeplab.data.lists import read_text
 from deeplab.errors import DataError, OutputError
-from deeplab.files import atomic_file, check_output
+from deeplab.files import atomic_file, check_output, is_file
 from deeplab.images import read_image
 from deeplab.labels import VOC
 
@@ -82,7 +82,7 @@ def write_submission(
         raise OutputError(f"{target}: the server takes an archive; let the name end in {', '.join(_SUFFIXES)}")
     check_output(target, overwrite=overwrite)
     paths = [photo_called(photos, name) for name in names]
-    if missing := [path for path in paths if not path.is_file()]:
+    if missing := [path for path in paths if not is_file(path)]:
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         raise DataError(f"{missing[0]} is missing{more}; the server wants every photo of its list")
     folder = f"results/VOC2012/Segmentation/{competition}_test_cls"

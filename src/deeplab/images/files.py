@@ -11,6 +11,7 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError, features
 
 from deeplab.errors import DeepLabError, ImageError
+from deeplab.files import is_file, is_folder
 from deeplab.images.kinds import wrong_kind
 
 __all__ = ["PHOTO_FORMATS", "PHOTO_SUFFIXES", "check_pixels", "image_errors", "open_image", "opened"]
@@ -43,7 +44,7 @@ def open_image(path: Path, formats: tuple[str, ...] = PHOTO_FORMATS) -> Iterator
 @contextmanager
 def opened(path: Path, formats: tuple[str, ...] = PHOTO_FORMATS) -> Iterator[Image.Image]:
     """Open an image file as `open_image` does, but raise what Pillow raises."""
-    if path.is_dir():
+    if is_folder(path):
         raise ImageError(f"{path} is a folder; give an image file in it")
     if path.stat().st_size == 0:
         raise ImageError(f"{path} is empty (0 bytes); copy or download it again")
@@ -73,6 +74,8 @@ def image_errors(path: Path, formats: tuple[str, ...] = PHOTO_FORMATS) -> Iterat
         too_many = str(error).partition(",")[0]
         raise ImageError(f"{path} is too large: {too_many}; shrink it, or raise PIL.Image.MAX_IMAGE_PIXELS") from None
     except Exception as error:  # decoders raise errors of any kind on damaged bytes
+        if not (is_file(path) or is_folder(path)):  # a name that no file can have
+            raise ImageError(f"{path}: no such file; check the spelling") from None
         raise ImageError(f"{path} cannot be decoded ({error}); it may be damaged: copy it again") from error
 
 

@@ -180,9 +180,9 @@ def read_model(path: Path) -> bytes:
 
 def _model_in(folder: Path) -> Path:
     """Return the one model file of a folder."""
-    if (folder / MODEL_FILE).is_file():
+    if is_file(folder / MODEL_FILE):
         return folder / MODEL_FILE
-    files = [path for path in sorted(folder.glob("*.onnx")) if path.is_file()]
+    files = [path for path in sorted(folder.glob("*.onnx")) if is_file(path)]
     if len(files) != 1:
         found = ", ".join(path.name for path in files[:5]) or "none"
         raise ModelError(f"{folder}: expected {MODEL_FILE} or one .onnx file in it, found {found}; give a file")

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from deeplab.arrays import open_npz
-from deeplab.errors import InputError, ModelError
+from deeplab.errors import InputError, ModelError, quoted
 from deeplab.network.build import Network
 from deeplab.network.caffemodel import read_caffemodel
 from deeplab.network.decimation import ChannelRule, decimate
@@ -155,9 +155,21 @@ def _load_torch(path: Path) -> Initialisation:
     except Exception as error:  # unpickling damaged bytes raises many kinds
         reason = " ".join(str(error).split())[:120]
         raise ModelError(f"{path} is no PyTorch state dict, or damaged ({reason}); copy it again") from None
-    if not isinstance(content, dict) or not all(isinstance(tensor, Tensor) for tensor in content.values()):
+    if not isinstance(content, dict) or not all(
+        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in content.items()
+    ):
         raise ModelError(f"{path} is a PyTorch file, but no state dict; save model.state_dict()")
+    for name, tensor in content.items():
+        if not _is_plain(tensor):
+            raise ModelError(f"{path}: {quoted(name)} is no plain array of numbers; save model.state_dict()")
     return _from_torchvision(path, content)
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    """Whether a tensor holds real numbers, and each of them in the file."""
+    if tensor.layout != torch.strided or tensor.device.type != "cpu" or tensor.is_quantized or tensor.is_complex():
+        return False
+    return tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
 
 
 def _load_safetensors(path: Path) -> Initialisation:

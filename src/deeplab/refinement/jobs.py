@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from deeplab.errors import DeepLabError, InputError, OutputError
-from deeplab.files import atomic_files, check_output
+from deeplab.files import atomic_files, check_output, is_folder
 from deeplab.images import encode_jpeg, overlay_image
 from deeplab.labels import LabelSet
 from deeplab.refinement.refine_scores import Refinement
@@ -88,7 +88,7 @@ def pair_scores(photos: Iterable[Path | DeepLabError], scores: Path) -> list[Pai
         (photo, its scores), or in its place an InputError where there are none or several.
     """
     photos = list(photos)
-    if not scores.is_dir():
+    if not is_folder(scores):
         if len(photos) > 1:
             raise InputError(f"{len(photos)} photos, but one file of scores {scores}; give the folder of all scores")
         return [(photo, scores) if isinstance(photo, Path) else photo for photo in photos]
@@ -161,4 +161,4 @@ def plan_jobs(
 
 
 def _target(where: Path, photo: Path, suffix: str) -> Path:
-    return where / f"{photo.stem}{suffix}" if where.is_dir() else where
+    return where / f"{photo.stem}{suffix}" if is_folder(where) else where

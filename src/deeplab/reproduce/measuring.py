@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deeplab.arrays import open_npz
 from deeplab.crf import CRFSettings
 from deeplab.data.samples import Sample
 from deeplab.evaluation import figures, search_files, tables
@@ -126,9 +127,13 @@ def evaluate(work: Work, crf: CRFSettings) -> Done:
 
 
 def read_tallies(desk: Desk) -> dict[str, NDArray[np.int64]]:
-    """Return each photo's tallies by way of labelling, (photos, 3, L), as `evaluate` left them."""
-    with np.load(desk.folder / TALLIES, allow_pickle=False) as archive:
-        return dict(archive)
+    """Return each photo's tallies by way of labelling, (photos, 3, L), as `evaluate` left them.
+
+    Raises:
+        InputError: the file was damaged since.
+    """
+    with open_npz(desk.folder / TALLIES) as archive:
+        return {way: archive[way] for way in archive.names}
 
 
 def measure_speed(work: Work, crf: CRFSettings) -> Done:

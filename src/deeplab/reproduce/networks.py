@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deeplab.crf import CRFSettings
+from deeplab.documents import parse_json, read_text
+from deeplab.errors import MALFORMED, DataError
 from deeplab.evaluation.stored_scores import file_sha256
 from deeplab.models import ModelInfo
 from deeplab.network.variants import find_variant
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from deeplab.training.recipe import Recipe
 
 __all__ = ["Model", "obtain"]
+
+_MOST_BYTES = 1 << 30  # of a training's log
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ def obtain(plan: Plan, name: str, desk: Desk) -> Model:
     """Return the model file of a variant: the one given, or a checkpoint exported, or one trained first.
 
     Raises:
-        DataError, ImageError: training photos or masks are missing or wrong.
+        DataError, ImageError: training photos or masks are missing or wrong, or a training's log is.
         ModelError: weights or a checkpoint do not fit, or training fails.
         OutputError: a file cannot be written.
     """
@@ -115,12 +118,14 @@ def _train(plan: Plan, name: str, desk: Desk) -> dict[str, Any]:
 
 def _images_per_second(log: Path) -> float | None:
     """The speed that the main stage's last line tells."""
-    speeds = [
-        entry["images_per_second"]
-        for entry in map(json.loads, log.read_text(encoding="utf-8").splitlines())
-        if entry["stage"] == "main" and "images_per_second" in entry
-    ]
-    return float(speeds[-1]) if speeds else None
+    try:
+        for line in reversed(read_text(log, most_bytes=_MOST_BYTES).splitlines()):
+            entry = parse_json(line)
+            if entry["stage"] == "main" and "images_per_second" in entry:
+                return float(entry["images_per_second"])
+    except MALFORMED as error:
+        raise DataError(f"{log} is damaged ({error}); delete it") from None
+    return None
 
 
 def _export(checkpoint: Path, path: Path, name: str, desk: Desk) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from deeplab.data.samples import Sample
-from deeplab.documents import read_json
+from deeplab.documents import parse_json, read_json
 from deeplab.errors import DataError, InputError, OutputError
 from deeplab.files import atomic_file
 from deeplab.progress import Say, Show
@@ -58,13 +58,13 @@ class Desk:
             OutputError: the file cannot be written.
         """
         file = self.folder / f"{name}.json"
-        wanted = json.loads(json.dumps(inputs))
+        wanted = parse_json(json.dumps(inputs), halves=True)
         known = _read(file)
         if known.get("inputs") == wanted and all(path.exists() for path in makes):
             return Done(known["result"], known["seconds"])
         self.say(f"{self.folder.name}: {name}")
         started = time.monotonic()
-        result = json.loads(json.dumps(make()))
+        result = parse_json(json.dumps(make()), halves=True)
         done = Done(result, round(time.monotonic() - started, 3))
         with atomic_file(file, overwrite=True) as out:
             out.write(json.dumps({"inputs": wanted, **done._asdict()}, ensure_ascii=False, indent=1).encode())

@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from deeplab.errors import OutputError
+from deeplab.files import check_kept
 
-__all__ = ["Log", "open_log"]
+__all__ = ["LOG", "Log", "open_log"]
+
+LOG = "log.jsonl"
 
 Log = Callable[..., None]
 """Takes facts by keyword: a ``stage`` and an ``iteration`` among them, and numbers."""
@@ -22,7 +25,10 @@ def open_log(folder: Path, *, tensorboard: bool = False) -> Log:
 
     Raises:
         ModuleNotFoundError: TensorBoard is asked for and not installed.
+        OutputError: the file is a link, or may not be written.
     """
+    path = folder / LOG
+    check_kept(path)
     writer = None
     if tensorboard:
         from torch.utils.tensorboard import SummaryWriter  # needs the extra of that name
@@ -30,7 +36,6 @@ def open_log(folder: Path, *, tensorboard: bool = False) -> Log:
         writer = SummaryWriter(folder / "tensorboard")
 
     def log(**facts: Any) -> None:
-        path = folder / "log.jsonl"
         try:
             with path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(facts) + "\n")

@@ -6,6 +6,7 @@ many times faster alone than end to end.
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,8 +16,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from deeplab.documents import MOST_DIGITS, read_text
 from deeplab.errors import OutputError
-from deeplab.files import atomic_file
+from deeplab.files import atomic_file, is_file
 from deeplab.network.vgg import ALL_CELLS, Cells, DeepLab
 from deeplab.training.batches import Crops, Example, batches, shuffled_index
 from deeplab.training.machine import Process, autocast, place_of
@@ -82,19 +84,20 @@ def store_features(
 
     Raises:
         DataError, ImageError: a photo or mask cannot be read or is wrong.
-        OutputError: the disk has no room for the features, or the folder cannot be written.
+        OutputError: the disk has no room for the features, the folder cannot be written, or what is kept in it is
+            damaged.
     """
     cells = model.variant.score_map_size(crops.crop_px, training=True)
     shape = (count, cells, cells, model.fc6.in_channels)
     paths = folder / "warm_up_features.u16", folder / "warm_up_labels.u8"
     marks = [folder / f"warm_up_done_{rank}_of_{process.count}.txt" for rank in range(process.count)]
-    if process.is_first and not (all(path.is_file() for path in paths) and any(mark.is_file() for mark in marks)):
+    if process.is_first and not (_is_there(paths, shape) and any(map(is_file, marks))):
         _make_room(folder, paths, shape)
     process.barrier()
     features = np.memmap(paths[0], np.uint16, "r+", shape=shape)
     labels = np.memmap(paths[1], np.uint8, "r+", shape=shape[:3])
     own, mark, device = range(process.rank, count, process.count), marks[process.rank], place_of(model)
-    done = int(mark.read_text()) if mark.is_file() else 0
+    done = _number_in(mark, len(own)) if is_file(mark) else 0
     model.train()  # for the training geometry of pool4; dropout acts in the head alone
     loaded = batches(crops, 1, done * process.count, share=(process.rank, process.count), workers=workers)
     for finished, index in enumerate(own[done:], start=done + 1):
@@ -111,6 +114,20 @@ def store_features(
         report(finished, len(own))
     process.barrier()
     return features, labels
+
+
+def _is_there(paths: tuple[Path, Path], shape: tuple[int, int, int, int]) -> bool:
+    """Whether both files are there, at their full lengths."""
+    lengths = 2 * math.prod(shape), math.prod(shape[:3])
+    return all(is_file(path) and path.stat().st_size == length for path, length in zip(paths, lengths, strict=True))
+
+
+def _number_in(mark: Path, most: int) -> int:
+    """The number of crops that a mark says are done."""
+    said = read_text(mark)
+    if not said.isdecimal() or len(said) > MOST_DIGITS or int(said) > most:
+        raise OutputError(f"{mark} is damaged; delete the folder's warm_up_* files to begin the warm-up anew")
+    return int(said)
 
 
 def _make_room(folder: Path, paths: tuple[Path, Path], shape: tuple[int, int, int, int]) -> None:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from deeplab.errors import ImageError
+from deeplab.files import is_file
 from deeplab.video.pyav import pyav
 
 if TYPE_CHECKING:
@@ -215,7 +216,7 @@ def open_clip(path: str | os.PathLike[str]) -> Iterator[Clip]:
     av, path = pyav(), Path(path)
     if path.suffix.lower() not in VIDEO_SUFFIXES:
         raise ImageError(f"{path}: expected a video, {', '.join(sorted(VIDEO_SUFFIXES))}; convert it to one of these")
-    if not path.is_file():
+    if not is_file(path):
         raise ImageError(f"{path}: no such file; check the spelling")
     if path.stat().st_size == 0:
         raise ImageError(f"{path} is empty (0 bytes); copy or download it again")
