@@ -9,7 +9,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from deeplab.documents import read_text
+from deeplab.documents import parse_json, read_text
 from deeplab.errors import DeepLabError, InputError, quoted
 from deeplab.files import is_file
 from deeplab.training.recipe import Recipe
@@ -71,7 +71,7 @@ def whole_recipe(path: Path) -> str:
     Raises:
         InputError: as `load_recipe` raises it.
     """
-    content = json.loads(json.dumps(load_recipe(path).to_dict()))  # tuples become lists
+    content = parse_json(json.dumps(load_recipe(path).to_dict()))  # tuples become lists
     opening = takewhile(lambda line: line.startswith("#"), read_text(path).splitlines())
     return "".join(f"{line}\n" for line in opening) + write_yaml(content)
 
