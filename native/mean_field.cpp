@@ -25,8 +25,9 @@ void Pairwise::add_total(float factor, float* out, Team& team) const {
 }
 
 MeanField::MeanField(const Unary& unary, std::vector<std::shared_ptr<const Pairwise>> kernels,
-                     float negligible, Team& team)
+                     std::vector<size_t> fixed, float negligible, Team& team)
     : unary_(unary),
+      fixed_(std::move(fixed)),
       negligible_(negligible),
       blocks_(unary.labels - 1) {
   for (auto& kernel : kernels) {
@@ -35,8 +36,10 @@ MeanField::MeanField(const Unary& unary, std::vector<std::shared_ptr<const Pairw
   }
   Buffer<float> total(mixes_ ? 0 : unary.points);  // before the tables, which need the memory that this takes meanwhile
   std::fill(total.data(), total.data() + total.size(), 0.0f);
-  if (!mixes_)
+  if (!mixes_) {
     for (const Term& term : terms_) term.kernel->add_total(term.kernel->weight, total.data(), team);
+    for (size_t i : fixed_) total[i] = 0.0f;
+  }
   last_logit_ = Buffer<float>(unary.points);
   last_belief_ = Buffer<float>(unary.points);
   choose_labels(team);
@@ -161,6 +164,7 @@ void MeanField::mix_labels(Team& team) {
     const Buffer<float> total(unary_.points);
     std::fill(total.data(), total.data() + unary_.points, 0.0f);
     term.kernel->add_total(1.0f, total.data(), team);
+    for (size_t i : fixed_) total[i] = 0.0f;
     for (size_t i = 0; i < unary_.points; ++i) {
       for (size_t l = 0; l < last; ++l)
         logit_[l / width * block_size() + i * width + l % width] += to[l * labels + last] * total[i];
@@ -169,7 +173,16 @@ void MeanField::mix_labels(Team& team) {
   }
 }
 
+// Fixed points hear nothing, so that their beliefs are those of their own logits.
+void MeanField::silence(float* messages, size_t begin, size_t end) const {
+  const auto first = std::lower_bound(fixed_.begin(), fixed_.end(), begin);
+  for (auto point = first; point != fixed_.end() && *point < end; ++point)
+    for (size_t b = 0; b < blocks_.blocks; ++b)
+      std::fill_n(messages + b * block_size() + *point * blocks_.width, blocks_.width, 0.0f);
+}
+
 void MeanField::softmax(float* messages, size_t begin, size_t end) {
+  silence(messages, begin, end);
   const LastLabel last{last_logit_.data(), last_total_.data(), last_belief_.data(), 1.0f / float(last_labels_.size())};
   loops().belief.softmax[blocks_.index](logit_.data(), messages, blocks_.blocks, block_size(), last, begin, end);
   if (!prunes()) return;

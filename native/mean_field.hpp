@@ -34,8 +34,10 @@ struct Unary {
 class MeanField {
  public:
   // Starts from softmax(-unary). A label whose belief is below `negligible` at every point leaves the contest: it is
-  // pooled with the others that did, and hears only its share of what the pool says to itself.
-  MeanField(const Unary& unary, std::vector<std::shared_ptr<const Pairwise>> kernels, float negligible, Team& team);
+  // pooled with the others that did, and hears only its share of what the pool says to itself. The points `fixed`, in
+  // ascending order, speak and do not hear: their beliefs stay what they start from.
+  MeanField(const Unary& unary, std::vector<std::shared_ptr<const Pairwise>> kernels, std::vector<size_t> fixed,
+            float negligible, Team& team);
 
   void step(Team& team);
   void belief(float* out, Team& team) const;  // (labels, points)
@@ -60,6 +62,7 @@ class MeanField {
   void pooled_logits(size_t begin, size_t end);
   void load_logits(Team& team);
   void logits_of(size_t label, size_t begin, size_t end, float* logits) const;
+  void silence(float* messages, size_t begin, size_t end) const;
   void softmax(float* messages, size_t begin, size_t end);
   void prune(Team& team);
   void keep(const std::vector<size_t>& channels, bool last, Team& team);
@@ -70,6 +73,7 @@ class MeanField {
 
   Unary unary_;
   std::vector<Term> terms_;
+  std::vector<size_t> fixed_;
   float negligible_;
   bool mixes_ = false;  // whether any kernel has a matrix
   bool released_ = false;

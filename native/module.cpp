@@ -25,6 +25,7 @@ namespace {
 
 using Row = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Table = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using Flags = nb::ndarray<const bool, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using OutRow = nb::ndarray<float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using OutTable = nb::ndarray<float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 
@@ -115,7 +116,7 @@ Pairwise grid_term(std::shared_ptr<Grid> grid, float weight, const std::optional
 }
 
 void make_mean_field(MeanField* self, Table unary, bool probabilities, const std::vector<std::shared_ptr<Pairwise>>& terms,
-                     float negligible, int threads) {
+                     float negligible, int threads, const std::optional<Flags>& fixed) {
   const size_t labels = unary.shape(0), points = unary.shape(1);
   require(labels > 0 && points > 0, "unary must be (labels, points) and not empty");
   require_aligned(unary);
@@ -130,9 +131,16 @@ void make_mean_field(MeanField* self, Table unary, bool probabilities, const std
       grid_width = term->grid->width();
     }
   }
+  std::vector<size_t> held;
+  if (fixed) {
+    require(fixed->shape(0) == points, "fixed must have one value per point");
+    for (size_t i = 0; i < points; ++i)
+      if (fixed->data()[i]) held.push_back(i);
+  }
   nb::gil_scoped_release release;
   Team team(threads);
-  new (self) MeanField({unary.data(), probabilities, labels, points}, {terms.begin(), terms.end()}, negligible, team);
+  new (self) MeanField({unary.data(), probabilities, labels, points}, {terms.begin(), terms.end()}, std::move(held),
+                       negligible, team);
 }
 
 void step(MeanField& field, int steps, int threads) {
@@ -183,7 +191,7 @@ NB_MODULE(_native, m) {
   m.def("grid_term", &grid_term, "grid"_a, "weight"_a, "matrix"_a.noconvert().none());
   nb::class_<MeanField>(m, "MeanField")
       .def("__init__", &make_mean_field, "unary"_a.noconvert(), "probabilities"_a, "terms"_a, "negligible"_a,
-           "threads"_a, nb::keep_alive<1, 2>())
+           "threads"_a, "fixed"_a.noconvert() = nb::none(), nb::keep_alive<1, 2>())
       .def("step", &step, "steps"_a, "threads"_a)
       .def("belief", &belief, "out"_a.noconvert(), "threads"_a)
       .def("release", &release)

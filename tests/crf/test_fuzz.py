@@ -151,7 +151,7 @@ def test_native_lattice(
     negligible=st.sampled_from([0.0, 0.1, 1.0, -1.0, np.nan]),
     steps=st.integers(-1, 3),
     threads=THREADS,
-    wrong=spoilers("unary", "taps", "ends", "before", "total", "matrix", "out"),
+    wrong=spoilers("unary", "taps", "ends", "before", "total", "matrix", "fixed", "out"),
 )
 def test_native_mean_field(
     seed: int,
@@ -175,6 +175,7 @@ def test_native_mean_field(
         "total": np.ones(width, np.float32),
         "before": random.uniform(0.1, 1, points).astype(np.float32),
         "matrix": table(random, labels, labels),
+        "fixed": random.random(points) < 0.3,
         "out": np.zeros((labels, points), np.float32),
     }
     arrays = spoil(arrays, wrong)
@@ -187,7 +188,7 @@ def test_native_mean_field(
             _native.lattice_term(lattice, 2.0, arrays["before"], None, None),
             _native.grid_term(grid, 1.0, matrix),
         ]
-        field = _native.MeanField(arrays["unary"], probabilities, terms, negligible, threads)
+        field = _native.MeanField(arrays["unary"], probabilities, terms, negligible, threads, arrays["fixed"])
         field.step(steps, threads)
         field.belief(arrays["out"], threads)
         field.release()

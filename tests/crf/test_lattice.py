@@ -168,6 +168,8 @@ def test_native_door_refuses_what_would_read_out_of_bounds():
         _native.lattice_term(lattice, 1.0, ones[:9], None, None)
     with pytest.raises(ValueError, match="per point"):
         _native.lattice_term(lattice, 1.0, None, ones[:9], None)
+    with pytest.raises(ValueError, match="fixed must have one value per point"):
+        _native.MeanField(rows(10, 3), False, [term], 0.0, 1, np.ones(9, bool))
     wrong = _native.lattice_term(lattice, 1.0, None, None, np.zeros((2, 2), np.float32))
     with pytest.raises(ValueError, match="labels, labels"):
         _native.MeanField(rows(10, 3), False, [wrong], 0.0, 1)

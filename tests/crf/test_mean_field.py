@@ -24,10 +24,14 @@ def potts_matrix(labels):
     return np.float32(1) - np.eye(labels, dtype=np.float32)
 
 
-def updates_in_numpy(unary, kernels, iterations):
-    """Algorithm 1 in plain NumPy, on the same lattices: belief ← softmax(-unary - Σ weight · μ · filtered)."""
+def updates_in_numpy(unary, kernels, iterations, fixed=None):
+    """Algorithm 1 in plain NumPy, on the same lattices: belief ← softmax(-unary - Σ weight · μ · filtered).
+
+    After every update the points `fixed` get back the beliefs that they started from.
+    """
     labels, flat = len(unary), unary.reshape(len(unary), -1).astype(np.float32)
     belief = np.exp(-flat) / np.exp(-flat).sum(0)
+    held = belief[:, :0] if fixed is None else belief[:, fixed.ravel()]
     for _ in range(iterations):
         energy = flat.copy()
         for kernel in kernels:
@@ -41,15 +45,19 @@ def updates_in_numpy(unary, kernels, iterations):
             energy += kernel.weight * costs @ (after * filter_by_lattice(lattice, np.float32(before * belief), 1))
         belief = np.exp(energy.min(0) - energy)
         belief /= belief.sum(0)
+        if fixed is not None:
+            belief[:, fixed.ravel()] = held
     return belief.reshape(unary.shape)
 
 
+@pytest.mark.parametrize("fixed_share", [0.0, 0.3])
 @pytest.mark.parametrize("labels", [2, 3, 5, 21, 34, 70])
 @pytest.mark.parametrize("normalization", NORMALIZATIONS)
 @pytest.mark.parametrize("model", ["potts", "vector", "matrix", "mixed"])
-def test_native_loop_equals_numpy(make_scene, labels, normalization, model):
+def test_native_loop_equals_numpy(make_scene, labels, normalization, model, fixed_share):
     image, probabilities = make_scene(24, 31, labels)
     unary = -np.log(np.maximum(probabilities, 1e-6))
+    fixed = np.random.default_rng(1).random((24, 31)) < fixed_share
     random = np.random.default_rng(labels)
     matrix = random.uniform(0, 1, (labels, labels)).astype(np.float32)
     first, second = {
@@ -61,7 +69,8 @@ def test_native_loop_equals_numpy(make_scene, labels, normalization, model):
     weights = (0.05, 0.1) if normalization == "none" else (5, 3)
     bilateral, spatial = kernels(image, normalization, weights)
     terms = [bilateral.changed(compatibility=first), spatial.changed(compatibility=second)]
-    np.testing.assert_allclose(DenseCRF(unary, terms).infer(3), updates_in_numpy(unary, terms, 3), atol=5e-5)
+    ours = DenseCRF(unary, terms, fixed=fixed).infer(3)
+    np.testing.assert_allclose(ours, updates_in_numpy(unary, terms, 3, fixed), atol=5e-5)
 
 
 @pytest.mark.parametrize("normalization", ["symmetric", "before", "after"])
@@ -95,6 +104,45 @@ def test_iterating_gives_every_step_of_inference(make_scene):
     ):
         for step, belief in enumerate(islice(crf.iterate(), 4)):
             np.testing.assert_allclose(belief, crf.infer(step), rtol=1e-6)
+
+
+@pytest.mark.parametrize("hard", [True, False])
+def test_fixed_points_are_a_condition(make_scene, hard):
+    """Given their labels, the others' energy is their own and what the fixed points say: a CRF over those alone.
+
+    The two start apart, and with kernels this weak end where there is but one end.
+    """
+    image, probabilities = make_scene(11, 13, 4)
+    fixed = np.random.default_rng(3).random((11, 13)) < 0.4
+    if hard:
+        probabilities[:, fixed] = np.eye(4, dtype=np.float32)[probabilities[:, fixed].argmax(0)].T
+    flat, free = probabilities.reshape(4, -1), ~fixed.ravel()
+    features = np.concatenate([np.indices((11, 13)).reshape(2, -1).T / 4, image.reshape(-1, 3) / 60], 1)
+    every_pair = 0.03 * np.exp(-((features[:, None] - features[None]) ** 2).sum(2) / 2)
+    said = (1 - flat[:, ~free]) @ every_pair[~free][:, free]  # Potts: a label costs what others believe in others
+    unary = -np.log(np.maximum(flat[:, free], np.finfo(np.float32).tiny)) + said
+    alone = DenseCRF(unary, [GaussianKernel(features[free], 0.03, normalization="none")], method="exact").infer(50)
+    kernel = GaussianKernel(features, 0.03, normalization="none")
+    given = DenseCRF.from_probabilities(probabilities, [kernel], fixed=fixed, method="exact").infer(50)
+    np.testing.assert_allclose(given[:, fixed], probabilities[:, fixed], atol=1e-6)
+    np.testing.assert_allclose(given.reshape(4, -1)[:, free], alone, atol=1e-5)
+
+
+def test_pruned_labels_leave_fixed_points_alone(make_scene):
+    """Labels below the bar everywhere are pooled, and come apart again as the fixed points had them."""
+    image, probabilities = make_scene(24, 31, 40)
+    fixed = np.random.default_rng(1).random((24, 31)) < 0.3
+    crf = DenseCRF.from_probabilities(probabilities, kernels(image), fixed=fixed, prune_below=0.3)
+    np.testing.assert_allclose(crf.infer(5)[:, fixed], probabilities[:, fixed], atol=1e-6)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(crf)).infer(2), crf.infer(2))
+    np.testing.assert_array_equal(next(islice(crf.iterate(), 2, None)), crf.infer(2))
+
+
+@pytest.mark.parametrize("fixed", [np.ones((9, 7), bool), np.ones((9, 8)), [[True] * 8] * 8, "no"])
+def test_bad_fixed(make_scene, fixed):
+    _, probabilities = make_scene(9, 8, 3)
+    with pytest.raises(InputError, match=r"fixed has shape .*expected \(9, 8\) bool, True for the points that keep"):
+        DenseCRF.from_probabilities(probabilities, [], fixed=fixed)
 
 
 def test_without_kernels_nothing_moves(make_scene):

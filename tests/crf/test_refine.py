@@ -225,6 +225,11 @@ def poisoned(value):
         ({"shortcuts": {}}, "shortcuts are dict; expected Shortcuts"),
         ({"mask": np.ones((4, 5), bool)}, r"shape \(4, 5\).*expected \(4, 6\) bool"),
         ({"mask": np.ones((4, 6), np.uint8)}, "dtype uint8; expected"),
+        (
+            {"fixed": np.ones((4, 5), bool)},
+            r"fixed has shape \(4, 5\).*expected \(4, 6\) bool, True for the pixels that",
+        ),
+        ({"fixed": np.ones((4, 6), np.int8)}, "fixed has .*dtype int8; expected"),
         ({"nodata": 10**400}, "nodata is of type int; expected a number, or NaN"),
         (
             {"image": np.full((4, 6), -3.4e38), "params": CRFParams(bilateral_rgb_std=0.01)},
@@ -408,6 +413,36 @@ def test_masked_pixels_are_scaled_to_sum_to_one(make_scene, share):
     refined = refine(image, given, mask=mask)
     np.testing.assert_allclose(refined[:, ~mask], (probabilities / probabilities.sum(0))[:, ~mask], atol=1e-6)
     np.testing.assert_allclose(refined.sum(0), 1, atol=1e-5)
+
+
+def test_fixed_pixels_speak_and_do_not_hear(make_scene):
+    image, probabilities = make_scene(30, 40, 3)
+    fixed = np.zeros((30, 40), bool)
+    fixed[12:15, 5:30] = True
+    stroke = probabilities.copy()
+    stroke[:, fixed] = np.float32([[0], [1], [0]])
+    refined = refine(image, stroke, fixed=fixed)
+    check_marginals(refined, stroke.shape)
+    np.testing.assert_array_equal(refined[:, fixed], stroke[:, fixed])
+    assert refined[1].sum() > refine(image, probabilities)[1].sum() + fixed.sum() / 2  # the others heard
+    np.testing.assert_array_equal(refine(image, stroke, fixed=~(fixed | True)), refine(image, stroke))
+    np.testing.assert_allclose(refine(image, stroke, fixed=fixed | True), stroke, atol=1e-6)
+
+
+def test_fixed_pixels_in_tiles_and_under_a_mask(make_scene):
+    image, probabilities = make_scene(30, 40, 3)
+    random = np.random.default_rng(0)
+    fixed, mask = random.random((30, 40)) < 0.2, random.random((30, 40)) < 0.7
+    stroke = np.where(fixed, np.float32([[[0]], [[1]], [[0]]]), probabilities)
+    masked = refine(image, stroke, mask=mask, fixed=fixed)
+    np.testing.assert_allclose(masked[:, fixed | ~mask], stroke[:, fixed | ~mask], atol=1e-6)
+    other = np.where(mask, stroke, np.float32(1 / 3))  # a stroke beyond the mask is not heard
+    np.testing.assert_array_equal(refine(image, other, mask=mask, fixed=fixed)[:, mask], masked[:, mask])
+    params = CRFParams(5, 3, 30, 3, 1)
+    whole = refine(image, stroke, params, fixed=fixed, shortcuts=PARITY)
+    tiled = refine(image, stroke, params, fixed=fixed, shortcuts=replace(PARITY, tile_side_px=20))
+    assert (tiled.argmax(0) != whole.argmax(0)).mean() < 0.01
+    np.testing.assert_array_equal(tiled[:, fixed], stroke[:, fixed])
 
 
 def test_batches_are_the_photos_one_by_one(make_scene):

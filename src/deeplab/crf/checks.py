@@ -74,13 +74,12 @@ def check_like_image(array: Any, height: int, width: int, name: str) -> npt.NDAr
     return given
 
 
-def check_mask(mask: Any, height: int, width: int) -> npt.NDArray[np.bool_]:
-    """Return `mask` if it is (H, W) bool like an image of `height` and `width`."""
-    array = as_array(mask, "mask")
-    if array.shape != (height, width) or array.dtype != np.bool_:
+def check_mask(mask: Any, shape: tuple[int, ...], name: str, meaning: str) -> npt.NDArray[np.bool_]:
+    """Return `mask` if it is bool and of `shape`; `meaning` says for which points it is True."""
+    array = as_array(mask, name)
+    if array.shape != shape or array.dtype != np.bool_:
         raise InputError(
-            f"mask has shape {array.shape} and dtype {array.dtype}; expected ({height}, {width}) bool, True for the "
-            "pixels that take part"
+            f"{name} has shape {array.shape} and dtype {array.dtype}; expected {shape} bool, True for the {meaning}"
         )
     return array
 

@@ -19,6 +19,7 @@ from deeplab.crf.checks import (
     check_energies,
     check_label_count,
     check_labels,
+    check_mask,
     check_probabilities,
     check_real,
 )
@@ -42,6 +43,8 @@ class DenseCRF:
             but the first are the points, in row-major order. Not copied where it is float32 and contiguous: leave it
             as it is while the CRF lives.
         kernels: each over the same N points.
+        fixed: bool of the points' shape, True for those that speak and do not hear: they keep softmax(-unary), and the
+            beliefs of the others are those given theirs. None: no point.
         method: "lattice" (approximate, linear in N) or "exact" (every pair of points: a few thousand at most).
         prune_below: leave out of an update the labels whose belief is below this at every point (0-1): they then hear
             only each other. 0 leaves out none. Without effect where a kernel has a compatibility of its own.
@@ -58,12 +61,13 @@ class DenseCRF:
         unary: npt.ArrayLike,
         kernels: Sequence[Kernel],
         *,
+        fixed: npt.NDArray[np.bool_] | None = None,
         method: str = "lattice",
         prune_below: float = 0.0,
         threads: int | None = None,
     ) -> None:
         given = as_array(unary, "unary")
-        self._setup(given.shape, _check_unary(given), False, kernels, method, prune_below, threads)
+        self._setup(given.shape, _check_unary(given), False, kernels, fixed, method, prune_below, threads)
 
     @classmethod
     def from_probabilities(
@@ -71,6 +75,7 @@ class DenseCRF:
         probabilities: npt.ArrayLike,
         kernels: Sequence[Kernel],
         *,
+        fixed: npt.NDArray[np.bool_] | None = None,
         method: str = "lattice",
         prune_below: float = 0.0,
         threads: int | None = None,
@@ -81,7 +86,7 @@ class DenseCRF:
         """
         crf = cls.__new__(cls)
         given = as_array(probabilities, "probabilities")
-        crf._setup(given.shape, check_probabilities(given), True, kernels, method, prune_below, threads)
+        crf._setup(given.shape, check_probabilities(given), True, kernels, fixed, method, prune_below, threads)
         return crf
 
     def _setup(
@@ -90,6 +95,7 @@ class DenseCRF:
         source: Array,
         probabilities: bool,
         kernels: Sequence[Kernel],
+        fixed: npt.NDArray[np.bool_] | None,
         method: str,
         prune_below: float,
         threads: int | None,
@@ -99,6 +105,9 @@ class DenseCRF:
         self._threads = thread_count(threads)
         self._shape, self._source, self._probabilities = shape, source, probabilities
         self._kernels = check_kernels(kernels, shape)
+        self._fixed = None
+        if fixed is not None:
+            self._fixed = check_mask(fixed, shape[1:], "fixed", "points that keep their beliefs").ravel()
         self._terms = [make_term(kernel, source.shape, method, self._threads) for kernel in self._kernels]
 
     def infer(self, iterations: int = 10) -> Array:
@@ -114,7 +123,13 @@ class DenseCRF:
         if self._method == "exact":
             return next(islice(self._iterate_exactly(), count, None))
         belief = infer_by_terms(
-            self._source, self._probabilities, self._terms, count, prune_below=self._prune_below, threads=self._threads
+            self._source,
+            self._probabilities,
+            self._terms,
+            count,
+            fixed=self._fixed,
+            prune_below=self._prune_below,
+            threads=self._threads,
         )
         return belief.reshape(self._shape)
 
@@ -126,7 +141,7 @@ class DenseCRF:
         if self._method == "exact":
             yield from self._iterate_exactly()
             return
-        field = _field(self._source, self._probabilities, self._terms, self._prune_below, self._threads)
+        field = _field(self._source, self._probabilities, self._terms, self._fixed, self._prune_below, self._threads)
         while True:
             yield _read(field, self._source.shape, self._threads).reshape(self._shape)
             field.step(1, self._threads)
@@ -175,7 +190,10 @@ class DenseCRF:
         belief = softmax_in_place(-unary)
         while True:
             yield belief.reshape(self._shape)
-            belief = softmax_in_place(-unary - sum(term.message(belief) for term in self._terms))
+            messages = sum((term.message(belief) for term in self._terms), np.zeros_like(unary))
+            if self._fixed is not None:
+                messages[:, self._fixed] = 0
+            belief = softmax_in_place(-unary - messages)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_terms"}
@@ -192,6 +210,7 @@ def infer_by_terms(
     terms: Iterable[Term],
     iterations: int,
     *,
+    fixed: npt.NDArray[np.bool_] | None = None,
     prune_below: float,
     threads: int,
 ) -> Array:
@@ -203,10 +222,11 @@ def infer_by_terms(
         terms: the kernels made ready, none of them exact. Where nobody else holds them, as with those from a generator,
             they go before the result takes their memory.
         iterations: at least 0.
+        fixed: (N,) bool, as for `DenseCRF`.
         prune_below: as for `DenseCRF`.
         threads: at least 1.
     """
-    field = _field(source, probabilities, terms, prune_below, threads)
+    field = _field(source, probabilities, terms, fixed, prune_below, threads)
     with _beliefs_in_memory(source.shape):
         field.step(iterations, threads)
         field.release()  # before the result takes its memory
@@ -214,11 +234,17 @@ def infer_by_terms(
 
 
 def _field(
-    source: Array, probabilities: bool, terms: Iterable[Term], prune_below: float, threads: int
+    source: Array,
+    probabilities: bool,
+    terms: Iterable[Term],
+    fixed: npt.NDArray[np.bool_] | None,
+    prune_below: float,
+    threads: int,
 ) -> _native.MeanField:
     native = [term.native for term in terms if term.native is not None]
+    held = None if fixed is None else np.ascontiguousarray(fixed)
     with _beliefs_in_memory(source.shape):
-        return _native.MeanField(source, probabilities, native, prune_below, threads)
+        return _native.MeanField(source, probabilities, native, prune_below, threads, held)
 
 
 def _beliefs_in_memory(shape: tuple[int, ...]) -> AbstractContextManager[None]:

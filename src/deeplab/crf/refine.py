@@ -42,6 +42,7 @@ def refine(
     iterations: int | None = None,
     normalization: str | None = None,
     mask: npt.NDArray[np.bool_] | None = None,
+    fixed: npt.NDArray[np.bool_] | None = None,
     nodata: float | None = None,
     shortcuts: Shortcuts = Shortcuts(),  # noqa: B008 (frozen)
     threads: int | None = None,
@@ -72,6 +73,9 @@ def refine(
             `GaussianKernel`. None: that of the settings, or "after".
         mask: (H, W) bool, True for the pixels that take part; None: all. The others neither speak nor hear and keep
             their probabilities, scaled to sum to one.
+        fixed: (H, W) bool, True for the pixels that speak and do not hear: they keep their probabilities, and the
+            others' marginals are those given them. Where they are 0 and 1, a label is certain, such as a user's stroke.
+            None: no pixel.
         nodata: the value in any channel of pixels that hold no data, such as -9999 or NaN: they are left out, too.
         shortcuts: how to save time and memory; `deeplab.crf.PARITY` for none.
         threads: None for as many as the environment variable DEEPLAB_THREADS says, or every core this process may use.
@@ -100,16 +104,19 @@ def refine(
     rgb_std = check_deviations(settings.params.bilateral_rgb_std, channels, "bilateral_rgb_std")
     check_levels(photo if valid is None else photo[valid], rgb_std)
     given = _probabilities_of(photo, probabilities)
-    taking_part = valid if mask is None else check_mask(mask, height, width) & (True if valid is None else valid)
+    taking_part = valid
+    if mask is not None:
+        taking_part = check_mask(mask, (height, width), "mask", "pixels that take part") & (valid is None or valid)
+    held = None if fixed is None else check_mask(fixed, (height, width), "fixed", "pixels that keep their values")
     tiles = tiles_of(height, width, shortcuts.tile_side_px, _REACH_STDS * settings.params.bilateral_xy_std_px)
     _check_memory(given.shape, tiles, channels, masked=taking_part is not None)
     if shortcuts.narrow_bilateral:
         settings = narrowed(settings, photo)
     if len(tiles) == 1:
-        return _refine_tile(photo, given, tiles[0], settings, taking_part, shortcuts, threads)
+        return _refine_tile(photo, given, tiles[0], settings, taking_part, held, shortcuts, threads)
     refined = np.empty(given.shape, np.float32)
     for tile in tiles:
-        marginals = _refine_tile(photo, given, tile, settings, taking_part, shortcuts, threads)
+        marginals = _refine_tile(photo, given, tile, settings, taking_part, held, shortcuts, threads)
         refined[(slice(None), *tile.kept)] = marginals[(slice(None), *tile.kept_of_seen)]
     return refined
 
@@ -192,6 +199,7 @@ def _refine_tile(
     tile: Tile,
     settings: CRFSettings,
     mask: npt.NDArray[np.bool_] | None,
+    fixed: npt.NDArray[np.bool_] | None,
     shortcuts: Shortcuts,
     threads: int,
 ) -> npt.NDArray[np.float32]:
@@ -199,16 +207,18 @@ def _refine_tile(
     photo, probabilities = image[tile.seen], given[(slice(None), *tile.seen)]
     source = check_probabilities(probabilities)
     chosen = None if mask is None else mask[tile.seen].ravel()
+    held = None if fixed is None else fixed[tile.seen].ravel()
     if chosen is not None:
         outside: npt.NDArray[np.float32] = source / source.sum(axis=0)
         if not chosen.any():
             return outside.reshape(probabilities.shape)
         source = np.ascontiguousarray(source[:, chosen])
+        held = None if held is None else held[chosen]
     corner = tile.seen[0].start, tile.seen[1].start
     kernels = kernels_one_by_one(photo, settings, exact_spatial=shortcuts.exact_spatial, corner=corner, points=chosen)
     terms = (make_term(kernel, source.shape, "lattice", threads) for kernel in kernels)
     refined = infer_by_terms(
-        source, True, terms, settings.iterations, prune_below=shortcuts.prune_below, threads=threads
+        source, True, terms, settings.iterations, fixed=held, prune_below=shortcuts.prune_below, threads=threads
     )
     if chosen is not None:
         outside[:, chosen] = refined
