@@ -161,8 +161,10 @@ def _clear(folder: Path) -> None:
                 os.close(descriptor)
 
 
-def make_folder(folder: str | os.PathLike[str]) -> None:
+def make_folder(folder: str | os.PathLike[str], *, option: str = "-o") -> None:
     """Make a folder for results, and those above it, unless it is there; clear it of what killed processes left.
+
+    A message names the `option` that gives another.
 
     Raises:
         OutputError: it cannot be made.
@@ -171,14 +173,14 @@ def make_folder(folder: str | os.PathLike[str]) -> None:
         Path(folder).mkdir(parents=True, exist_ok=True)
         _clear(Path(folder))
     except OSError as error:
-        raise OutputError(f"cannot make folder {folder}: {error.strerror}; choose another with -o") from error
+        raise OutputError(f"cannot make folder {folder}: {error.strerror}; choose another with {option}") from error
 
 
 @contextmanager
-def alone_in(folder: str | os.PathLike[str]) -> Iterator[None]:
+def alone_in(folder: str | os.PathLike[str], *, option: str = "-o") -> Iterator[None]:
     """Keep other runs out of a folder until the block, or this process, ends.
 
-    Where the file system has no locks, nothing is kept out.
+    Where the file system has no locks, nothing is kept out. A message names the `option` that gives another folder.
 
     Raises:
         OutputError: another run is in it, or the folder cannot be written.
@@ -187,9 +189,9 @@ def alone_in(folder: str | os.PathLike[str]) -> Iterator[None]:
     try:
         descriptor = open_alone(path)
     except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}; choose another folder (-o)") from error
+        raise OutputError(f"cannot write {path}: {error.strerror}; choose another folder ({option})") from error
     if descriptor is None:
-        raise OutputError(f"another run is at work in {folder}; wait for its end, or choose another folder (-o)")
+        raise OutputError(f"another run is at work in {folder}; wait for its end, or choose another folder ({option})")
     try:
         yield
     finally:

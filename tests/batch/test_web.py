@@ -13,9 +13,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+import deeplab.web
 from deeplab.batch import RemotePhoto, find_remote_photos, web
-from deeplab.batch.web import file_name, read_web
+from deeplab.batch.web import read_web
 from deeplab.errors import ImageError
+from deeplab.web import file_name
 
 REDIRECTIONS = {"/moved.png": "/cat.png", "/file": "file:///etc/passwd", "/ftp": "ftp://127.0.0.1/cat.png"}
 
@@ -64,7 +66,7 @@ def test_a_photo_is_read_with_nothing_installed(host: str, tmp_path: Path, monke
 
 
 def test_what_goes_wrong_is_one_line(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web, "PATIENCE_S", 0.2)
+    monkeypatch.setattr(deeplab.web, "PATIENCE_S", 0.2)
     for path, reason in {
         "none.png": "the server says 404 Not Found",
         "file": "is not allowed",

@@ -8,8 +8,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from deeplab.batch.photos import is_photo_name, no_photos, what_is_not_taken
-from deeplab.batch.web import file_name, is_web, read_web
+from deeplab.batch.web import read_web
 from deeplab.errors import ImageError
+from deeplab.web import file_name, is_web
 
 __all__ = ["RemotePhoto", "find_remote_photos", "is_address"]
 

@@ -14,6 +14,7 @@ import typer
 from deeplab.cli.check_data import check_data
 from deeplab.cli.convert import convert
 from deeplab.cli.crf_search import crf_search
+from deeplab.cli.download import download
 from deeplab.cli.evaluate import evaluate
 from deeplab.cli.listings import models, recipes, variants
 from deeplab.cli.refine import refine
@@ -41,6 +42,7 @@ for command in (
     variants,
     models,
     verify,
+    download,
     check_data,
     evaluate,
     crf_search,
