@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from deeplab.errors import OutputError
-from deeplab.files import alone_in, atomic_file, atomic_files, check_output, make_folder
+from deeplab.errors import ImageError, InputError, OutputError
+from deeplab.files import alone_in, atomic_file, atomic_files, check_output, make_folder, sha256_of
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs links, pipes, signals and locks")
 
@@ -148,3 +148,13 @@ def test_a_lock_that_leads_elsewhere_is_not_followed(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"cannot write .*\.deeplab\.lock"), alone_in(tmp_path):
         pass
     assert names(tmp_path) == [".deeplab.lock"]
+
+
+def test_the_hash_is_sha256_and_its_error_of_the_kind_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "abc").write_bytes(b"abc")
+    assert sha256_of(tmp_path / "abc").startswith("ba7816bf8f01cfea")  # FIPS 180-2, appendix B.1
+    for missing in (tmp_path / "missing", tmp_path, tmp_path / "a\0b"):
+        with pytest.raises(InputError, match=r"cannot read .*: No such file; check the path"):
+            sha256_of(missing)
+    with pytest.raises(ImageError, match="cannot read"):
+        sha256_of(tmp_path / "missing", ImageError)

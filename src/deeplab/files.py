@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import secrets
@@ -13,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import IO
 
-from deeplab.errors import OutputError
+from deeplab.errors import DeepLabError, InputError, OutputError
 
 if sys.platform != "win32":
     import fcntl
@@ -28,6 +29,7 @@ __all__ = [
     "is_folder",
     "make_folder",
     "open_alone",
+    "sha256_of",
 ]
 
 _UNFINISHED = re.compile(r"\.deeplab-[0-9a-f]{16}\.tmp")
@@ -43,6 +45,16 @@ def is_file(path: str | os.PathLike[str]) -> bool:
 def is_folder(path: str | os.PathLike[str]) -> bool:
     """Tell whether there is such a folder; see `is_file`."""
     return os.path.isdir(path)  # noqa: PTH112
+
+
+def sha256_of(path: str | os.PathLike[str], error: type[DeepLabError] = InputError) -> str:
+    """Return a file's SHA-256 in hexadecimal digits; an `error` of the kind given says why it cannot be read."""
+    if not is_file(path):
+        raise error(f"cannot read {path}: No such file; check the path")
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except OSError as reason:
+        raise error(f"cannot read {path}: {reason.strerror}; check the path") from None
 
 
 def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
@@ -11,8 +10,9 @@ from typing import Any, NamedTuple
 
 from deeplab.crf import _native
 from deeplab.errors import ModelError
+from deeplab.files import sha256_of
 from deeplab.images import read_image
-from deeplab.models import CHECK_PHOTOS, find_model, read_model, shipped_models, shipped_record
+from deeplab.models import CHECK_PHOTOS, find_model, shipped_models, shipped_record
 from deeplab.runtime import ScoreNetwork
 from deeplab.scores import softmax_in_place
 
@@ -53,7 +53,7 @@ def verify_model(name_or_path: str | os.PathLike[str] | None = None, *, threads:
         ModelError: there is no such model.
     """
     path = find_model(name_or_path)
-    digest, records = _sha256(path), shipped_record()
+    digest, records = sha256_of(path, ModelError), shipped_record()
     name = next((name for name, record in records.items() if record["sha256"] == digest), None)
     yield _check_file(path, digest, name)
     try:
@@ -88,11 +88,7 @@ def record_model(name_or_path: str | os.PathLike[str]) -> dict[str, Any]:
         }
         for photo in CHECK_PHOTOS
     }
-    return {network.info.name: {"sha256": _sha256(path), "mean_probabilities": probabilities}}
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(read_model(path)).hexdigest()
+    return {network.info.name: {"sha256": sha256_of(path, ModelError), "mean_probabilities": probabilities}}
 
 
 def _check_file(path: Path, digest: str, name: str | None) -> Check:

@@ -128,6 +128,13 @@ def test_a_damaged_journal_is_named(make: Any, tmp_path: Path, line: bytes) -> N
     assert again.runs == 3
 
 
+def test_a_file_that_is_no_journal_keeps_its_last_line(make: Any, tmp_path: Path) -> None:
+    (tmp_path / "trials.jsonl").write_bytes(b'{"notes": 1}\nwithout an end')
+    with pytest.raises(OutputError, match=r"trials\.jsonl belongs to another search"):
+        make()
+    assert (tmp_path / "trials.jsonl").read_bytes().endswith(b"without an end")
+
+
 def test_an_interruption_keeps_what_was_done(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(stage: str, done: int, total: int) -> None:
         if done:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +12,10 @@ from PIL import Image
 
 from deeplab import planes
 from deeplab.crf import CRFParams, CRFSettings
-from deeplab.data.samples import Sample, load_mask
+from deeplab.data.samples import Sample, load_mask, load_sample
 from deeplab.errors import DataError, ImageError, InputError
 from deeplab.evaluation.confusion import Confusion
-from deeplab.evaluation.evaluate import Extras, evaluate_predictions, evaluate_scores
+from deeplab.evaluation.evaluate import Extras, evaluate_predictions, evaluate_scores, load_scored
 from deeplab.evaluation.stored_scores import StoredScores, store_scores
 from deeplab.evaluation.tables import format_table, to_json
 from deeplab.label_maps import write_label_map
@@ -97,6 +98,19 @@ def test_scores_of_a_photo_that_changed_are_refused(samples: Sequence[Sample], s
     Image.fromarray(np.zeros((57, 33, 3), np.uint8)).save(photo)
     with pytest.raises(DataError, match=r"1\.ppm has changed since its scores were stored"):
         evaluate_scores(samples, scores)
+
+
+def test_a_photo_that_vanishes_is_a_photos_error(
+    samples: Sequence[Sample], scores: StoredScores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load_and_lose(sample: Sample) -> Any:
+        loaded = load_sample(sample)
+        sample.photo.unlink()
+        return loaded
+
+    monkeypatch.setattr("deeplab.evaluation.evaluate.load_sample", load_and_lose)
+    with pytest.raises(ImageError, match=r"cannot read .*\.ppm: No such file; check the path"):
+        load_scored(samples[0], scores)
 
 
 def test_a_model_of_other_labels_is_refused(samples: Sequence[Sample], scores: StoredScores) -> None:

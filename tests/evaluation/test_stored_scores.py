@@ -14,7 +14,8 @@ from PIL import Image
 
 from deeplab.data.samples import Sample
 from deeplab.errors import DataError, ImageError, ModelError, OutputError
-from deeplab.evaluation.stored_scores import file_sha256, open_scores, store_scores
+from deeplab.evaluation.stored_scores import open_scores, store_scores
+from deeplab.files import sha256_of
 from deeplab.images import read_image
 from deeplab.labels import VOC
 from deeplab.models import ModelInfo
@@ -79,7 +80,7 @@ def test_a_changed_photo_is_scored_again(samples: Sequence[Sample], tmp_path: Pa
     assert again.calls == 1
     truth = again(read_image(changed))
     np.testing.assert_allclose(stored.load("photo1").scores, truth - truth.max(axis=0), rtol=2**-11)
-    assert stored.load("photo1").photo_sha256 == file_sha256(changed)
+    assert stored.load("photo1").photo_sha256 == sha256_of(changed)
 
 
 def test_a_missing_photo_is_an_image_error(samples: Sequence[Sample], tmp_path: Path) -> None:
@@ -189,10 +190,3 @@ def test_what_is_no_folder_of_scores_is_said_to_be_none(tmp_path: Path) -> None:
     (tmp_path / "scores.json").write_text('{"format": 99}')
     with pytest.raises(DataError, match="has format 99, expected 1"):
         open_scores(tmp_path)
-
-
-def test_the_hash_is_sha256(tmp_path: Path) -> None:
-    (tmp_path / "abc").write_bytes(b"abc")
-    assert file_sha256(tmp_path / "abc").startswith("ba7816bf8f01cfea")  # FIPS 180-2, appendix B.1
-    with pytest.raises(ModelError, match="cannot read"):
-        file_sha256(tmp_path / "missing")

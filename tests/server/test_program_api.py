@@ -16,6 +16,8 @@ from PIL import Image
 from deeplab import Segmenter
 from deeplab.crf import CRFParams, CRFSettings
 from deeplab.errors import InputError
+from deeplab.formats.labelled import read_labelled
+from deeplab.label_maps import read_label_set
 from deeplab.labels import VOC, LabelSet
 from deeplab.refinement import refine_scores
 from deeplab.server import program_jobs
@@ -52,7 +54,9 @@ def test_json(client: Any, photo_png: bytes, photo: NDArray[np.uint8], segmenter
         assert one["confidence"] == pytest.approx(mean, abs=1e-4)
 
 
-def test_files(client: Any, encode: Any, photo_png: bytes, photo: NDArray[np.uint8], segmenter: Segmenter) -> None:
+def test_files(
+    client: Any, encode: Any, photo_png: bytes, photo: NDArray[np.uint8], segmenter: Segmenter, tmp_path: Path
+) -> None:
     expected = segmenter.segment(photo)
     mask = segment(client, photo_png, format="mask")
     assert mask.headers["content-type"] == "image/png"
@@ -60,6 +64,9 @@ def test_files(client: Any, encode: Any, photo_png: bytes, photo: NDArray[np.uin
     image = Image.open(io.BytesIO(mask.content))
     assert image.mode == "P"
     np.testing.assert_array_equal(np.asarray(image), expected.labels)
+    (tmp_path / "my_cat.png").write_bytes(mask.content)
+    np.testing.assert_array_equal(read_labelled(tmp_path / "my_cat.png").labels, expected.labels)  # as `convert` does
+    assert read_label_set(tmp_path / "my_cat.png") == VOC
     overlay = segment(client, photo_png, format="overlay")
     assert overlay.content == encode(np.asarray(expected.overlay()), "JPEG", quality=92)
     cutout = np.asarray(Image.open(io.BytesIO(segment(client, photo_png, format="cutout").content)))

@@ -6,9 +6,6 @@ the manifest; and a result that does not is somebody else's.
 
 from __future__ import annotations
 
-import errno
-import hashlib
-import json
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -20,7 +17,8 @@ from deeplab.batch.remote import RemotePhoto
 from deeplab.batch.results import Settings
 from deeplab.documents import parse_json
 from deeplab.errors import MALFORMED, DeepLabError, InputError, OutputError
-from deeplab.files import atomic_file, check_output, open_alone
+from deeplab.files import atomic_file, check_output, open_alone, sha256_of
+from deeplab.json_lines import append_line, as_line, cut_off, whole_lines
 
 __all__ = ["Manifest", "Origin", "Version", "version_of"]
 
@@ -99,7 +97,7 @@ class Manifest:
             path.unlink(missing_ok=True)
         elif (lines := self._needed()) != self._lines:
             with atomic_file(path, overwrite=True) as file:
-                file.writelines(_encoded(line) for line in lines)
+                file.writelines(map(as_line, lines))
 
     def is_done(self, version: Version | None, outputs: Sequence[Path]) -> bool:
         """Tell whether these results are there, intact, and were made of this version of a photo in this run's way."""
@@ -158,8 +156,8 @@ class Manifest:
         size_bytes, modified_ns = version or (None, None)
         line = {"file": _place_of(photo), "bytes": size_bytes, "modified_ns": modified_ns, "outputs": dict(outputs)}
         line |= dict(facts) | self.origin.to_dict()
-        if self._descriptor is not None:
-            self._append(self._descriptor, _encoded(line))
+        if self.path is not None:
+            append_line(self.path, line, descriptor=self._descriptor)
         self._remember(line)
 
     def add_error(
@@ -178,15 +176,6 @@ class Manifest:
         if descriptor is None:
             raise OutputError(f"another run is writing {path}; wait for its end, or choose another folder (-o)")
         return descriptor
-
-    def _append(self, descriptor: int, content: bytes) -> None:
-        before = os.fstat(descriptor).st_size
-        try:
-            if os.write(descriptor, content) < len(content):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        except OSError as error:
-            os.ftruncate(descriptor, before)
-            raise OutputError(f"cannot write {self.path}: {error.strerror}; make room, or choose another") from error
 
     def _of(self, name: str) -> list[dict[str, Any]]:
         return self._by_output.get(name, [])
@@ -212,12 +201,10 @@ class Manifest:
 
     def _read(self, descriptor: int) -> None:
         with os.fdopen(os.dup(descriptor), "rb") as file:
-            content = file.read()
-        whole = content.rfind(b"\n") + 1
-        torn = content[whole:]
+            lines, torn = whole_lines(file.read())
         if not (torn.startswith(_BEGINNING) or _BEGINNING.startswith(torn)):
-            raise self._strange(content.count(b"\n") + 1)
-        for number, text in enumerate(content[:whole].splitlines(), start=1):
+            raise self._strange(len(lines) + 1)
+        for number, text in enumerate(lines, start=1):
             try:
                 line = parse_json(text, halves=True)
                 if not all(
@@ -227,8 +214,7 @@ class Manifest:
             except MALFORMED:
                 raise self._strange(number) from None
             self._remember(line)
-        if torn:
-            os.ftruncate(descriptor, whole)
+        cut_off(descriptor, torn)
 
     def _strange(self, number: int) -> InputError:
         return InputError(
@@ -263,12 +249,6 @@ def _version_in(line: Mapping[str, Any]) -> tuple[Any, Any]:
 
 
 def _sha256_of(path: Path) -> str | None:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
-    except OSError:
-        return None
-
-
-def _encoded(line: Mapping[str, Any]) -> bytes:
-    text = json.dumps(line, ensure_ascii=False)
-    return text.encode(errors="backslashreplace") + b"\n"  # which JSON undoes, for names that are no UTF-8
+    with suppress(InputError):
+        return sha256_of(path)
+    return None

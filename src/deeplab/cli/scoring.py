@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deeplab.files import is_file
+from deeplab.errors import ModelError
+from deeplab.files import is_file, sha256_of
 from deeplab.progress import Reporter
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def stored_scores(
     Without a model's name, a folder that holds the scores of all photos is taken as it is, whoever's they are;
     otherwise the model named, or the shipped one, scores the photos that are missing.
     """
-    from deeplab.evaluation.stored_scores import file_sha256, open_scores, store_scores
+    from deeplab.evaluation.stored_scores import open_scores, store_scores
     from deeplab.models import find_model
     from deeplab.runtime import ScoreNetwork
 
@@ -53,7 +54,7 @@ def stored_scores(
     network = ScoreNetwork(path, threads=threads)
     with nullcontext(folder) if folder is not None else TemporaryDirectory() as place:
         yield store_scores(
-            samples, Path(place), network.scores, network.info, file_sha256(path),
+            samples, Path(place), network.scores, network.info, sha256_of(path, ModelError),
             force=force, progress=partial(show_step, out, "scoring"),
         )  # fmt: skip
 

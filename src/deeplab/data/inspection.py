@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -16,7 +15,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from deeplab.data.samples import Sample, unknown_values
 from deeplab.errors import ImageError
-from deeplab.files import is_file
+from deeplab.files import is_file, sha256_of
 from deeplab.images import read_photo
 from deeplab.label_maps import read_label_map
 from deeplab.labels import voc_colour_map
@@ -121,7 +120,7 @@ def _inspect_photo(path: Path) -> tuple[list[Fact], str | None, tuple[int, ...] 
         return [Fact("missing", path, "no such photo")], None, None, 1
     sha256 = None
     try:
-        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        sha256 = sha256_of(path, ImageError)
         reading = read_photo(path)
         turn = 1
         with suppress(UnidentifiedImageError), Image.open(path) as image:  # Pillow reads not all that read_photo does

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from deeplab.checks import check_count
 from deeplab.crf import CRFSettings
 from deeplab.data.samples import Sample, load_mask, load_sample
-from deeplab.errors import DataError, InputError
+from deeplab.errors import DataError, ImageError, InputError
 from deeplab.evaluation.boundary_f1 import boundary_f1
 from deeplab.evaluation.calibration import calibration_sums
 from deeplab.evaluation.confusion import Confusion
 from deeplab.evaluation.predictions import prediction_table, read_prediction
-from deeplab.evaluation.stored_scores import StoredScores, file_sha256
+from deeplab.evaluation.stored_scores import StoredScores
 from deeplab.evaluation.trimap import band_tallies, boundary_distance
-from deeplab.files import is_file
+from deeplab.files import is_file, sha256_of
 from deeplab.labels import LabelSet
 from deeplab.planes import Planes, refined
 
@@ -199,7 +199,7 @@ def load_scored(sample: Sample, scores: StoredScores) -> tuple[NDArray[np.uint8]
             f"{scores.path(sample.name)} belongs to a photo of {was[1]}x{was[0]} px, but {sample.photo} has "
             f"{now[1]}x{now[0]}; store the scores again in a fresh folder"
         )
-    if stored.photo_sha256 != file_sha256(sample.photo):
+    if stored.photo_sha256 != sha256_of(sample.photo, ImageError):
         raise DataError(
             f"{sample.photo} has changed since its scores were stored; store them again, naming the model (--model)"
         )

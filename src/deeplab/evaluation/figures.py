@@ -7,7 +7,8 @@ figure of a set is a figure of a sum. All functions take tallies (…, 3, L) and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ __all__ = [
     "iou",
     "mean_class_accuracy",
     "mean_iou",
+    "or_none",
     "pixel_accuracy",
     "tally",
 ]
@@ -61,6 +63,11 @@ def mean_iou(tallies: Tallies, labels: Sequence[int] | None = None) -> Figures:
 def mean_class_accuracy(tallies: Tallies) -> Figures:
     """Plain mean of `class_accuracy` over the classes with true pixels, (…) in 0–1; NaN where there are none."""
     return _mean_over_true(class_accuracy(tallies), tallies)
+
+
+def or_none(values: Iterable[float]) -> list[float | None]:
+    """Return figures as JSON has them, None for NaN."""
+    return [None if math.isnan(value) else float(value) for value in values]
 
 
 def _mean_over_true(by_class: Figures, tallies: Tallies) -> Figures:

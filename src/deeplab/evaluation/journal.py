@@ -7,7 +7,6 @@ the tallies they gave. A line is written in one piece; a last line cut short by 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from deeplab.crf import CRFParams
 from deeplab.documents import parse_json
 from deeplab.errors import MALFORMED, DataError, OutputError
 from deeplab.files import check_kept, is_file
+from deeplab.json_lines import append_line, cut_off, whole_lines
 
 __all__ = ["Journal"]
 
@@ -55,7 +55,7 @@ class Journal:
             self._known.clear()
             path.unlink()
         if not is_file(path):
-            self._write(owner)
+            append_line(path, owner)
 
     def __contains__(self, key: Key) -> bool:
         """Tell whether a photo, by its identity, has been measured under some parameters (None: the network alone)."""
@@ -75,13 +75,14 @@ class Journal:
             OutputError: the file cannot be written.
         """
         labels = np.flatnonzero(tallies.any(axis=(0, 1, 2)))
-        self._write(
+        append_line(
+            self._path,
             {
                 "photo": photo,
                 "params": [None if params is None else list(params.to_dict().values()) for params in tried],
                 "labels": labels.tolist(),
                 "tallies": tallies[..., labels].tolist(),
-            }
+            },
         )
         self._keep(photo, tried, labels, tallies[..., labels])
 
@@ -96,11 +97,8 @@ class Journal:
 
     def _read(self, owner: Mapping[str, Any]) -> None:
         """Read the file, dropping a last line without its end."""
-        content = self._path.read_bytes()
-        whole = content[: content.rfind(b"\n") + 1]
-        if len(whole) < len(content):
-            os.truncate(self._path, len(whole))
-        first, *others = whole.splitlines() or [b""]
+        lines, torn = whole_lines(self._path.read_bytes())
+        first, *others = lines or [b""]
         try:
             if parse_json(first) != parse_json(json.dumps(owner)):
                 raise OutputError(
@@ -111,17 +109,9 @@ class Journal:
                 entry = parse_json(line)
                 tried = [None if numbers is None else CRFParams(*numbers) for numbers in entry["params"]]
                 self._keep(str(entry["photo"]), tried, *(_numbers(entry[part]) for part in ("labels", "tallies")))
+            cut_off(self._path, torn)
         except MALFORMED as error:
             raise DataError(f"{self._path} is damaged ({error}); delete it, or --force to begin anew") from None
-
-    def _write(self, entry: Mapping[str, Any]) -> None:
-        line = json.dumps(entry, separators=(",", ":")).encode() + b"\n"
-        try:
-            with self._path.open("ab", buffering=0) as file:
-                if file.write(line) != len(line):
-                    raise OSError("the disk is full")
-        except OSError as error:
-            raise OutputError(f"cannot write {self._path}: {error.strerror or error}; free space, then go on") from None
 
 
 def _numbers(values: Any) -> NDArray[np.int64]:

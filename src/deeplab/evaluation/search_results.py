@@ -5,6 +5,7 @@ from __future__ import annotations
 from deeplab.crf import CRFParams
 from deeplab.evaluation.bootstrap import Estimate
 from deeplab.evaluation.crf_search import PAPER_GRID, Search
+from deeplab.progress import duration
 
 __all__ = ["cost_lines", "describe", "in_words", "objective_name", "result_lines"]
 
@@ -48,7 +49,7 @@ def cost_lines(search: Search, pydensecrf_seconds: float | None) -> list[str]:
     ours = trials.processor_seconds / trials.runs
     grid = f"the paper's first grid, {len(PAPER_GRID)} settings on {_PAPERS_PHOTOS} photos"
     lines = [
-        f"{trials.runs:,} CRF runs in {_clock(trials.seconds)}, {1000 * ours:.0f} ms of processor time each",
+        f"{trials.runs:,} CRF runs in {duration(trials.seconds)} h, {1000 * ours:.0f} ms of processor time each",
         f"{grid}, on {trials.threads} free cores: {_grid_time(ours, trials.threads)}",
     ]
     if pydensecrf_seconds is None:
@@ -58,7 +59,7 @@ def cost_lines(search: Search, pydensecrf_seconds: float | None) -> list[str]:
 
 
 def _grid_time(seconds_a_run: float, threads: int) -> str:
-    return _clock(len(PAPER_GRID) * _PAPERS_PHOTOS * seconds_a_run / threads)
+    return f"{duration(len(PAPER_GRID) * _PAPERS_PHOTOS * seconds_a_run / threads)} h"
 
 
 def describe(params: CRFParams) -> str:
@@ -71,8 +72,3 @@ def in_words(estimate: Estimate, sign: str = "") -> str:
     """Return a figure with its interval, in percent."""
     value, low, high = (100 * number for number in estimate)
     return f"{value:{sign}.2f} [{low:{sign}.2f}, {high:{sign}.2f}]"
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d} h"

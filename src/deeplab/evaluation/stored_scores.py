@@ -7,7 +7,6 @@ of it that the network saw; and ``photo_sha256``, of the photo's file, in hexade
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -21,11 +20,11 @@ from deeplab.arrays import open_npz
 from deeplab.data.samples import Sample
 from deeplab.documents import parse_json, read_json
 from deeplab.errors import MALFORMED, DataError, ImageError, InputError, ModelError, OutputError
-from deeplab.files import atomic_file, is_file
+from deeplab.files import atomic_file, is_file, make_folder, sha256_of
 from deeplab.images import read_image
 from deeplab.models import ModelInfo
 
-__all__ = ["PhotoScores", "StoredScores", "file_sha256", "open_scores", "store_scores"]
+__all__ = ["PhotoScores", "StoredScores", "open_scores", "store_scores"]
 
 _HEADER = "scores.json"
 _FORMAT = 1
@@ -125,7 +124,7 @@ def store_scores(
         score: what the network is shown of a photo, (H, W, 3) uint8 RGB → scores (L, h, w) of any float dtype, every
             `info.output_stride` pixels.
         info: what the model says about itself.
-        model_sha256: of the model's file; see `file_sha256`.
+        model_sha256: of the model's file; see `deeplab.files.sha256_of`.
         force: replace the scores of another model in this folder.
         progress: called after each photo with the number done and the number of all photos.
 
@@ -138,7 +137,7 @@ def store_scores(
     stored = _claim(StoredScores(folder, info, model_sha256), force)
     samples = list(samples)
     for done, sample in enumerate(samples, start=1):
-        photo_sha256 = _photo_sha256(sample.photo)
+        photo_sha256 = sha256_of(sample.photo, ImageError)
         if not _is_intact(stored, sample.name, photo_sha256):
             photo = read_image(sample.photo)
             seen = info.preprocessing.shrink(photo)
@@ -152,23 +151,11 @@ def store_scores(
     return stored
 
 
-def file_sha256(path: Path) -> str:
-    """Return a file's SHA-256 in hexadecimal digits.
-
-    Raises:
-        ModelError: it cannot be read.
-    """
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise ModelError(f"cannot read {path}: {error.strerror}; check the path") from None
-
-
 def _claim(stored: StoredScores, force: bool) -> StoredScores:
     """Make the folder this model's own, unless it is another's."""
     folder = stored.folder
+    make_folder(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         old = sorted(folder.glob("*.npz"))
         if old and not is_file(folder / _HEADER):
             raise OutputError(f"{folder} holds .npz files that are no stored scores of ours; give another folder")
@@ -199,13 +186,6 @@ def _is_foreign(stored: StoredScores, force: bool) -> bool:
         f"{stored.folder} holds scores of another model, {owner.info.name!r} ({owner.model_sha256[:12]}…), "
         f"not of {stored.info.name!r} ({stored.model_sha256[:12]}…); give another folder, or --force to replace them"
     )
-
-
-def _photo_sha256(path: Path) -> str:
-    try:
-        return file_sha256(path)
-    except ModelError as error:
-        raise ImageError(str(error)) from None
 
 
 def _is_intact(stored: StoredScores, photo: str, photo_sha256: str) -> bool:

@@ -14,13 +14,13 @@ from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from deeplab.data.folders import photo_called
 from deeplab.data.lists import read_text
 from deeplab.errors import DataError, OutputError
 from deeplab.files import atomic_file, check_output, is_file
 from deeplab.images import read_image
+from deeplab.label_maps import encode_label_map
 from deeplab.labels import VOC
 
 __all__ = ["COMPETITIONS", "read_ids", "write_submission"]
@@ -88,7 +88,7 @@ def write_submission(
     folder = f"results/VOC2012/Segmentation/{competition}_test_cls"
     with atomic_file(target, overwrite=overwrite) as file, _archive(file, target.name.lower()) as add:
         for done, (name, path) in enumerate(zip(names, paths, strict=True), start=1):
-            add(f"{folder}/{name}.png", _png(_checked(label(path), path)))
+            add(f"{folder}/{name}.png", encode_label_map(_checked(label(path), path), VOC))
             progress(done, len(names))
 
 
@@ -99,14 +99,6 @@ def _checked(labels: Labels, photo: Path) -> Labels:
     if labels.max() >= len(VOC):
         raise DataError(f"{photo} got label {labels.max()}; the server takes 0–{len(VOC) - 1} alone, and no void")
     return labels
-
-
-def _png(labels: Labels) -> bytes:
-    image = Image.fromarray(labels)
-    image.putpalette(VOC.colours().tobytes())
-    file = io.BytesIO()
-    image.save(file, format="PNG", optimize=True)
-    return file.getvalue()
 
 
 @contextmanager

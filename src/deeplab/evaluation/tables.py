@@ -10,6 +10,7 @@ from typing import Any
 
 from deeplab.evaluation.bootstrap import LEVEL, Estimate, draw_photos
 from deeplab.evaluation.evaluate import Evaluation, Outcome
+from deeplab.evaluation.figures import or_none
 from deeplab.evaluation.measures import CURVES, class_measures, curve, headline_measures
 
 __all__ = ["confusion_csv", "format_table", "format_trimap", "to_json"]
@@ -108,18 +109,16 @@ def to_json(
     by_class, means = class_measures(evaluation), headline_measures(evaluation, classes)
 
     def figures_of(outcome: Outcome) -> dict[str, Any]:
-        estimates = {measure.key: _json(measure.of(outcome, draws)) for measure in means}
-        class_accuracy = outcome.confusion.class_accuracy.tolist()
+        estimates = {measure.key: or_none(measure.of(outcome, draws)) for measure in means}
+        class_accuracy = or_none(outcome.confusion.class_accuracy)
         return {
             **{key: value for key, (value, _, _) in estimates.items()},
             "intervals": {key: ends for key, (_, *ends) in estimates.items()},
-            "iou": {measure.key: _json(measure.of(outcome, None))[0] for measure in by_class},
-            "class_accuracy": {
-                measure.key: _or_none(value) for measure, value in zip(by_class, class_accuracy, strict=True)
-            },
+            "iou": {measure.key: or_none(measure.of(outcome, None))[0] for measure in by_class},
+            "class_accuracy": dict(zip((measure.key for measure in by_class), class_accuracy, strict=True)),
             "confusion": outcome.confusion.counts.tolist(),
             "calibration": None if outcome.calibration is None else outcome.calibration.sum(0).tolist(),
-            "trimap": {key: [_json(point) for point in curve(key, outcome, draws)] for key in CURVES},
+            "trimap": {key: [or_none(point) for point in curve(key, outcome, draws)] for key in CURVES},
         }
 
     content = {
@@ -131,11 +130,11 @@ def to_json(
     }
     if len(evaluation.outcomes) == 2:
         before, after = evaluation.outcomes.values()
-        gains = {measure: _json(measure.of(after, draws, beyond=before)) for measure in by_class + means}
+        gains = {measure: or_none(measure.of(after, draws, beyond=before)) for measure in by_class + means}
         content["gain"] = {measure.key: gains[measure] for measure in means}
         content["gain"]["iou"] = {measure.key: gains[measure] for measure in by_class}
         content["trimap_gain"] = {
-            key: [_json(point) for point in curve(key, after, draws, beyond=before)] for key in CURVES
+            key: [or_none(point) for point in curve(key, after, draws, beyond=before)] for key in CURVES
         }
     return content
 
@@ -154,11 +153,3 @@ def _aligned(lines: list[list[str]]) -> list[str]:
         "  ".join([line[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(line[1:], widths[1:], strict=True))])
         for line in lines
     ]
-
-
-def _json(estimate: Estimate) -> list[float | None]:
-    return [_or_none(number) for number in estimate]
-
-
-def _or_none(value: float) -> float | None:
-    return None if math.isnan(value) else float(value)

@@ -7,10 +7,8 @@ from datetime import datetime, timezone
 from functools import partial
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from deeplab.evaluation import figures
-from deeplab.evaluation.bootstrap import Estimate, draw_photos, estimate
+from deeplab.evaluation.bootstrap import draw_photos, estimate
 from deeplab.network.variants import find_variant
 from deeplab.report.published import published_figure, published_rows, training_speed
 from deeplab.reproduce.deviations import network_deviations, run_deviations
@@ -112,7 +110,7 @@ def _compare(plan: Plan, results: Sequence[NetworkResults]) -> list[dict[str, An
             "network": _title(other.name),
             "over": _title(first.name),
             "way": way,
-            "mean_iou": _numbers(of(tallies, minus=base[way])),
+            "mean_iou": figures.or_none(of(tallies, minus=base[way])),
         }
         for other in others
         for way, tallies in read_tallies(other.work.desk).items()
@@ -177,7 +175,3 @@ def _maps(result: dict[str, Any], name: str) -> dict[str, Any]:
 
 def _title(name: str) -> str:
     return find_variant(name).title
-
-
-def _numbers(found: Estimate) -> list[float | None]:
-    return [None if np.isnan(number) else float(number) for number in found]

@@ -118,7 +118,7 @@ def evaluate(work: Work, crf: CRFSettings) -> Done:
             **tables.to_json(evaluation, resamples=resamples, seed=seed),
             "by_photo": {
                 "names": [sample.name for sample in photos],
-                "mean_iou": {way: _numbers(figures.mean_iou(each)) for way, each in tallies.items()},
+                "mean_iou": {way: figures.or_none(figures.mean_iou(each)) for way, each in tallies.items()},
             },
         }
 
@@ -168,7 +168,3 @@ def measure_speed(work: Work, crf: CRFSettings) -> Done:
         }
 
     return work.desk.step("speed", {**work.inputs(timed, crf), "threads": threads}, make)
-
-
-def _numbers(values: Sequence[float] | NDArray[np.float64]) -> list[float | None]:
-    return [None if np.isnan(value) else float(value) for value in values]

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from deeplab.crf import CRFSettings
 from deeplab.documents import parse_json, read_text
-from deeplab.errors import MALFORMED, DataError
-from deeplab.evaluation.stored_scores import file_sha256
+from deeplab.errors import MALFORMED, DataError, ModelError
+from deeplab.files import sha256_of
 from deeplab.models import ModelInfo
 from deeplab.network.variants import find_variant
 from deeplab.reproduce.plan import Plan
@@ -60,19 +60,19 @@ def obtain(plan: Plan, name: str, desk: Desk) -> Model:
     if given is not None and given.suffix != ".safetensors":
         info = ScoreNetwork(given, threads=1).info
         parameters = find_variant(name).parameters(len(info.label_set))
-        return Model(given, file_sha256(given), info, "given as a model file", parameters, None, {})
+        return Model(given, sha256_of(given, ModelError), info, "given as a model file", parameters, None, {})
     if given is None:
         training, seconds["training"] = desk.step(
             "training", _training_inputs(plan, name), lambda: _train(plan, name, desk), makes=[_checkpoint(plan, name)]
         )
     checkpoint, path = _checkpoint(plan, name), desk.folder / "model.onnx"
-    inputs = {"checkpoint_sha256": file_sha256(checkpoint)}
+    inputs = {"checkpoint_sha256": sha256_of(checkpoint, ModelError)}
     exported, seconds["export"] = desk.step(
         "export", inputs, lambda: _export(checkpoint, path, name, desk), makes=[path]
     )
     origin = "trained here" if given is None else "given as a checkpoint"
     info = ScoreNetwork(path, threads=1).info
-    return Model(path, file_sha256(path), info, origin, exported["parameters"], training, seconds)
+    return Model(path, sha256_of(path, ModelError), info, origin, exported["parameters"], training, seconds)
 
 
 def _checkpoint(plan: Plan, name: str) -> Path:
@@ -91,7 +91,7 @@ def _start(plan: Plan, name: str) -> Path:
 
 
 def _training_inputs(plan: Plan, name: str) -> dict[str, Any]:
-    return {"recipe": plan.recipes[name].to_dict(), "weights_sha256": file_sha256(_start(plan, name))}
+    return {"recipe": plan.recipes[name].to_dict(), "weights_sha256": sha256_of(_start(plan, name), ModelError)}
 
 
 def _train(plan: Plan, name: str, desk: Desk) -> dict[str, Any]:

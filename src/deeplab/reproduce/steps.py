@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from deeplab.data.samples import Sample
 from deeplab.documents import parse_json, read_json
-from deeplab.errors import DataError, InputError, OutputError
-from deeplab.files import atomic_file
+from deeplab.errors import DataError, InputError
+from deeplab.files import atomic_file, make_folder
 from deeplab.progress import Say, Show
 
 __all__ = ["Desk", "Done", "identity_of"]
@@ -81,10 +81,7 @@ class Desk:
             OutputError: that is not possible.
         """
         folder = self.folder / name
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"cannot make folder {folder}: {error.strerror}; choose another with -o") from None
+        make_folder(folder)
         return folder
 
 

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request, UploadFile
 from fastapi.responses import FileResponse, Response
 from fastapi.staticfiles import StaticFiles
 
+from deeplab.images import encode_jpeg
 from deeplab.server import page_jobs, pictures, sliders
 from deeplab.server.photos import KeptPhoto
 from deeplab.server.schemas import OCTETS, Limits, PhotoInfo, RefineRequest, binary, described_labels
@@ -80,7 +81,7 @@ async def forget_photo(service: TheService, photo_id: str) -> None:
 )
 async def photo_jpeg(service: TheService, photo_id: str) -> Response:
     """Return the upright working copy of a photo, JPEG."""
-    content = await asyncio.to_thread(pictures.jpeg, service.photos.find(photo_id).opened.image)
+    content = await asyncio.to_thread(encode_jpeg, service.photos.find(photo_id).opened.image)
     return Response(content, 200, _NOT_STORED, "image/jpeg")
 
 

@@ -14,26 +14,24 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from deeplab.errors import InputError
-from deeplab.images import overlay_image
+from deeplab.images import encode_jpeg, overlay_image
+from deeplab.label_maps import encode_label_map
 from deeplab.labels import LabelSet
 
-__all__ = ["PICTURES", "Picture", "attachment", "clean_name", "jpeg", "named_labels", "only"]
+__all__ = ["PICTURES", "Picture", "attachment", "clean_name", "named_labels", "only"]
 
 _MOST_CHARACTERS = 80
 
 
 def _mask_png(_: NDArray[np.uint8], labels: NDArray[np.uint8], label_set: LabelSet, wanted: Sequence[int]) -> bytes:
-    """Return labels (H, W) as a mode-P PNG with the label set's palette."""
-    image = Image.fromarray(only(labels, wanted, label_set))
-    image.putpalette(label_set.colours().tobytes())
-    return _encoded(image, "PNG")
+    return encode_label_map(only(labels, wanted, label_set), label_set)
 
 
 def _overlay_jpeg(
     photo: NDArray[np.uint8], labels: NDArray[np.uint8], label_set: LabelSet, wanted: Sequence[int]
 ) -> bytes:
     """Return the photo (H, W, 3) tinted by its labels (H, W) as JPEG."""
-    return jpeg(overlay_image(photo, only(labels, wanted, label_set), label_set))
+    return encode_jpeg(overlay_image(photo, only(labels, wanted, label_set), label_set))
 
 
 def _cutout_png(
@@ -44,17 +42,8 @@ def _cutout_png(
     Without wishes that is all but void and the background; where the set has no background, all but void.
     """
     opaque = np.isin(labels, wanted or [i for i in range(len(label_set)) if i != label_set.background])
-    return _encoded(Image.fromarray(np.dstack([photo, opaque.astype(np.uint8) * np.uint8(255)])), "PNG")
-
-
-def jpeg(photo: NDArray[np.uint8]) -> bytes:
-    """Return an (H, W, 3) uint8 RGB image as JPEG, quality 92."""
-    return _encoded(Image.fromarray(photo), "JPEG", quality=92)
-
-
-def _encoded(image: Image.Image, encoding: str, **options: int) -> bytes:
     file = io.BytesIO()
-    image.save(file, format=encoding, **options)
+    Image.fromarray(np.dstack([photo, opaque.astype(np.uint8) * np.uint8(255)])).save(file, format="PNG")
     return file.getvalue()
 
 

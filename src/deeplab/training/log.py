@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from deeplab.errors import OutputError
 from deeplab.files import check_kept
+from deeplab.json_lines import append_line
 
 __all__ = ["LOG", "Log", "open_log"]
 
@@ -36,11 +35,7 @@ def open_log(folder: Path, *, tensorboard: bool = False) -> Log:
         writer = SummaryWriter(folder / "tensorboard")
 
     def log(**facts: Any) -> None:
-        try:
-            with path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(facts) + "\n")
-        except OSError as error:
-            raise OutputError(f"cannot write {path}: {error.strerror}; make room, then start again to go on") from None
+        append_line(path, facts)
         if writer is not None:
             for name, value in facts.items():
                 if name not in ("stage", "iteration"):
