@@ -23,7 +23,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from deeplab.crf import PARITY, CRFParams, Shortcuts, bilateral_kernel, refine, spatial_kernel
-from deeplab.scores import softmax_in_place
+from deeplab.crf.unary import softmax_in_place
 from deeplab.segment import Segmenter
 
 Array: TypeAlias = npt.NDArray[np.float32]

@@ -30,16 +30,16 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 from segment_files import small_copy
 
-from deeplab.crf import CRFSettings
+from deeplab.crf import CRFSettings, refine
 from deeplab.images import read_image
 from deeplab.label_maps import write_label_map
 from deeplab.models import ModelInfo, find_model
 from deeplab.network.weights import load_checkpoint
 from deeplab.onnx_runtime import onnx_runtime
-from deeplab.planes import likeliest
+from deeplab.planes import Planes
 from deeplab.preprocessing import pad_to_grid
 from deeplab.runtime import ScoreNetwork
-from deeplab.scores import label_probabilities, refine_in_place
+from deeplab.scores import likeliest
 
 Array = npt.NDArray[Any]
 
@@ -58,11 +58,11 @@ class Ours:
         self.scores = self.network.scores(self.seen)
 
     def interpolate(self) -> None:
-        sizes = self.photo.shape[:2], self.seen.shape[:2]
-        self.probabilities = label_probabilities(self.scores, *sizes, self.info.output_stride)
+        sizes, stride = (self.photo.shape[:2], self.seen.shape[:2]), self.info.output_stride
+        self.probabilities = Planes(self.scores, *sizes, stride, are_scores=True).probabilities()
 
     def refine(self) -> None:
-        refine_in_place(self.photo, self.probabilities, self.info.crf, threads=self.threads)
+        self.probabilities = refine(self.photo, self.probabilities, self.info.crf, threads=self.threads)
 
     def choose(self) -> None:
         self.labels, self.confidence = likeliest(self.probabilities)

@@ -22,7 +22,7 @@ import numpy as np
 from crf import machine, seconds_of
 from PIL import Image
 
-from deeplab import planes
+from deeplab import look
 from deeplab.images import write_jpeg
 from deeplab.models import find_model
 from deeplab.segment import Segmenter
@@ -67,7 +67,7 @@ def copies(photo: Path, model: Path, threads: int) -> None:
     print(f"{'megapixels':>12}{'other labels':>14}{'mean |Δ confidence|':>22}{'time':>8}")
     whole = None
     for megapixels in (ENLARGED_MEGAPIXELS, 3, 2, 1, 0.5):
-        with patch.object(planes, "MAX_CRF_PIXELS", megapixels * 1e6):
+        with patch.object(look, "MAX_CRF_PIXELS", megapixels * 1e6):
             start = time.perf_counter()
             result = segmenter(large)
             seconds = time.perf_counter() - start

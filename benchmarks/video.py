@@ -24,10 +24,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from deeplab.crf import refine
 from deeplab.data.readers import read_samples
 from deeplab.data.samples import Sample, load_mask, load_sample
 from deeplab.evaluation.confusion import Confusion
-from deeplab.scores import label_probabilities, refine_in_place
+from deeplab.planes import Planes
 from deeplab.segment import Segmenter
 from deeplab.video.flicker import flicker
 from deeplab.video.scored import with_scores
@@ -113,7 +114,7 @@ def make_clip(
 
 
 def probabilities_of(scores: Scores) -> Scores:
-    return label_probabilities(scores, (HEIGHT, WIDTH), (HEIGHT, WIDTH), 8)
+    return Planes(scores, (HEIGHT, WIDTH), (HEIGHT, WIDTH), 8, are_scores=True).probabilities()
 
 
 def network_alone(clip: Clip) -> Labels:
@@ -123,9 +124,8 @@ def network_alone(clip: Clip) -> Labels:
 def frames_alone(segmenter: Segmenter, clip: Clip) -> Labels:
     found = []
     for frame, scores in zip(clip.frames, clip.scores, strict=True):
-        probabilities = probabilities_of(scores)
-        refine_in_place(frame, probabilities, segmenter.info.crf, threads=segmenter.threads)
-        found.append(probabilities.argmax(0))
+        refined = refine(frame, probabilities_of(scores), segmenter.info.crf, threads=segmenter.threads)
+        found.append(refined.argmax(0))
     return np.stack(found).astype(np.uint8)
 
 

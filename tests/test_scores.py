@@ -8,11 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from deeplab import scores as module
-from deeplab.crf import CRFParams, CRFSettings, refine
 from deeplab.errors import InputError
 from deeplab.preprocessing import grid_size
-from deeplab.scores import label_probabilities, refine_in_place, softmax_in_place, upsample_scores
+from deeplab.scores import upsample_scores
 
 
 def interpolated(scores: NDArray[Any], size: tuple[int, int], seen: tuple[int, int]) -> NDArray[Any]:
@@ -69,54 +67,3 @@ def test_upsampling_leaves_its_input_alone_and_takes_any_float() -> None:
 def test_upsampling_refuses_what_does_not_fit(shape: tuple[int, ...], size: tuple[int, int], message: str) -> None:
     with pytest.raises(InputError, match=message):
         upsample_scores(np.zeros(shape, np.float32), size)
-
-
-def test_softmax_against_its_formula() -> None:
-    scores = np.random.default_rng(3).normal(scale=30, size=(5, 4, 6)).astype(np.float32)
-    expected = np.exp(scores.astype(np.float64)) / np.exp(scores.astype(np.float64)).sum(axis=0)
-    result = softmax_in_place(scores)
-    assert result is scores
-    np.testing.assert_allclose(result, expected, atol=1e-6)
-
-
-def test_softmax_of_huge_scores_is_finite() -> None:
-    assert softmax_in_place(np.array([1e30, -1e30, 1e30], np.float32)[:, None, None]).ravel().tolist() == [0.5, 0, 0.5]
-
-
-def test_label_probabilities_are_the_softmax_of_interpolated_scores() -> None:
-    scores = np.random.default_rng(3).normal(size=(4, 3, 4)).astype(np.float32)
-    expected = np.exp(interpolated(scores, (20, 31), (10, 20)))
-    result = label_probabilities(scores, (20, 31), (10, 20), 8)
-    np.testing.assert_allclose(result, expected / expected.sum(axis=0), atol=1e-6)
-
-
-@pytest.fixture
-def probabilities() -> NDArray[np.float32]:
-    """Three labels of six matter: (6, 60, 90)."""
-    scores = np.random.default_rng(4).normal(scale=2, size=(6, 60, 90)).astype(np.float32)
-    scores[[1, 3, 4]] -= 15
-    return softmax_in_place(scores)
-
-
-def test_labels_that_cannot_win_stay_unlikely(photo: NDArray[np.uint8], probabilities: NDArray[np.float32]) -> None:
-    refine_in_place(photo, probabilities, CRFSettings(), threads=1)
-    assert (probabilities[[1, 3, 4]] < 0.001).all()
-    np.testing.assert_allclose(probabilities.sum(axis=0), 1, atol=1e-5)
-
-
-@pytest.mark.parametrize(("network_size", "factor"), [(None, 1), ((4, 2), 1), ((2, 1), 2)])
-def test_the_settings_reach_the_crf_in_pixels_of_the_photo(
-    network_size: tuple[int, int] | None, factor: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The longer sides give the factor, and three channels are no side, however small the photo."""
-    calls: list[Any] = []
-
-    def record(*arguments: Any, **options: Any) -> NDArray[np.float32]:
-        calls.extend([arguments[2], options])
-        return refine(*arguments, **options)
-
-    monkeypatch.setattr(module, "refine", record)
-    even = np.full((2, 4, 2), 0.5, np.float32)
-    crf = CRFSettings(CRFParams(4, 60, 7, 2, 5), 3, "symmetric")
-    refine_in_place(np.zeros((4, 2, 3), np.uint8), even, crf, network_size=network_size, threads=1)
-    assert calls == [crf.params.scaled(factor), {"iterations": 3, "normalization": "symmetric", "threads": 1}]

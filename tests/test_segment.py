@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from deeplab import Segmentation, Segmenter, planes, scores
+from deeplab import Segmentation, Segmenter, look
 from deeplab.crf import CRFParams, CRFSettings
 from deeplab.errors import DeepLabError, ImageError, InputError, ModelError, OutputError
 from deeplab.label_maps import read_label_map
@@ -63,16 +63,16 @@ def test_small_photos_reach_network_and_crf_as_they_are(
     assert calls["seen"].shape == photo.shape
     np.testing.assert_array_equal(calls["refine"][0], photo)
     assert calls["refine"][0].dtype == np.uint8
-    assert calls["refine"][2] == segmenter.info.crf.params
-    assert calls["options"] == {"iterations": 10, "normalization": "after", "threads": 1}
+    assert calls["refine"][2] == segmenter.info.crf
+    assert calls["options"] == {"threads": 1}
 
 
 def test_a_crf_of_ones_own(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = watch(monkeypatch)
     crf = CRFSettings(CRFParams(9, 40, 12), iterations=3, normalization="symmetric")
     segmenter.segment(np.zeros((600, 1026, 3), np.uint8), crf=crf)
-    assert calls["refine"][2] == CRFParams(9, 80, 12, 3, 6)  # the network sees half as many pixels a side
-    assert calls["options"] == {"iterations": 3, "normalization": "symmetric", "threads": 1}
+    larger = CRFParams(9, 80, 12, 3, 6)  # the network sees half as many pixels a side
+    assert calls["refine"][2] == CRFSettings(larger, 3, "symmetric")
 
 
 def test_large_photos_are_shrunk_for_the_network_only(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,17 +81,17 @@ def test_large_photos_are_shrunk_for_the_network_only(segmenter: Segmenter, monk
     segmenter(image)
     assert calls["seen"].shape == (300, 513, 3)
     assert calls["refine"][0].shape == image.shape
-    assert calls["refine"][2] == segmenter.info.crf.params.scaled(2)
+    assert calls["refine"][2] == segmenter.info.crf.scaled(2)
 
 
 def test_the_crf_works_on_a_copy_of_a_very_large_photo(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(planes, "MAX_CRF_PIXELS", 100 * 171)
+    monkeypatch.setattr(look, "MAX_CRF_PIXELS", 100 * 171)
     calls = watch(monkeypatch)
     image = np.random.default_rng(2).integers(0, 256, (600, 1026, 3), dtype=np.uint8)
     result = segmenter(image)
     assert calls["seen"].shape == (300, 513, 3)
     assert calls["refine"][0].shape == (100, 171, 3)
-    assert calls["refine"][2] == segmenter.info.crf.params.scaled(171 / 513)
+    assert calls["refine"][2] == segmenter.info.crf.scaled(171 / 513)
     assert result.labels.shape == result.confidence().shape == (600, 1026)
     np.testing.assert_array_equal(result.image, image)
     np.testing.assert_allclose(result.probabilities.sum(axis=0), 1, atol=1e-4)
@@ -114,7 +114,7 @@ def test_an_edge_stays_where_it_is_when_the_crf_sees_a_copy(
 
     monkeypatch.setattr(ScoreNetwork, "scores", halves)
     whole = segmenter(image)
-    monkeypatch.setattr(planes, "MAX_CRF_PIXELS", 200 * 300)
+    monkeypatch.setattr(look, "MAX_CRF_PIXELS", 200 * 300)
     edges = [int(np.argmax(result.labels[200] == 8)) for result in (whole, segmenter(image))]
     assert edges[0] == 330
     assert abs(edges[1] - 330) <= 2
@@ -134,7 +134,7 @@ def test_memory_is_a_few_bytes_for_each_pixel_of_a_large_photo(segmenter: Segmen
 def watch(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Record what reaches the network and the CRF."""
     calls: dict[str, Any] = {}
-    score, refine = ScoreNetwork.scores, scores.refine
+    score, refine = ScoreNetwork.scores, look.refine
 
     def scored(self: ScoreNetwork, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         calls["seen"] = image
@@ -145,7 +145,7 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         return refine(*arguments, **options)
 
     monkeypatch.setattr(ScoreNetwork, "scores", scored)
-    monkeypatch.setattr(scores, "refine", refined)
+    monkeypatch.setattr(look, "refine", refined)
     return calls
 
 

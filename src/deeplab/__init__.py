@@ -4,7 +4,8 @@ from deeplab.crf import CRFParams, refine
 from deeplab.errors import DataError, DeepLabError, ImageError, InputError, ModelError, OutputError
 from deeplab.labels import CAMVID, VOC, LabelSet
 from deeplab.pipelines import pipeline
-from deeplab.segment import Segmentation, Segmenter
+from deeplab.segment import Segmenter
+from deeplab.segmentation import Segmentation
 
 __version__ = "0.1.0"
 

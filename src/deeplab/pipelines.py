@@ -10,7 +10,8 @@ from PIL import Image
 
 from deeplab.errors import InputError
 from deeplab.images import Photo
-from deeplab.segment import Segmentation, Segmenter
+from deeplab.segment import Segmenter
+from deeplab.segmentation import Segmentation
 
 __all__ = ["Segment", "SegmentationPipeline", "pipeline"]
 

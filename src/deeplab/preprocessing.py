@@ -67,10 +67,6 @@ class Preprocessing:
         """
         return shrunk(photo, self.max_side_px / max(photo.shape[:2]))
 
-    def enlargement(self, size: tuple[int, int]) -> float:
-        """Return how many times larger a photo of (H, W) pixels is than what the network is shown of it, at least 1."""
-        return max(1.0, max(size) / self.max_side_px)
-
     def apply(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Turn a photo into the network's input, unpadded.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import cached_property
 from pathlib import Path
 from textwrap import shorten
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from deeplab.checks import threads_asked_for
 from deeplab.errors import ModelError
+from deeplab.files import sha256_of
 from deeplab.models import METADATA_KEY, ModelInfo, read_model
 from deeplab.models.external_data import external_files
 from deeplab.onnx_runtime import onnx_runtime
@@ -74,6 +76,15 @@ class ScoreNetwork:
             raise ModelError(f"{path}: {error}") from None
         except UnicodeDecodeError:
             raise ModelError(f"{path} names its tensors in text that is no UTF-8; export it again") from None
+
+    @cached_property
+    def sha256(self) -> str:
+        """The model file's SHA-256 in hexadecimal digits.
+
+        Raises:
+            ModelError: the file is gone.
+        """
+        return sha256_of(self.path, ModelError)
 
     def _check_tensors(self) -> None:
         found = [

@@ -5,115 +5,18 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-
 from deeplab.checks import check_choice
 from deeplab.crf import CRFSettings
-from deeplab.errors import InputError
 from deeplab.files import atomic_files, make_folder
-from deeplab.images import Photo, overlay_image, read_image
-from deeplab.label_maps import write_label_map
-from deeplab.labels import LabelSet
+from deeplab.images import Photo, read_image
+from deeplab.look import Look
 from deeplab.models import MODEL_FILE, ModelInfo, find_model, read_model
 from deeplab.models.cards import card_of
-from deeplab.planes import Planes, refined
 from deeplab.runtime import ScoreNetwork
+from deeplab.segmentation import Segmentation
 from deeplab.views import QUALITIES
 
-__all__ = ["Segmentation", "Segmenter"]
-
-"""The longest side that the network is shown, in pixels.
-
-The networks are trained on photos of up to 500 px and judge a pixel by the 224 px around it (their field of view). In
-larger photos objects outgrow that, so the network gets a smaller copy; the CRF works on the photo itself, or on a copy
-of `deeplab.planes.MAX_CRF_PIXELS`.
-"""
-
-
-class Segmentation:
-    """A segmented photo.
-
-    Attributes:
-        labels: (H, W) uint8, the most probable label of each pixel, 0 … L−1, or the label set's void.
-        label_set: names and colours of the L labels.
-        image: (H, W, 3) uint8, the upright RGB photo.
-    """
-
-    def __init__(
-        self,
-        labels: NDArray[np.uint8],
-        probabilities: NDArray[np.float32] | Planes,
-        label_set: LabelSet,
-        image: NDArray[np.uint8],
-        confidence: NDArray[np.float32] | None = None,
-    ) -> None:
-        """Hold what the attributes say, and the `probabilities`, at the photo's size or as few as they were computed.
-
-        Where `confidence`, (H, W) float32, is left out, it is computed when it is asked for.
-        """
-        self.labels = labels
-        self.label_set = label_set
-        self.image = image
-        self._probabilities = probabilities
-        self._confidence = confidence
-
-    @property
-    def probabilities(self) -> NDArray[np.float32]:
-        """(L, H, W) float32, 0–1, summing to 1 at each pixel.
-
-        Of a large photo they are interpolated when first asked for, and take 4 bytes for each label and pixel: labels
-        and confidence alone do with far less memory.
-        """
-        if isinstance(self._probabilities, Planes):
-            self._probabilities = self._probabilities.probabilities()
-        return self._probabilities
-
-    def confidence(self) -> NDArray[np.float32]:
-        """Return the probability of each pixel's most probable label, (H, W) float32, 0–1.
-
-        That is the CRF's belief, or without the CRF the network's softmax; docs/models.md has how often it is right.
-        """
-        if self._confidence is None:
-            self._confidence = self.probabilities.max(axis=0)
-        return self._confidence
-
-    def with_min_confidence(self, threshold: float) -> Segmentation:
-        """Return the same segmentation with the label void wherever `confidence` is below `threshold`.
-
-        Raises:
-            InputError: the threshold is outside 0–1.
-        """
-        if not 0 <= threshold <= 1:
-            raise InputError(f"the least confidence must lie in 0–1, got {threshold}")
-        sure = self.confidence() >= threshold
-        labels = np.where(sure, self.labels, np.uint8(self.label_set.void))
-        return Segmentation(labels, self._probabilities, self.label_set, self.image, self._confidence)
-
-    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-        """Write the labels as a mode-P PNG of the photo's size with the label set's palette; void has its colour.
-
-        Raises:
-            OutputError: the name does not end in ``.png``, the file exists, or it cannot be written.
-        """
-        write_label_map(path, self.labels, self.label_set, overwrite=overwrite)
-
-    def overlay(self, opacity: float = 0.5) -> Image.Image:
-        """Return the photo tinted by class, with contours, as an RGB PIL image; `opacity` is the tint's, 0–1.
-
-        Background and void stay as they are in the photo.
-
-        Raises:
-            InputError: the opacity is outside 0–1.
-        """
-        return Image.fromarray(overlay_image(self.image, self.labels, self.label_set, opacity))
-
-    def shares(self) -> dict[str, float]:
-        """Return the share of pixels (0–1) of every class found, largest first; what they lack of 1 is void."""
-        counts = np.bincount(self.labels.ravel(), minlength=256)[: len(self.label_set)]
-        order = np.argsort(-counts, kind="stable")
-        return {self.label_set.names[i]: float(counts[i]) / self.labels.size for i in order if counts[i]}
+__all__ = ["Segmenter"]
 
 
 class Segmenter:
@@ -184,8 +87,11 @@ class Segmenter:
 
         The network sees the photo, or a smaller copy (`Preprocessing.shrink`); its scores are interpolated to the
         photo's size and become probabilities by softmax (section 3 of the paper). The CRF (section 4) then works on the
-        photo, or a copy of at most `deeplab.planes.MAX_CRF_PIXELS`; its distances in pixels are enlarged as much as the
+        photo, or a copy of at most `deeplab.look.MAX_CRF_PIXELS`; its distances in pixels are enlarged as much as the
         network's copy is smaller.
+
+        >>> Segmenter.from_pretrained().segment("examples/cat.jpg").shares()
+        {'background': 0..., 'cat': 0...}
 
         Args:
             image: a path, a PIL image or an array, as `deeplab.images.read_image` takes it.
@@ -202,12 +108,27 @@ class Segmenter:
             ModelError: the network fails.
             MemoryError: the photo does not fit in memory.
         """
+        look = self.look(image, quality=quality)
+        return look.refined(None if crf is True else crf) if crf else look.unrefined()
+
+    def look(self, image: Photo, *, quality: str = "fast") -> Look:
+        """Run the network on a photo, once; what it saw can then be labelled as often as one likes.
+
+        >>> look = Segmenter.from_pretrained().look("examples/cat.jpg")
+        >>> look.scores.shape  # (labels, rows, columns), one for every 8 pixels
+        (21, 39, 58)
+        >>> look.labels().shape == look.refined().labels.shape == look.photo.shape[:2]
+        True
+
+        Args:
+            image: as `segment` takes it.
+            quality: as `segment` takes it.
+
+        Raises:
+            ImageError, InputError, ModelError: as `segment` raises them.
+        """
         check_choice(quality, tuple(QUALITIES), "quality")
         photo = read_image(image)
         seen = self.info.preprocessing.shrink(photo)
-        scores, stride = QUALITIES[quality](self._network, seen), self.info.output_stride
-        planes = Planes(scores, photo.shape[:2], seen.shape[:2], stride, are_scores=True)
-        if crf:
-            planes = refined(planes, photo, self.info.crf if crf is True else crf, threads=self._threads)
-        labels, confidence = planes.likeliest()
-        return Segmentation(labels, planes, self.info.label_set, photo, confidence)
+        scores = QUALITIES[quality](self._network, seen)
+        return Look(photo, scores, seen.shape[:2], self.info, self._threads)

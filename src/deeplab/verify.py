@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from deeplab.crf import _native
+from deeplab.crf.unary import softmax_in_place
 from deeplab.errors import ModelError
 from deeplab.files import sha256_of
 from deeplab.images import read_image
 from deeplab.models import CHECK_PHOTOS, find_model, shipped_models, shipped_record
 from deeplab.runtime import ScoreNetwork
-from deeplab.scores import softmax_in_place
 
 __all__ = ["TOLERANCE", "Check", "record_model", "verify_model"]
 

@@ -8,10 +8,11 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from deeplab.crf.unary import softmax_in_place
 from deeplab.images import resized
 from deeplab.preprocessing import grid_size
 from deeplab.runtime import ScoreNetwork
-from deeplab.scores import softmax_in_place, upsample_scores
+from deeplab.scores import upsample_scores
 
 __all__ = ["QUALITIES", "mean_scores", "scores"]
 

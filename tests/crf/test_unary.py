@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from deeplab.crf import unary_from_labels, unary_from_probabilities, unary_from_scores
+from deeplab.crf.unary import softmax_in_place
 from deeplab.errors import InputError
 
 
@@ -60,3 +61,15 @@ def test_one_label():
 def test_wrong_arguments(call, message):
     with pytest.raises(InputError, match=message):
         call()
+
+
+def test_softmax_against_its_formula():
+    scores = np.random.default_rng(3).normal(scale=30, size=(5, 4, 6)).astype(np.float32)
+    expected = np.exp(scores.astype(np.float64)) / np.exp(scores.astype(np.float64)).sum(axis=0)
+    result = softmax_in_place(scores)
+    assert result is scores
+    np.testing.assert_allclose(result, expected, atol=1e-6)
+
+
+def test_softmax_of_huge_scores_is_finite():
+    assert softmax_in_place(np.array([1e30, -1e30, 1e30], np.float32)[:, None, None]).ravel().tolist() == [0.5, 0, 0.5]

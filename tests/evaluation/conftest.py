@@ -11,7 +11,7 @@ from deeplab.data.samples import Sample
 from deeplab.evaluation.stored_scores import StoredScores, store_scores
 from deeplab.label_maps import write_label_map
 from deeplab.labels import VOC
-from deeplab.runtime import ScoreNetwork
+from deeplab.segment import Segmenter
 
 SIZES = ((40, 61), (57, 33), (9, 80))
 
@@ -38,5 +38,4 @@ def samples(tmp_path: Path) -> tuple[Sample, ...]:
 @pytest.fixture
 def scores(samples: Sequence[Sample], tmp_path: Path, tiny_model: Path) -> StoredScores:
     """The tiny network's scores of the three photos."""
-    network = ScoreNetwork(tiny_model, threads=1)
-    return store_scores(samples, tmp_path / "scores", network.scores, network.info, "ab12")
+    return store_scores(samples, tmp_path / "scores", Segmenter.from_pretrained(tiny_model, threads=1))

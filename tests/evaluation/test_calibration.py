@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 from deeplab.crf import CRFSettings
 from deeplab.data.samples import Sample, load_mask
 from deeplab.evaluation.calibration import BINS, calibration_sums, expected_calibration_error
-from deeplab.evaluation.evaluate import evaluate_scores
+from deeplab.evaluation.evaluate import evaluate_scores, load_scored
 from deeplab.evaluation.stored_scores import StoredScores
 from deeplab.evaluation.tables import format_table, to_json
-from deeplab.scores import label_probabilities
 
 
 def by_hand(truth: np.ndarray, labels: np.ndarray, confidence: np.ndarray) -> float:
@@ -81,8 +80,7 @@ def test_an_evaluation_measures_both_ways(samples: Sequence[Sample], scores: Sto
     evaluation = evaluate_scores(samples, scores, crf=CRFSettings())
     truths, found, sure = [], [], []
     for sample in samples:
-        stored = scores.load(sample.name)
-        probabilities = label_probabilities(stored.scores, stored.photo_size, stored.network_size, 8)
+        probabilities = load_scored(sample, scores)[0].probabilities()
         truths.append(load_mask(sample).ravel())
         found.append(probabilities.argmax(axis=0).ravel())
         sure.append(probabilities.max(axis=0).ravel())

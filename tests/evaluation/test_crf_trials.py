@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deeplab import planes
+from deeplab import look
 from deeplab.crf import CRFParams, CRFSettings
 from deeplab.data.samples import Sample, load_mask
 from deeplab.errors import DataError, InputError, OutputError
@@ -42,7 +42,7 @@ def test_trials_count_what_the_evaluation_counts(
     crf_pixels: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(planes, "MAX_CRF_PIXELS", crf_pixels)  # the last is less than the photos have
+    monkeypatch.setattr(look, "MAX_CRF_PIXELS", crf_pixels)  # the last is less than the photos have
     tried_here = [*TRIED, CRFParams(3, 5, 20, 30, 14)]  # the last with a spatial kernel that refine leaves to a lattice
     trials = make(threads=threads, band=Band("classes", 3))
     trials.measure("first", tried_here)

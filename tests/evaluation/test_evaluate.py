@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from deeplab import planes
+from deeplab import look
 from deeplab.crf import CRFParams, CRFSettings
 from deeplab.data.samples import Sample, load_mask, load_sample
 from deeplab.errors import DataError, ImageError, InputError
@@ -47,10 +49,10 @@ def test_evaluation_counts_what_the_main_path_labels(
 def test_a_photo_that_network_and_crf_see_smaller_is_counted_as_the_main_path_labels_it(
     samples: Sequence[Sample], tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, crf_pixels: int
 ) -> None:
-    monkeypatch.setattr(planes, "MAX_CRF_PIXELS", crf_pixels)
+    monkeypatch.setattr(look, "MAX_CRF_PIXELS", crf_pixels)
     network = ScoreNetwork(tiny_model, threads=1)
     network.info = replace(network.info, preprocessing=replace(network.info.preprocessing, max_side_px=33))
-    stored = store_scores(samples, tmp_path / "s", network.scores, network.info, "ab12")
+    stored = store_scores(samples, tmp_path / "s", Segmenter(network))
     strong = CRFSettings(CRFParams(9, 40, 30, 5, 5))
     result = evaluate_scores(samples, stored, crf=strong).outcomes["network + CRF"].confusion.counts
     segmenter = Segmenter(network, threads=1)
@@ -73,11 +75,12 @@ def test_true_scores_give_a_full_mark(samples: Sequence[Sample], tmp_path: Path)
     """At stride 1 the scores are the labels themselves: interpolation must be the identity."""
     masks = iter([load_mask(sample) for sample in samples])
 
-    def score(image: np.ndarray) -> np.ndarray:
+    def scores(image: np.ndarray) -> np.ndarray:
         labels = next(masks)
         return 9.0 * (np.arange(21)[:, None, None] == np.where(labels == VOC.void, 0, labels))
 
-    stored = store_scores(samples, tmp_path / "true", score, replace(INFO, output_stride=1), "ab12")
+    network: Any = Mock(info=replace(INFO, output_stride=1), sha256="ab12", scores=scores)
+    stored = store_scores(samples, tmp_path / "true", Segmenter(network))
     assert evaluate_scores(samples, stored).outcomes["network"].confusion.mean_iou == 1.0
 
 
@@ -186,10 +189,10 @@ def test_a_set_without_a_single_known_pixel_has_no_figures(samples: Sequence[Sam
     assert results["intervals"]["boundary_f1"] == [None, None]
 
 
-def test_settings_are_recorded(samples: Sequence[Sample], scores: StoredScores) -> None:
+def test_settings_are_recorded(samples: Sequence[Sample], scores: StoredScores, tiny_model: Path) -> None:
     facts = evaluate_scores(samples, scores, crf=CRFSettings(CRFParams(4, 49, 3), 5, "symmetric")).facts
     assert facts["model"] == "tiny"
-    assert facts["model_sha256"] == "ab12"
+    assert facts["model_sha256"] == hashlib.sha256(tiny_model.read_bytes()).hexdigest()
     assert facts["crf"]["iterations"] == 5
     assert facts["crf"]["normalization"] == "symmetric"
     assert facts["crf"]["params"]["bilateral_xy_std_px"] == 49

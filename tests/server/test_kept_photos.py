@@ -7,11 +7,16 @@ from contextlib import suppress
 import numpy as np
 import pytest
 
-from deeplab.planes import Planes
+from deeplab.labels import LabelSet
+from deeplab.look import Look
+from deeplab.models import ModelInfo
+from deeplab.preprocessing import PAPER
 from deeplab.server.errors import ApiError
 from deeplab.server.page_jobs import Opened
 from deeplab.server.photos import KeptPhoto, Photos
 from deeplab.server.uploads import Upload
+
+INFO = ModelInfo("tiny", "largefov", LabelSet("two", ("ground", "cat")), PAPER)
 
 
 class Clock:
@@ -23,8 +28,8 @@ class Clock:
 
 def photo(side: int = 10) -> KeptPhoto:
     image = np.zeros((side, side, 3), np.uint8)
-    scores = Planes(np.zeros((2, 3, 3), np.float32), (side, side), (side, side), 8, are_scores=True)
-    return KeptPhoto(Upload("a.png", bytes(side)), "tiny", Opened(image, scores, bytes(2 * side * side)))
+    look = Look(image, np.zeros((2, 3, 3), np.float32), (side, side), INFO)
+    return KeptPhoto(Upload("a.png", bytes(side)), "tiny", Opened(look, (side, side), bytes(2 * side * side)))
 
 
 def is_kept(photos: Photos, photo_id: str) -> bool:

@@ -15,7 +15,6 @@ from deeplab import Segmenter
 from deeplab.errors import DeepLabError, InputError, OutputError
 from deeplab.images import overlay_image, shrunk
 from deeplab.label_maps import read_label_map
-from deeplab.scores import label_probabilities
 from deeplab.video import encoding
 from deeplab.video.clip import Clip, Frame, open_clip
 from deeplab.video.segment_video import segment_video
@@ -86,7 +85,7 @@ def test_a_span_as_long_as_the_clip_is_one_crf(make_clip: MakeClip, segmenter: S
     clip = make_clip(count=5)
     segment_video(clip, tmp_path, segmenter, kind="labels", span=10)
     images = np.stack([frame.image for frame in frames_of(clip)[0]])
-    probabilities = [label_probabilities(segmenter.network.scores(image), (48, 64), (48, 64), 8) for image in images]
+    probabilities = [segmenter.segment(image, crf=False).probabilities for image in images]
     expected = refine_frames(images, np.stack(probabilities, axis=1), segmenter.info.crf, t_std_frames=4)
     np.testing.assert_array_equal(label_maps(tmp_path), expected.argmax(0))
 

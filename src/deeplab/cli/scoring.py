@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deeplab.errors import ModelError
-from deeplab.files import is_file, sha256_of
+from deeplab.files import is_file
 from deeplab.progress import Reporter
 
 if TYPE_CHECKING:
@@ -42,21 +41,16 @@ def stored_scores(
     otherwise the model named, or the shipped one, scores the photos that are missing.
     """
     from deeplab.evaluation.stored_scores import open_scores, store_scores
-    from deeplab.models import find_model
-    from deeplab.runtime import ScoreNetwork
+    from deeplab.segment import Segmenter
 
     if model is None and folder is not None and is_file(folder / "scores.json"):
         found = open_scores(folder)
         if all(is_file(found.path(sample.name)) for sample in samples):
             yield found
             return
-    path = find_model(model)
-    network = ScoreNetwork(path, threads=threads)
+    segmenter = Segmenter.from_pretrained(model, threads=threads)
     with nullcontext(folder) if folder is not None else TemporaryDirectory() as place:
-        yield store_scores(
-            samples, Path(place), network.scores, network.info, sha256_of(path, ModelError),
-            force=force, progress=partial(show_step, out, "scoring"),
-        )  # fmt: skip
+        yield store_scores(samples, Path(place), segmenter, force=force, progress=partial(show_step, out, "scoring"))
 
 
 def sound_samples(out: Reporter, samples: Sequence[Sample]) -> list[Sample]:

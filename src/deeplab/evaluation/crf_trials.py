@@ -22,7 +22,7 @@ from deeplab.evaluation.journal import Journal
 from deeplab.evaluation.stored_scores import StoredScores
 from deeplab.evaluation.trimap import boundary_distance
 from deeplab.labels import LabelSet
-from deeplab.planes import Planes, shrink_for_crf
+from deeplab.look import Look
 
 __all__ = ["Band", "Trials"]
 
@@ -164,37 +164,33 @@ class Trials:
     def _try(self, sample: Sample, tried: Sequence[CRFParams | None]) -> tuple[NDArray[np.int64], float]:
         """Label a photo under each of the parameters and count, (settings, regions, 3, L); also the time it took."""
         begun = time.thread_time()
-        image, truth, network = load_scored(sample, self.scores)
+        look, truth = load_scored(sample, self.scores, threads=1)
         truths = [truth]
         if self.band is not None:
             distance = boundary_distance(truth, self.label_set, self.band.around, reach=self.band.width_px)
             truths.append(np.where(distance <= self.band.width_px, truth, np.uint8(self.label_set.void)))
 
-        labelled = _labels(image, network, [p for p in tried if p is not None], self.crf)
+        labelled = _labels(look, [p for p in tried if p is not None], self.crf)
         if tried[0] is None:
-            labelled = chain([network.likeliest()[0]], labelled)
+            labelled = chain([look.labels()], labelled)
         tallies = [[Confusion.of(known, found, self.label_set).tally for known in truths] for found in labelled]
         return np.array(tallies), time.thread_time() - begun
 
 
-def _labels(
-    image: NDArray[np.uint8], network: Planes, tried: Sequence[CRFParams], crf: CRFSettings
-) -> Iterator[NDArray[np.uint8]]:
-    """Yield a photo's labels (H, W) by what `deeplab.planes.refined` makes of it under each of the parameters.
+def _labels(look: Look, tried: Sequence[CRFParams], crf: CRFSettings) -> Iterator[NDArray[np.uint8]]:
+    """Yield a photo's labels (H, W) by what `Look.refined` makes of it under each of the parameters.
 
     Those that differ in weights alone, side by side in `tried`, share the photo's lattice.
     """
-    copy = shrink_for_crf(image)
-    size = copy.shape[:2]
-    probabilities = replace(network, size=size).probabilities()
-    factor = max(size) / max(network.seen)
+    small = look.for_crf()
+    probabilities = small.probabilities()
     for _, alike in groupby(tried, key=_lattice):
         first, *others = alike
-        bilateral, spatial = photo_kernels(copy, replace(crf, params=first).scaled(factor))
+        bilateral, spatial = photo_kernels(small.photo, replace(crf, params=first).scaled(small.enlargement))
         for params in (first, *others):
             kernels = [bilateral.changed(weight=params.bilateral_weight), spatial.changed(weight=params.spatial_weight)]
             field = DenseCRF.from_probabilities(probabilities, kernels, prune_below=Shortcuts().prune_below, threads=1)
-            yield Planes(field.infer(crf.iterations), network.size, size).likeliest()[0]
+            yield look.segmentation(field.infer(crf.iterations)).labels
 
 
 def _runs(tried: Sequence[CRFParams | None]) -> int:

@@ -23,7 +23,7 @@ from deeplab.evaluation.stored_scores import StoredScores
 from deeplab.evaluation.trimap import band_tallies, boundary_distance
 from deeplab.files import is_file, sha256_of
 from deeplab.labels import LabelSet
-from deeplab.planes import Planes, refined
+from deeplab.look import Look
 
 __all__ = ["Evaluation", "Extras", "Outcome", "check_samples", "evaluate_predictions", "evaluate_scores", "load_scored"]
 
@@ -118,11 +118,9 @@ def evaluate_scores(
     """
 
     def label(sample: Sample) -> tuple[Labels, list[_Labelled]]:
-        image, truth, network = load_scored(sample, scores)
-        found = [_Labelled(*network.likeliest())]
-        if crf is not None:  # each photo has a thread of its own
-            found.append(_Labelled(*refined(network, image, crf, threads=1).likeliest()))
-        return truth, found
+        look, truth = load_scored(sample, scores, threads=1)  # each photo has a thread of its own
+        found = [look.unrefined()] if crf is None else [look.unrefined(), look.refined(crf)]
+        return truth, [_Labelled(each.labels, each.confidence()) for each in found]
 
     ways = ["network"] if crf is None else ["network", "network + CRF"]
     facts = {
@@ -181,11 +179,16 @@ def evaluate_predictions(
     return Evaluation(outcomes, {"folder": str(folder)} | _said(extras))
 
 
-def load_scored(sample: Sample, scores: StoredScores) -> tuple[NDArray[np.uint8], Labels, Planes]:
-    """Load a photo with what the network says of it.
+def load_scored(sample: Sample, scores: StoredScores, *, threads: int | None = None) -> tuple[Look, Labels]:
+    """Load a photo with what the network said of it.
+
+    Args:
+        sample: the photo and its mask.
+        scores: of this photo, too.
+        threads: at most this many for the CRF; see `Look`.
 
     Returns:
-        The photo (H, W, 3) uint8 RGB, its true labels (H, W) uint8, and the network's scores.
+        The network's look at the photo, and the true labels (H, W) uint8.
 
     Raises:
         ImageError: the photo cannot be read.
@@ -203,8 +206,7 @@ def load_scored(sample: Sample, scores: StoredScores) -> tuple[NDArray[np.uint8]
         raise DataError(
             f"{sample.photo} has changed since its scores were stored; store them again, naming the model (--model)"
         )
-    stride = scores.info.output_stride
-    return image, truth, Planes(stored.scores, stored.photo_size, stored.network_size, stride, are_scores=True)
+    return Look(image, stored.scores, stored.network_size, scores.info, threads), truth
 
 
 def check_samples(samples: Sequence[Sample], expected: LabelSet | None = None) -> None:

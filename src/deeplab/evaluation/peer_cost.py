@@ -33,8 +33,8 @@ def pydensecrf_seconds(
         return None
     seconds = []
     for sample in samples:
-        image, _, network = load_scored(sample, scores)
-        probabilities = network.probabilities()
+        look, _ = load_scored(sample, scores)
+        image, probabilities = look.photo, look.probabilities()
         begun = time.thread_time()
         labels, height, width = probabilities.shape
         crf = densecrf.DenseCRF2D(width, height, labels)

@@ -21,8 +21,8 @@ from deeplab.data.samples import Sample
 from deeplab.documents import parse_json, read_json
 from deeplab.errors import MALFORMED, DataError, ImageError, InputError, ModelError, OutputError
 from deeplab.files import atomic_file, is_file, make_folder, sha256_of
-from deeplab.images import read_image
 from deeplab.models import ModelInfo
+from deeplab.segment import Segmenter
 
 __all__ = ["PhotoScores", "StoredScores", "open_scores", "store_scores"]
 
@@ -109,9 +109,7 @@ def open_scores(folder: Path) -> StoredScores:
 def store_scores(
     samples: Iterable[Sample],
     folder: Path,
-    score: Callable[[NDArray[np.uint8]], NDArray[np.floating]],
-    info: ModelInfo,
-    model_sha256: str,
+    segmenter: Segmenter,
     *,
     force: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -121,10 +119,7 @@ def store_scores(
     Args:
         samples: the photos; their masks are not read.
         folder: where the scores go, made if missing.
-        score: what the network is shown of a photo, (H, W, 3) uint8 RGB → scores (L, h, w) of any float dtype, every
-            `info.output_stride` pixels.
-        info: what the model says about itself.
-        model_sha256: of the model's file; see `deeplab.files.sha256_of`.
+        segmenter: the model, which looks at them.
         force: replace the scores of another model in this folder.
         progress: called after each photo with the number done and the number of all photos.
 
@@ -134,15 +129,14 @@ def store_scores(
         DataError: the folder's ``scores.json`` is damaged, and not `force`.
         OutputError: the folder holds another model's scores, and not `force`; or other archives; or cannot be written.
     """
-    stored = _claim(StoredScores(folder, info, model_sha256), force)
+    stored = _claim(StoredScores(folder, segmenter.info, segmenter.network.sha256), force)
     samples = list(samples)
     for done, sample in enumerate(samples, start=1):
         photo_sha256 = sha256_of(sample.photo, ImageError)
         if not _is_intact(stored, sample.name, photo_sha256):
-            photo = read_image(sample.photo)
-            seen = info.preprocessing.shrink(photo)
-            scores = _compact(score(seen), sample, len(info.label_set))
-            sizes = np.array([photo.shape[:2], seen.shape[:2]], dtype=np.int32)
+            look = segmenter.look(sample.photo)
+            scores = _compact(look.scores, sample, len(look.info.label_set))
+            sizes = np.array([look.photo.shape[:2], look.seen], dtype=np.int32)
             with atomic_file(stored.path(sample.name), overwrite=True) as file:
                 np.savez(
                     file, scores=scores, photo_size=sizes[0], network_size=sizes[1], photo_sha256=np.array(photo_sha256)

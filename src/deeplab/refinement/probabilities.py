@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from deeplab.checks import check_number
+from deeplab.crf.unary import softmax_in_place
 from deeplab.errors import InputError
 from deeplab.refinement.understanding import Understanding
-from deeplab.scores import softmax_in_place
 
 __all__ = ["resize_plane", "to_probabilities", "undecided_pixels"]
 

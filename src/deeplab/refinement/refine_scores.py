@@ -16,6 +16,7 @@ from deeplab.images import Photo, read_image
 from deeplab.labels import LabelSet
 from deeplab.refinement.probabilities import to_probabilities, undecided_pixels
 from deeplab.refinement.understanding import Understanding, understand
+from deeplab.scores import likeliest
 
 __all__ = ["Refinement", "refine_scores"]
 
@@ -112,9 +113,9 @@ def refine_scores(
         refined = refine(photo, given, crf, threads=threads)
     names = np.array(understanding.labels, dtype=np.min_scalar_type(understanding.labels[-1]))
     return Refinement(
-        labels=names[refined.argmax(axis=0)],
+        labels=names[likeliest(refined)[0]],
         probabilities=refined,
-        before=names[given.argmax(axis=0)],
+        before=names[likeliest(given)[0]],
         undecided=undecided_pixels(scores, understanding),
         understanding=understanding,
         label_set=label_set,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab.arrays import open_npz
-from deeplab.crf import CRFSettings
+from deeplab.crf import CRFSettings, refine
 from deeplab.data.samples import Sample
 from deeplab.evaluation import figures, search_files, tables
 from deeplab.evaluation.crf_search import Search, grid_search
@@ -26,7 +26,7 @@ from deeplab.reproduce.plan import Plan
 from deeplab.reproduce.steps import Desk, Done, identity_of
 from deeplab.reproduce.work import Photos, Scores, Work
 from deeplab.runtime import ScoreNetwork
-from deeplab.scores import refine_in_place
+from deeplab.segment import Segmenter
 
 __all__ = ["HEAT_MAP", "evaluate", "measure_speed", "read_tallies", "search_crf", "store"]
 
@@ -54,11 +54,8 @@ def _scoring(
     plan: Plan, model: Model, samples: Sequence[Sample], folder: Path, desk: Desk
 ) -> Callable[[], dict[str, Any]]:
     def make() -> dict[str, Any]:
-        network = ScoreNetwork(model.path, threads=plan.threads)
-        store_scores(
-            samples, folder, network.scores, network.info, model.sha256,
-            force=True, progress=desk.progress("scoring"),
-        )  # fmt: skip
+        segmenter = Segmenter.from_pretrained(model.path, threads=plan.threads)
+        store_scores(samples, folder, segmenter, force=True, progress=desk.progress("scoring"))
         return {"photos": len(samples)}
 
     return make
@@ -148,15 +145,15 @@ def measure_speed(work: Work, crf: CRFSettings) -> Done:
         network.scores(shrink(read_image(timed[0].photo)))  # the first run is slower
         rows, sizes = [], set()
         for done, sample in enumerate(timed, start=1):
-            image, _, planes = load_scored(sample, work.scores.test)
-            probabilities = planes.probabilities()
-            seen = shrink(image)
+            look, _ = load_scored(sample, work.scores.test)
+            photo, probabilities, settings = look.photo, look.probabilities(), crf.scaled(look.enlargement)
+            seen = shrink(photo)
             begun = time.perf_counter()
             network.scores(seen)
             between = time.perf_counter()
-            refine_in_place(image, probabilities, crf, network_size=planes.seen, threads=threads)
+            refine(photo, probabilities, settings, threads=threads)
             rows.append((between - begun, time.perf_counter() - between))
-            sizes.add(f"{image.shape[1]}x{image.shape[0]}")
+            sizes.add(f"{photo.shape[1]}x{photo.shape[0]}")
             work.desk.progress("timing")(done, len(timed))
         network_ms, crf_ms = (1000 * float(seconds) for seconds in np.median(rows, axis=0))
         return {

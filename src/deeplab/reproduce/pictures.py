@@ -18,7 +18,6 @@ from deeplab.evaluation.evaluate import load_scored
 from deeplab.evaluation.stored_scores import StoredScores
 from deeplab.files import atomic_file
 from deeplab.labels import LabelSet
-from deeplab.planes import refined
 from deeplab.reproduce.steps import Done
 from deeplab.reproduce.work import Work
 
@@ -93,8 +92,8 @@ def _choose(evaluation: Mapping[str, Any], count: int) -> list[tuple[str, str, l
 
 
 def _draw(sample: Sample, scores: StoredScores, crf: CRFSettings, folder: Path) -> dict[str, Any]:
-    image, truth, planes = load_scored(sample, scores)
-    network, with_crf = (each.likeliest()[0] for each in (planes, refined(planes, image, crf)))
+    look, truth = load_scored(sample, scores)
+    network, with_crf = look.labels(), look.refined(crf).labels
     label_set = sample.label_set
     changes = np.select(
         [truth == label_set.void, (network == truth) & (with_crf == truth), with_crf == truth, network == truth],
@@ -108,7 +107,7 @@ def _draw(sample: Sample, scores: StoredScores, crf: CRFSettings, folder: Path) 
         "changes": _coloured(changes, CHANGES),
     }
     names = _names(sample)
-    photo = _fitting(Image.fromarray(image), Image.Resampling.LANCZOS)
+    photo = _fitting(Image.fromarray(look.photo), Image.Resampling.LANCZOS)
     _save(folder / names["photo"], photo)
     for part, picture in shown.items():
         _save(folder / names[part], _fitting(picture, Image.Resampling.NEAREST))
@@ -134,9 +133,10 @@ def draw_mean_field(work: Work, crf: CRFSettings, evaluation: Mapping[str, Any])
     names = {updates: {part: f"{part}-{updates}.png" for part in ("score", "belief")} for updates in UPDATES}
 
     def make() -> dict[str, Any]:
-        image, truth, network = load_scored(sample, work.scores.test)
-        beliefs = [refined(network, image, replace(crf, iterations=updates)).probabilities() for updates in UPDATES]
-        label = _most_mended(truth, beliefs[0].argmax(axis=0), beliefs[-1].argmax(axis=0), sample.label_set)
+        look, truth = load_scored(sample, work.scores.test)
+        runs = [look.refined(replace(crf, iterations=updates)) for updates in UPDATES]
+        beliefs = [run.probabilities for run in runs]
+        label = _most_mended(truth, runs[0].labels, runs[-1].labels, sample.label_set)
         steps = []
         for updates, belief in zip(UPDATES, beliefs, strict=True):
             share = np.clip(belief[label], 1e-6, 1 - 1e-6)
@@ -151,7 +151,7 @@ def draw_mean_field(work: Work, crf: CRFSettings, evaluation: Mapping[str, Any])
     return work.desk.step("mean-field", work.inputs((sample,), crf), make, makes=files)
 
 
-def _most_mended(truth: Labels, before: NDArray[np.intp], after: NDArray[np.intp], label_set: LabelSet) -> int:
+def _most_mended(truth: Labels, before: Labels, after: Labels, label_set: LabelSet) -> int:
     """The class with the most pixels that became right, less those that became wrong; no background, if possible."""
     gains = (after == truth).astype(np.intp) - (before == truth)
     by_class = np.array([gains[truth == label].sum() for label in range(len(label_set))])

@@ -59,7 +59,7 @@ async def add_photo(request: Request, service: TheService, photo: UploadFile, mo
     """Take a photo in, run the network on it, and keep its scores for `refine`."""
     name, upload = service.model(model), await received(photo)
     opened = await compute(request, page_jobs.open_photo, photo=upload, model=name, side_px=WORKING_SIDE_PX)
-    took_in(request, service, math.prod(opened.scores.size))
+    took_in(request, service, math.prod(opened.size))
     kept = KeptPhoto(upload, name, opened)
     return _described(service, service.photos.keep(kept), kept)
 
@@ -81,7 +81,7 @@ async def forget_photo(service: TheService, photo_id: str) -> None:
 )
 async def photo_jpeg(service: TheService, photo_id: str) -> Response:
     """Return the upright working copy of a photo, JPEG."""
-    content = await asyncio.to_thread(encode_jpeg, service.photos.find(photo_id).opened.image)
+    content = await asyncio.to_thread(encode_jpeg, service.photos.find(photo_id).opened.look.photo)
     return Response(content, 200, _NOT_STORED, "image/jpeg")
 
 
@@ -96,7 +96,7 @@ async def refine(request: Request, service: TheService, photo_id: str, asked: Re
     """Run the CRF, and return 2 H W bytes: labels, then confidence; or as many for each iteration from 0 on."""
     kept = service.photos.find(photo_id)
     crf = sliders.chosen(kept, service.models[kept.model].crf, asked)
-    request.state.pixels = math.prod(kept.opened.image.shape[:2])
+    request.state.pixels = math.prod(kept.opened.look.photo.shape[:2])
     every = asked.every_iteration
     beliefs = await compute(request, page_jobs.refine_photo, photo=kept.opened, crf=crf, every_iteration=every)
     return Response(b"".join(beliefs), 200, _NOT_STORED, OCTETS)
@@ -124,15 +124,14 @@ async def download(
     named, or all but the background, and is transparent elsewhere.
     """
     kept = service.photos.find(photo_id)
-    info, scores = service.models[kept.model], kept.opened.scores
-    request.state.pixels = math.prod(scores.size)
+    info = service.models[kept.model]
+    request.state.pixels = math.prod(kept.opened.size)
     kind = result.partition(".")[0]
     content = await compute(
         request,
         page_jobs.draw_photo,
         photo=kept.upload,
-        scores=scores,
-        model=kept.model,
+        look=kept.opened.look,
         crf=sliders.chosen(kept, info.crf, asked),
         picture=kind,
         wanted=pictures.named_labels(classes, info.label_set),
@@ -143,7 +142,7 @@ async def download(
 
 
 def _described(service: Service, photo_id: str, kept: KeptPhoto) -> PhotoInfo:
-    (height, width), (full_height, full_width) = kept.opened.image.shape[:2], kept.opened.scores.size
+    (height, width), (full_height, full_width) = kept.opened.look.photo.shape[:2], kept.opened.size
     label_set = service.models[kept.model].label_set
     return PhotoInfo(
         id=photo_id,

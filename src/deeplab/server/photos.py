@@ -22,7 +22,7 @@ class KeptPhoto:
     Attributes:
         upload: the file as it came, from which results of full size are made.
         model: the name of the model that saw it.
-        opened: its working copy and what the network said.
+        opened: the network's look at it, over a working copy.
         expires: when it is forgotten unless used, on the monotonic clock.
     """
 
@@ -34,8 +34,8 @@ class KeptPhoto:
     @property
     def bytes(self) -> int:
         """The memory it takes, about."""
-        opened = self.opened
-        return len(self.upload.data) + opened.image.nbytes + opened.scores.values.nbytes + len(opened.network)
+        look = self.opened.look
+        return len(self.upload.data) + look.photo.nbytes + look.scores.nbytes + len(self.opened.network)
 
 
 class Photos:

@@ -14,7 +14,7 @@ from deeplab.crf import CRFSettings
 from deeplab.crf.memory import check_memory
 from deeplab.refinement import load_scores, refine_scores, understand
 from deeplab.refinement.score_files import write_labels
-from deeplab.segment import Segmentation, Segmenter
+from deeplab.segmentation import Segmentation
 from deeplab.server import pictures
 from deeplab.server.asked import as_asked
 from deeplab.server.uploads import Upload, as_file, read_photo
@@ -58,13 +58,13 @@ def segment_upload(
         InputError: there is no such class.
         ModelError: the network fails.
     """
-    network = workshop.networks[model]
-    wanted = pictures.named_labels(classes, network.info.label_set)
+    segmenter = workshop.segmenters[model]
+    wanted = pictures.named_labels(classes, segmenter.info.label_set)
     image = read_photo(photo)
     workshop.step()
-    enlargement = network.info.preprocessing.enlargement(image.shape[:2])
-    settings = as_asked(network.info.crf, asked, enlargement) if crf else False
-    result = Segmenter(network, threads=workshop.threads).segment(image, crf=settings)
+    look = segmenter.look(image)
+    workshop.step()
+    result = look.refined(as_asked(look.info.crf, asked, look.enlargement)) if crf else look.unrefined()
     result = result.with_min_confidence(min_confidence)
     workshop.step()
     labels, label_set = result.labels, result.label_set

@@ -19,12 +19,12 @@ _ENDS = {
 
 def defaults(photo: KeptPhoto, crf: CRFSettings) -> Parameters:
     """Return a model's parameters, their distances grown to the working copy of a photo."""
-    return Parameters(**crf.params.scaled(photo.opened.grown).to_dict(), iterations=crf.iterations)
+    return Parameters(**crf.params.scaled(photo.opened.look.enlargement).to_dict(), iterations=crf.iterations)
 
 
 def limits(photo: KeptPhoto, crf: CRFSettings) -> dict[str, tuple[float, float]]:
     """Return the least and the largest value of each parameter; the defaults are always among them."""
-    starts, grown = defaults(photo, crf).model_dump(), photo.opened.grown
+    starts, grown = defaults(photo, crf).model_dump(), photo.opened.look.enlargement
     scaled = {
         name: (least * grown, most * grown) if name.endswith("_px") else (least, most)
         for name, (least, most) in _ENDS.items()
@@ -43,4 +43,4 @@ def chosen(photo: KeptPhoto, crf: CRFSettings, asked: AskedParameters) -> CRFSet
         least, most = bounds[name]
         if not least <= value <= most:
             raise ApiError(422, "invalid_input", f"{name} is {value:g}; expected {least:g} to {most:g}")
-    return as_asked(crf, given, photo.opened.grown)
+    return as_asked(crf, given, photo.opened.look.enlargement)

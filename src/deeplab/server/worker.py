@@ -17,7 +17,7 @@ from typing import Any
 from PIL import Image
 
 from deeplab.errors import DeepLabError
-from deeplab.runtime import ScoreNetwork
+from deeplab.segment import Segmenter
 
 __all__ = ["AbandonedError", "Failed", "Job", "Ready", "Workshop", "work"]
 
@@ -31,13 +31,13 @@ class Workshop:
     """What jobs work with.
 
     Attributes:
-        networks: the served models, loaded, by name.
+        segmenters: the served models, loaded, by name.
         max_pixels: the largest photo that is decoded.
         threads: at most this many; None: one per core.
         step: called between the steps of a job; raises `AbandonedError` when its client has gone.
     """
 
-    networks: Mapping[str, ScoreNetwork]
+    segmenters: Mapping[str, Segmenter]
     max_pixels: int
     threads: int | None
     step: Callable[[], None]
@@ -93,9 +93,9 @@ def work(
                 raise AbandonedError
 
     try:
-        networks = {name: ScoreNetwork(path, threads=threads) for name, path in models.items()}
-        workshop = Workshop(networks, max_pixels, threads, step)
-        jobs.send(Ready({name: network.info for name, network in networks.items()}))
+        segmenters = {name: Segmenter.from_pretrained(path, threads=threads) for name, path in models.items()}
+        workshop = Workshop(segmenters, max_pixels, threads, step)
+        jobs.send(Ready({name: segmenter.info for name, segmenter in segmenters.items()}))
     except Exception as error:  # a model that does not load is the server's to report
         jobs.send(Failed(error))
         return

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 
 from deeplab.data.samples import Sample, load_sample
@@ -12,7 +11,7 @@ from deeplab.evaluation.confusion import Confusion
 from deeplab.labels import LabelSet
 from deeplab.network.build import Network
 from deeplab.preprocessing import Preprocessing, pad_to_grid
-from deeplab.scores import upsample_scores
+from deeplab.scores import likeliest, upsample_scores
 from deeplab.training.machine import autocast, place_of
 
 __all__ = ["validate"]
@@ -47,6 +46,5 @@ def validate(
         with torch.no_grad(), autocast(device, precision):
             scores = model.aligned(pixels.contiguous(memory_format=torch.channels_last))[0].float().cpu().numpy()
         dense = upsample_scores(scores, labels.shape, network_size=seen.shape[:2], stride=stride)
-        predicted = dense.argmax(axis=0).astype(np.uint8)
-        confusion += Confusion.of(labels, predicted, label_set)
+        confusion += Confusion.of(labels, likeliest(dense)[0], label_set)
     return confusion

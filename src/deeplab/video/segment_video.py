@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab.checks import check_choice, check_count
-from deeplab.crf import CRFSettings
+from deeplab.crf import CRFSettings, refine
 from deeplab.files import make_folder
 from deeplab.images import shrunk
-from deeplab.planes import Planes, likeliest
+from deeplab.look import Look
+from deeplab.planes import Planes
 from deeplab.progress import Show, duration
-from deeplab.scores import label_probabilities, refine_in_place
+from deeplab.scores import likeliest
 from deeplab.segment import Segmenter
 from deeplab.video.clip import Frame, open_clip
 from deeplab.video.outputs import KINDS
@@ -135,7 +136,7 @@ def _segmented(
     """Yield each frame with its labels, (H, W) like the frame."""
 
     def score(item: _Item) -> NDArray[np.float32]:
-        return segmenter.network.scores(segmenter.info.preprocessing.shrink(item.copy))
+        return segmenter.look(item.copy).scores
 
     items = (_Item(frame, shrunk(frame.image, side_px / max(frame.image.shape))) for frame in frames)
     for window, own in windows(with_scores(items, score, every), span):
@@ -154,15 +155,14 @@ def _probabilities(
 ) -> list[NDArray[np.float32]]:
     """Return the probabilities (L, h, w) of a window's own frames, from the copies (h, w, 3) and scores of all."""
     info, threads = segmenter.info, segmenter.threads
-    size, seen = copies[0].shape[:2], info.preprocessing.shrink(copies[0]).shape[:2]
-    single = [label_probabilities(each, size, seen, info.output_stride) for each in scores]
+    seen = info.preprocessing.shrink(copies[0]).shape[:2]
+    looks = [Look(*each, seen, info, threads) for each in zip(copies, scores, strict=True)]
+    single = [look.probabilities() for look in looks]
     if not crf:
         return [single[place] for place in own]
-    settings = info.crf if crf is True else crf
+    settings = (info.crf if crf is True else crf).scaled(looks[0].enlargement)
     if len(single) == 1:
-        refine_in_place(copies[0], single[0], settings, network_size=seen, threads=threads)
-        return single
-    settings = replace(settings, params=settings.params.scaled(max(size) / max(seen)))
+        return [refine(copies[0], single[0], settings, threads=threads)]
     together = np.stack(single, axis=1)
     refined = refine_frames(np.stack(copies), together, settings, t_std_frames=T_STD_FRAMES, threads=threads)
     return [refined[:, place] for place in own]

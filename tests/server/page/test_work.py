@@ -13,8 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from deeplab import Segmentation, Segmenter
-from deeplab.scores import refine_in_place
+from deeplab import Segmentation, Segmenter, refine
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
@@ -48,9 +47,8 @@ def expected_shares(before: Segmentation, after: Segmentation) -> dict[str, tupl
 def refined(segmenter: Segmenter, network: Segmentation, iterations: int = 10, **params: float) -> Segmentation:
     """What the package makes of the network's scores with other parameters."""
     crf = segmenter.info.crf
-    probabilities = network.probabilities.copy()
     changed = replace(crf, params=replace(crf.params, **params), iterations=iterations)
-    refine_in_place(network.image, probabilities, changed)
+    probabilities = refine(network.image, network.probabilities, changed)
     labels = probabilities.argmax(axis=0).astype(np.uint8)
     return Segmentation(labels, probabilities, network.label_set, network.image)
 
