@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from deeplab.crf import CRFParams, CRFSettings, Shortcuts
+from deeplab.crf.params import PARAMETERS
 from deeplab.errors import InputError
 
 
@@ -104,3 +105,14 @@ def test_bad_shortcuts(values, message):
 def test_params_and_shortcuts_pickle():
     for value in (CRFParams(4, 67.5), CRFSettings(), Shortcuts(prune_below=0.2)):
         assert pickle.loads(pickle.dumps(value)) == value
+
+
+def test_the_table_of_parameters_is_of_all_of_them_and_holds_their_defaults():
+    defaults = {**CRFParams().to_dict(), "iterations": CRFSettings().iterations}
+    assert list(PARAMETERS) == list(defaults)
+    for name, parameter in PARAMETERS.items():
+        ranges = [parameter.allowed, parameter.usual, *([parameter.searched[:2]] if parameter.searched else [])]
+        assert all(least <= defaults[name] <= most for least, most in ranges)
+        assert parameter.allowed[0] <= parameter.usual[0] < parameter.usual[1] <= parameter.allowed[1]
+    for end in (0, 1):  # each range gives parameters that the CRF takes
+        CRFParams(**{name: parameter.allowed[end] for name, parameter in PARAMETERS.items() if name != "iterations"})

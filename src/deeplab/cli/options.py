@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from deeplab.crf.params import PARAMETERS, CRFParams
 from deeplab.errors import DeepLabError, InputError
 from deeplab.files import make_folder
 from deeplab.progress import Reporter, reporter
@@ -17,7 +21,6 @@ if TYPE_CHECKING:
     from deeplab.labels import LabelSet
 
 __all__ = [
-    "CRF_OPTIONS",
     "BandsOption",
     "CrowdsOption",
     "ModelOption",
@@ -26,6 +29,7 @@ __all__ = [
     "ReaderOption",
     "ThreadsOption",
     "bands_in",
+    "crf_options",
     "extra",
     "make_folder",
     "percent",
@@ -55,15 +59,6 @@ RangeOption = Annotated[
 BandsOption = Annotated[
     str | None, typer.Option(metavar="R,G,B", help="The bands of photos that are red, green, blue, from 1; or one.")
 ]
-CRF_OPTIONS = {
-    "bilateral_weight": typer.Option(help="w1: pull between pixels alike in colour."),
-    "bilateral_xy_std_px": typer.Option(help="σα: how far it reaches, in pixels."),
-    "bilateral_rgb_std": typer.Option(help="σβ: how alike, in levels of 0–255."),
-    "spatial_weight": typer.Option(help="w2: pull between close pixels of any colour."),
-    "spatial_xy_std_px": typer.Option(help="σγ: how far it reaches, in pixels."),
-}
-"""The CRF's parameters, by their names in `deeplab.crf.CRFParams`."""
-
 Job = TypeVar("Job")
 Ready = TypeVar("Ready")
 
@@ -78,6 +73,40 @@ def extra(name: str) -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         raise InputError(f"this command needs {error.name}: run pip install '.[{name}]' in deeplab's folder") from None
+
+
+def crf_options(before: str, **defaults: float) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the CRF's parameters as options, those of `CRFParams` by name.
+
+    Args:
+        before: the command's option that they stand before.
+        defaults: of the options. The command's argument `params` gets their values by name, without those that have
+            neither a default nor were given.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        options = [_crf_option(field.name, defaults.get(field.name)) for field in fields(CRFParams)]
+
+        @wraps(command)
+        def with_params(**values: Any) -> None:
+            given = {option.name: values.pop(option.name) for option in options}
+            command(**values, params={name: value for name, value in given.items() if value is not None})
+
+        own = [each for each in inspect.signature(command, eval_str=True).parameters.values() if each.name != "params"]
+        at = [each.name for each in own].index(before)
+        parameters = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in (*own[:at], *options, *own[at:])]
+        with_params.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        return with_params
+
+    return decorate
+
+
+def _crf_option(name: str, default: float | None) -> inspect.Parameter:
+    told = PARAMETERS[name]
+    option = typer.Option(help=f"{told.symbol}: {told.help}.")
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[float | None, option]
+    )
 
 
 def percent(share: float) -> str:

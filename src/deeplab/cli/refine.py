@@ -10,11 +10,11 @@ import typer
 
 from deeplab.cli.assumptions import Assumptions
 from deeplab.cli.options import (
-    CRF_OPTIONS,
     BandsOption,
     RangeOption,
     ThreadsOption,
     bands_in,
+    crf_options,
     percent,
     range_in,
     read_label_set,
@@ -31,9 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["refine"]
 
-DEFAULTS = CRFParams().to_dict()
 
-
+@crf_options("iterations", **CRFParams().to_dict())
 def refine(
     photo: Annotated[str, typer.Argument(metavar="PHOTO", help="A photo, a folder of photos, a glob, or - for stdin.")],
     scores: Annotated[
@@ -77,15 +76,12 @@ def refine(
     save_probabilities: Annotated[
         Path | None, typer.Option(metavar="FILE|DIR", help="Also write the refined probabilities (.npy, .npz).")
     ] = None,
-    bilateral_weight: Annotated[float, CRF_OPTIONS["bilateral_weight"]] = DEFAULTS["bilateral_weight"],
-    bilateral_xy_std_px: Annotated[float, CRF_OPTIONS["bilateral_xy_std_px"]] = DEFAULTS["bilateral_xy_std_px"],
-    bilateral_rgb_std: Annotated[float, CRF_OPTIONS["bilateral_rgb_std"]] = DEFAULTS["bilateral_rgb_std"],
-    spatial_weight: Annotated[float, CRF_OPTIONS["spatial_weight"]] = DEFAULTS["spatial_weight"],
-    spatial_xy_std_px: Annotated[float, CRF_OPTIONS["spatial_xy_std_px"]] = DEFAULTS["spatial_xy_std_px"],
     iterations: Annotated[int, typer.Option(help="Mean field updates.")] = 10,
     normalization: Annotated[str, typer.Option(metavar="MODE", help="after, symmetric, before or none.")] = "after",
     force: Annotated[bool, typer.Option("--force", help="Replace existing results.")] = False,
     threads: ThreadsOption = None,
+    *,
+    params: dict[str, float],
 ) -> None:
     """Sharpen any model's scores or label map along a photo's edges, by the fully connected CRF.
 
@@ -99,8 +95,7 @@ def refine(
     from deeplab.refinement import load_scores, refine_scores
     from deeplab.refinement.jobs import Job, pair_scores, plan_jobs
 
-    params = CRFParams(bilateral_weight, bilateral_xy_std_px, bilateral_rgb_std, spatial_weight, spatial_xy_std_px)
-    crf = CRFSettings(params, iterations, normalization)
+    crf = CRFSettings(CRFParams(**params), iterations, normalization)
     label_set = None if labels is None else read_label_set(labels)
     if void is None and label_set is not None and label_set.void != 255:  # masks of 0 and 255 keep their meaning
         void = label_set.void

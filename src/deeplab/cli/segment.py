@@ -12,12 +12,12 @@ import typer
 
 from deeplab.cli.assumptions import Assumptions
 from deeplab.cli.options import (
-    CRF_OPTIONS,
     BandsOption,
     ModelOption,
     RangeOption,
     ThreadsOption,
     bands_in,
+    crf_options,
     extra,
     make_folder,
     percent,
@@ -41,6 +41,7 @@ NO_MANIFEST = "none"
 MOST_NAMED = 3
 
 
+@crf_options("quality")
 def segment(
     photos: Annotated[
         list[str],
@@ -59,11 +60,6 @@ def segment(
     ] = Path(),
     model: ModelOption = None,
     crf: Annotated[bool, typer.Option(help="Refine by the fully connected CRF.")] = True,
-    bilateral_weight: Annotated[float | None, CRF_OPTIONS["bilateral_weight"]] = None,
-    bilateral_xy_std_px: Annotated[float | None, CRF_OPTIONS["bilateral_xy_std_px"]] = None,
-    bilateral_rgb_std: Annotated[float | None, CRF_OPTIONS["bilateral_rgb_std"]] = None,
-    spatial_weight: Annotated[float | None, CRF_OPTIONS["spatial_weight"]] = None,
-    spatial_xy_std_px: Annotated[float | None, CRF_OPTIONS["spatial_xy_std_px"]] = None,
     quality: Annotated[
         str,
         typer.Option(metavar="fast|best", help="How photos are scored; best is slower, and better without the CRF."),
@@ -92,6 +88,8 @@ def segment(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Do everything again, replacing existing results.")] = False,
     threads: ThreadsOption = None,
+    *,
+    params: dict[str, float],
 ) -> None:
     """Segment photos: write NAME.png (labels) and NAME_overlay.jpg, and print the classes found.
 
@@ -104,18 +102,10 @@ def segment(
     from deeplab.batch import Settings
     from deeplab.video import VIDEO_SUFFIXES
 
-    given = {
-        "bilateral_weight": bilateral_weight,
-        "bilateral_xy_std_px": bilateral_xy_std_px,
-        "bilateral_rgb_std": bilateral_rgb_std,
-        "spatial_weight": spatial_weight,
-        "spatial_xy_std_px": spatial_xy_std_px,
-    }
-    changes = {name: value for name, value in given.items() if value is not None}
-    if changes and not crf:
-        option = f"--{next(iter(changes)).replace('_', '-')}"
+    if params and not crf:
+        option = f"--{next(iter(params)).replace('_', '-')}"
         raise InputError(f"{option} is for the CRF, which --no-crf leaves out; give one of the two")
-    CRFParams(**changes)  # says what is out of range before anything is made
+    CRFParams(**params)  # says what is out of range before anything is made
     settings = Settings(crf, min_confidence, quality, range_in(value_range), bands_in(bands))
     videos = [photo for photo in photos if Path(photo).suffix.lower() in VIDEO_SUFFIXES]
     if videos and (names_file(output) or str(output) == STREAM):
@@ -129,13 +119,13 @@ def segment(
             manifest = NO_MANIFEST
         with streams(stills, output) as through:
             well = _segment_photos(
-                through, model, settings, changes, manifest, ray_address or ray,
+                through, model, settings, params, manifest, ray_address or ray,
                 overlay=overlay and not through.to_stdout, force=force, threads=threads,
             )  # fmt: skip
     if videos:
         make_folder(output)
         well &= _segment_videos(
-            videos, output, model, changes,
+            videos, output, model, params,
             crf=crf, kind=video, span=span, every=every, side=side, force=force, threads=threads,
         )  # fmt: skip
     if not well:

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from deeplab.checks import check_choice, check_count, check_number
 from deeplab.crf.checks import as_array
@@ -10,7 +11,43 @@ from deeplab.crf.kernels import NORMALIZATIONS
 from deeplab.crf.levels import Deviations, check_deviations
 from deeplab.errors import InputError, quoted
 
-__all__ = ["PARITY", "CRFParams", "CRFSettings", "Shortcuts"]
+__all__ = ["PARAMETERS", "PARITY", "CRFParams", "CRFSettings", "Parameter", "Shortcuts"]
+
+Range = tuple[float, float]
+
+
+class Parameter(NamedTuple):
+    """One of the CRF's parameters, for whatever shows it to people or tries its values.
+
+    Attributes:
+        symbol: the paper's, if it has one.
+        help: what it is, in a line.
+        allowed: the least and the most that is taken from strangers.
+        usual: the least and the most that sliders go to.
+        searched: the least, the most and the step of a search's proposals; None: it is left as it is.
+    """
+
+    symbol: str
+    help: str
+    allowed: Range
+    usual: Range
+    searched: tuple[float, float, float] | None = None
+
+
+PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
+    {
+        "bilateral_weight": Parameter("w1", "pull between pixels alike in colour", (0, 100), (0, 20), (1, 15, 0.5)),
+        "bilateral_xy_std_px": Parameter("σα", "how far it reaches, in pixels", (1, 2000), (2, 200), (10, 150, 5)),
+        "bilateral_rgb_std": Parameter("σβ", "how alike, in levels of 0–255", (0.5, 255), (1, 50), (1, 15, 0.5)),
+        "spatial_weight": Parameter("w2", "pull between close pixels of any colour", (0, 100), (0, 20)),
+        "spatial_xy_std_px": Parameter("σγ", "how far it reaches, in pixels", (0.3, 200), (0.5, 20)),
+        "iterations": Parameter("", "mean field updates", (0, 50), (0, 20)),
+    }
+)
+"""The numbers of `CRFParams`, and ``iterations``, by name; distances in pixels of what the network saw.
+
+A search looks further than the paper's grid, which its authors' refined parameters leave on both sides.
+"""
 
 
 @dataclass(frozen=True)

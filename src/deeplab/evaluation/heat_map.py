@@ -7,15 +7,15 @@ from itertools import combinations
 from xml.sax.saxutils import escape
 
 from deeplab.crf import CRFParams
+from deeplab.crf.params import PARAMETERS
 from deeplab.evaluation.crf_search import Search
 from deeplab.evaluation.search_results import describe, objective_name
 
 __all__ = ["heat_map_svg"]
 
 _AXES = {
-    "bilateral_xy_std_px": "σα, px",
-    "bilateral_rgb_std": "σβ",
-    "bilateral_weight": "w1",
+    name: PARAMETERS[name].symbol + (", px" if name.endswith("_px") else "")
+    for name in ("bilateral_xy_std_px", "bilateral_rgb_std", "bilateral_weight")
 }
 _CELL = (38, 20)  # px, wide enough for four digits
 _MARGIN = 56

@@ -6,15 +6,15 @@ import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution
 
 from deeplab.crf import CRFParams
+from deeplab.crf.params import PARAMETERS
 from deeplab.evaluation.crf_search import REFINEMENTS, Search, refine_best
 
 __all__ = ["smart_search"]
 
-# Wider than the paper's grid, which its authors' refined parameters leave on both sides.
 _RANGES: dict[str, BaseDistribution] = {
-    "bilateral_weight": FloatDistribution(1, 15, step=0.5),
-    "bilateral_xy_std_px": FloatDistribution(10, 150, step=5),
-    "bilateral_rgb_std": FloatDistribution(1, 15, step=0.5),
+    name: FloatDistribution(*parameter.searched[:2], step=parameter.searched[2])
+    for name, parameter in PARAMETERS.items()
+    if parameter.searched
 }
 
 

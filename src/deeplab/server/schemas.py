@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
+from deeplab.crf.params import PARAMETERS
 from deeplab.labels import LabelSet
 
 __all__ = [
@@ -79,17 +80,23 @@ class Limits(BaseModel):
     max_upload_bytes: int
 
 
+def _asked(name: str) -> Any:
+    parameter = PARAMETERS[name]
+    least, most = parameter.allowed
+    return Field(None, ge=least, le=most, description=parameter.help)
+
+
 class AskedParameters(BaseModel):
     """Parameters of the CRF, those left out at their defaults."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-    bilateral_weight: float | None = None
-    bilateral_xy_std_px: float | None = None
-    bilateral_rgb_std: float | None = None
-    spatial_weight: float | None = None
-    spatial_xy_std_px: float | None = None
-    iterations: int | None = None
+    bilateral_weight: float | None = _asked("bilateral_weight")
+    bilateral_xy_std_px: float | None = _asked("bilateral_xy_std_px")
+    bilateral_rgb_std: float | None = _asked("bilateral_rgb_std")
+    spatial_weight: float | None = _asked("spatial_weight")
+    spatial_xy_std_px: float | None = _asked("spatial_xy_std_px")
+    iterations: int | None = _asked("iterations")
 
     def given(self) -> dict[str, float]:
         """Return those that are not left out, by name."""

@@ -29,25 +29,7 @@ Classes = Annotated[
 ]
 
 
-def _asked_parameters(
-    bilateral_weight: Annotated[float | None, Query(ge=0, le=100)] = None,
-    bilateral_xy_std_px: Annotated[float | None, Query(ge=1, le=2000)] = None,
-    bilateral_rgb_std: Annotated[float | None, Query(ge=0.5, le=255)] = None,
-    spatial_weight: Annotated[float | None, Query(ge=0, le=100)] = None,
-    spatial_xy_std_px: Annotated[float | None, Query(ge=0.3, le=200)] = None,
-    iterations: Annotated[int | None, Query(ge=0, le=50)] = None,
-) -> AskedParameters:
-    return AskedParameters(
-        bilateral_weight=bilateral_weight,
-        bilateral_xy_std_px=bilateral_xy_std_px,
-        bilateral_rgb_std=bilateral_rgb_std,
-        spatial_weight=spatial_weight,
-        spatial_xy_std_px=spatial_xy_std_px,
-        iterations=iterations,
-    )
-
-
-AskedCRF = Annotated[AskedParameters, Depends(_asked_parameters)]
+AskedCRF = Annotated[AskedParameters, Depends(AskedParameters)]
 """The CRF's parameters in a query."""
 
 Result = TypeVar("Result")

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from deeplab.crf import CRFSettings
+from deeplab.crf.params import PARAMETERS
 from deeplab.server.asked import as_asked
 from deeplab.server.errors import ApiError
 from deeplab.server.photos import KeptPhoto
 from deeplab.server.schemas import AskedParameters, Parameters
 
 __all__ = ["chosen", "defaults", "limits"]
-
-_ENDS = {
-    "bilateral_weight": (0, 20), "bilateral_xy_std_px": (2, 200), "bilateral_rgb_std": (1, 50),
-    "spatial_weight": (0, 20), "spatial_xy_std_px": (0.5, 20), "iterations": (0, 20),
-}  # fmt: skip
-"""Distances in pixels of what the network saw."""
 
 
 def defaults(photo: KeptPhoto, crf: CRFSettings) -> Parameters:
@@ -24,12 +19,12 @@ def defaults(photo: KeptPhoto, crf: CRFSettings) -> Parameters:
 
 def limits(photo: KeptPhoto, crf: CRFSettings) -> dict[str, tuple[float, float]]:
     """Return the least and the largest value of each parameter; the defaults are always among them."""
-    starts, grown = defaults(photo, crf).model_dump(), photo.opened.look.enlargement
-    scaled = {
-        name: (least * grown, most * grown) if name.endswith("_px") else (least, most)
-        for name, (least, most) in _ENDS.items()
-    }
-    return {name: (min(least, starts[name]), max(most, starts[name])) for name, (least, most) in scaled.items()}
+    starts, found = defaults(photo, crf).model_dump(), {}
+    for name, parameter in PARAMETERS.items():
+        factor = photo.opened.look.enlargement if name.endswith("_px") else 1
+        least, most = (factor * end for end in parameter.usual)
+        found[name] = min(least, starts[name]), max(most, starts[name])
+    return found
 
 
 def chosen(photo: KeptPhoto, crf: CRFSettings, asked: AskedParameters) -> CRFSettings:
