@@ -64,7 +64,7 @@ def test_a_module_imports_only_what_the_table_allows(module: str) -> None:
 PARSERS = {
     "json.load": "", "json.loads": "documents", "yaml.load": "yaml_documents", "yaml.safe_load": "",
     "yaml.parse": "yaml_documents", "np.load": "", "np.fromfile": "", "np.loadtxt": "", "np.genfromtxt": "",
-    "np.lib.format.read_array": "arrays", "np.lib.format.open_memmap": "arrays", "torch.load": "network.importers",
+    "np.lib.format.read_array": "arrays", "np.lib.format.open_memmap": "arrays", "torch.load": "network.weights",
     "loadmat": "data.voc", "csv.reader": "data.roboflow", "csv.DictReader": "", "pickle.load": "",
     "pickle.loads": "batch.cluster", "ElementTree": "", "onnx.load": "",
 }  # fmt: skip

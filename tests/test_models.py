@@ -73,7 +73,7 @@ def test_info_round_trip() -> None:
 def test_info_keeps_its_format() -> None:
     fields = json.loads(ModelInfo("own", "largefov", VOC, PAPER).to_json())
     assert list(fields) == [
-        "format", "name", "variant", "label_set", "preprocessing", "output_stride", "crf", "card"
+        "format", "name", "variant", "network", "label_set", "preprocessing", "output_stride", "crf", "card"
     ]  # fmt: skip
     assert fields["crf"] == {"params": CRFParams().to_dict(), "iterations": 10, "normalization": "after"}
 
@@ -94,6 +94,7 @@ def test_info_keeps_its_format() -> None:
         ({"crf": {"params": [], "iterations": 10, "normalization": "after"}}, "CRF parameters are"),
         ({"crf": {"params": {}, "iterations": 10}}, "lacks 'normalization'"),
         ({"preprocessing": PAPER.to_dict() | {"mean": [10**400, 0, 0]}}, "401 digits"),
+        ({"network": 3}, "is damaged"),
     ],
 )
 def test_damaged_info(changes: dict[str, Any], message: str) -> None:

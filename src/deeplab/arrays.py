@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import zipfile
@@ -71,14 +72,14 @@ class Archive:
 
 
 @contextmanager
-def open_npz(path: str | os.PathLike[str]) -> Iterator[Archive]:
-    """Open an ``.npz`` file for the time of a block.
+def open_npz(path: str | os.PathLike[str], content: bytes | None = None) -> Iterator[Archive]:
+    """Open an ``.npz`` file for the time of a block; its bytes, where they are in memory already.
 
     Raises:
         InputError: the file cannot be read, or is no ``.npz`` file.
     """
     with _refusing(path):
-        file = zipfile.ZipFile(path)
+        file = zipfile.ZipFile(path if content is None else io.BytesIO(content))
     with file:
         yield Archive(path, file)
 

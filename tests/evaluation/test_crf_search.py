@@ -190,7 +190,7 @@ def test_the_table_holds_every_trial_best_first(found: Any) -> None:
 
 def test_the_best_settings_are_read_back_by_other_commands(found: Any, tmp_path: Path) -> None:
     pytest.importorskip("yaml")
-    from deeplab.network.cards import load_card
+    from deeplab.models.card_files import load_card
 
     (tmp_path / "best.yaml").write_text(best_yaml(found))
     assert load_card(tmp_path / "best.yaml").crf == CRFSettings(CRFParams(5, 50, 4))

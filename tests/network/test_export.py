@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from deeplab.crf import CRFParams, CRFSettings
 from deeplab.errors import DeepLabError, InputError, ModelError, OutputError
 from deeplab.labels import VOC, LabelSet
+from deeplab.models.card_files import load_card
 from deeplab.network.build import Network
-from deeplab.network.cards import load_card
 from deeplab.network.export import export_onnx
 from deeplab.network.fcn import FCN8s
+from deeplab.network.header import Header
 from deeplab.network.variants import FCN8S, VARIANTS, Variant
 from deeplab.network.vgg import DeepLab
-from deeplab.network.weights import Header
 from deeplab.onnx_runtime import onnx_runtime
 from deeplab.preprocessing import PAPER
 from deeplab.runtime import ScoreNetwork

@@ -12,8 +12,9 @@ from torch.nn import functional as F
 from deeplab.labels import LabelSet
 from deeplab.network.build import build_network
 from deeplab.network.fcn import CROPS, FCN8s, fcn_layers
+from deeplab.network.header import Header
 from deeplab.network.variants import FCN8S, UPSAMPLING
-from deeplab.network.weights import Header, load_checkpoint, save_checkpoint
+from deeplab.network.weights import load_checkpoint, save_checkpoint
 from deeplab.preprocessing import PAPER
 
 SMALL = replace(FCN8S, fc_channels=8)

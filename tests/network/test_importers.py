@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,10 +19,11 @@ from deeplab.errors import InputError, ModelError
 from deeplab.labels import LabelSet
 from deeplab.network.build import build_network
 from deeplab.network.decimation import decimate
-from deeplab.network.importers import load_initialisation, load_vgg_npz
+from deeplab.network.header import Header
+from deeplab.network.importers import load_initialisation
 from deeplab.network.variants import CONV_CHANNELS, FCN8S, VARIANTS, Variant, find_variant
 from deeplab.network.vgg import DeepLab
-from deeplab.network.weights import Header, load_checkpoint, save_checkpoint
+from deeplab.network.weights import load_checkpoint, save_checkpoint
 from deeplab.preprocessing import CAFFE_VGG, PAPER, TORCHVISION
 
 Tensors = dict[str, Tensor]
@@ -226,8 +228,10 @@ def test_npz(tmp_path: Path, convolutions: Tensors, largefov: Variant) -> None:
     path.write_bytes(content[: len(content) // 2])
     with pytest.raises(ModelError, match="truncated or damaged"):
         load_initialisation(path, largefov)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("conv1_1.weight.npy", b"no array")
     with pytest.raises(ModelError, match="is no NumPy archive"):
-        load_vgg_npz(path)
+        load_initialisation(path, largefov)
 
 
 @pytest.mark.parametrize(
@@ -244,12 +248,12 @@ def test_npz(tmp_path: Path, convolutions: Tensors, largefov: Variant) -> None:
     ],
 )
 def test_npz_of_something_else(
-    changes: dict[str, Tensor | None], message: str, tmp_path: Path, convolutions: Tensors
+    changes: dict[str, Tensor | None], message: str, tmp_path: Path, convolutions: Tensors, largefov: Variant
 ) -> None:
     arrays = {name: tensor.numpy() for name, tensor in {**convolutions, **changes}.items() if tensor is not None}
     np.savez(tmp_path / "a.npz", **arrays)  # type: ignore[arg-type]
     with pytest.raises(ModelError, match=message):
-        load_vgg_npz(tmp_path / "a.npz")
+        load_initialisation(tmp_path / "a.npz", largefov)
 
 
 def test_networks_that_do_not_fit(convolutions: Tensors, fully_connected: Tensors, tmp_path: Path) -> None:
@@ -279,7 +283,7 @@ def test_damaged_files_of_every_kind(content: bytes, message: str, tmp_path: Pat
 
 
 def test_files_of_the_right_kind_with_something_else(tmp_path: Path, largefov: Variant) -> None:
-    with pytest.raises(ModelError, match="No such file"):
+    with pytest.raises(ModelError, match=r"nowhere\.npz: no such file; check the spelling"):
         load_initialisation(tmp_path / "nowhere.npz", largefov)
     path = tmp_path / "a.pth"
     torch.save({"epoch": 3}, path)

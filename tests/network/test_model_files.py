@@ -19,11 +19,11 @@ from deeplab.labels import VOC, LabelSet
 from deeplab.models import METADATA_KEY, ModelInfo
 from deeplab.network.build import Network, build_network
 from deeplab.network.export import export_onnx
+from deeplab.network.header import Header
 from deeplab.network.importers import load_initialisation
-from deeplab.network.model_files import card_within, is_model_file
 from deeplab.network.variants import FCN8S, VARIANTS, Variant
 from deeplab.network.vgg import DeepLab
-from deeplab.network.weights import Header, load_checkpoint
+from deeplab.network.weights import load_checkpoint, open_weights
 from deeplab.preprocessing import PAPER
 from deeplab.runtime import ScoreNetwork
 
@@ -58,11 +58,20 @@ def photo(seed: int = 0) -> np.ndarray[Any, np.dtype[np.uint8]]:
 def test_every_variant_comes_back_whole(variant: Variant, paper: bool, zoom: int, build: Build, store: Store) -> None:
     pooled = variant.with_paper_pooling() if paper else variant
     model = build(replace(pooled, strided_msc=paper and variant.msc, input_zoom=zoom))
-    loaded, header = load_checkpoint(store(model))
-    assert header.variant == loaded.variant == model.variant
-    expected = model.state_dict()
-    assert loaded.state_dict().keys() == expected.keys()
-    assert all(torch.equal(tensor, expected[name]) for name, tensor in loaded.state_dict().items())
+    path, expected = store(model), model.state_dict()
+    for file in (path, changed(path, with_info(network={}))):  # the second as older versions wrote it
+        loaded, header = load_checkpoint(file)
+        assert header.variant == loaded.variant == model.variant
+        assert loaded.state_dict().keys() == expected.keys()
+        assert all(torch.equal(tensor, expected[name]) for name, tensor in loaded.state_dict().items())
+
+
+def test_a_model_file_says_what_a_checkpoint_does(build: Build, largefov: Variant, store: Store) -> None:
+    info = open_weights(store(build(replace(largefov, input_zoom=2)))).info
+    assert info is not None
+    assert info.network == {
+        "name": "largefov", "pooling": "3x3+average", "fc_channels": 8, "strided_msc": False, "input_zoom": 2
+    }  # fmt: skip
 
 
 def test_fcn8s_comes_back_whole(store: Store) -> None:
@@ -77,7 +86,7 @@ def test_the_header_comes_from_the_metadata(build: Build, largefov: Variant, lab
     _, header = load_checkpoint(path)
     assert (header.label_set, header.preprocessing) == (labels, PAPER)
     assert header.initialisation == {"source": "deeplab model file", "model": "pets", "card": {"data": "none"}}
-    assert card_within(path) == (CRFSettings(iterations=7), {"data": "none"})
+    assert open_weights(path).card == (CRFSettings(iterations=7), {"data": "none"})
     weights = load_initialisation(path, largefov)
     assert weights.header == header
     assert (weights.record["source"], weights.record["file"]) == ("deeplab model file", "pets.onnx")
@@ -189,11 +198,11 @@ def test_a_shipped_model_by_its_name(
     build: Build, largefov: Variant, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, path = build(largefov), store(build(largefov))
-    monkeypatch.setattr("deeplab.network.model_files.shipped_models", lambda: {"pets": path})
+    monkeypatch.setattr("deeplab.network.weights.shipped_models", lambda: {"pets": path})
     monkeypatch.chdir(tmp_path)
     assert torch.equal(load_checkpoint(Path("pets"))[0].get_parameter("fc7.weight"), model.fc7.weight)
     assert load_initialisation(Path("pets"), largefov).record["file"] == "pets.onnx"
-    assert card_within(Path("pets")).card == {"data": "none"}
+    assert open_weights(Path("pets")).card.card == {"data": "none"}
     with pytest.raises(ModelError, match="pest: no such file; check the spelling, or give a shipped model's name"):
         load_checkpoint(Path("pest"))
 
@@ -242,16 +251,25 @@ def with_info(**changes: Any) -> Callable[[onnx.ModelProto], None]:
     return change
 
 
+def without_layers(model: onnx.ModelProto) -> None:
+    with_info(network={})(model)
+    model.graph.ClearField("node")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (lambda model: model.ClearField("metadata_props"), "without deeplab's metadata; give one that"),
-        (lambda model: model.graph.ClearField("node"), "its graph has no layer pool1"),
+        (without_layers, "its graph has no layer pool1"),
         (without("fc7.weight"), r"it holds no fc7\.weight"),
         (without("conv4_2.bias"), r"it holds no conv4_2\.bias"),
         (without("fc6.input.step"), r"it holds no fc6\.input\.step"),
         (with_info(label_set=VOC), r"fc8\.bias is \(3,\), but its header .*21 labels\) calls for \(21,\)"),
         (with_info(variant="resnet"), "unknown network variant 'resnet'"),
+        (with_info(network={"hole": 3}), "a network has no option 'hole'; update deeplab-crf"),
+        (with_info(network={"input_zoom": 3}), "input_zoom must be one of 1, 2, 4, got 3"),
+        (with_info(network={"pooling": "4x4"}), "is damaged"),
+        (with_info(network={"pooling": []}), "is damaged"),
         (with_info(variant="msc-largefov"), r"it holds no msc_image\.conv1\.weight"),
         (with_value("fc7.weight", raw_data=b"short"), "is damaged"),
         (with_value("fc7.weight", data_type=99), "is damaged"),
@@ -272,7 +290,6 @@ def test_files_of_something_else(
 def test_damaged_and_foreign_files(build: Build, largefov: Variant, store: Store, tmp_path: Path) -> None:
     path = store(build(largefov))
     path.write_bytes(path.read_bytes()[:5000])
-    assert is_model_file(path)
     with pytest.raises(ModelError, match=r"is no ONNX file, or damaged \(.*\); copy it again"):
         load_checkpoint(path)
     graph = helper.make_graph([helper.make_node("Relu", ["image"], ["scores"])], "foreign", [], [])
@@ -280,4 +297,5 @@ def test_damaged_and_foreign_files(build: Build, largefov: Variant, store: Store
     with pytest.raises(ModelError, match="without deeplab's metadata"):
         load_initialisation(path, largefov)
     (tmp_path / "eight").write_bytes(b"\x08\0\0\0\0\0\0\0{half a")  # safetensors whose header takes eight bytes
-    assert not is_model_file(tmp_path / "eight")
+    with pytest.raises(ModelError, match="is no safetensors file, or damaged"):
+        open_weights(tmp_path / "eight")

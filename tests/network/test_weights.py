@@ -12,9 +12,10 @@ from safetensors.torch import save_file
 
 from deeplab.errors import ModelError, OutputError
 from deeplab.labels import VOC, LabelSet
+from deeplab.network.header import Header
 from deeplab.network.variants import VARIANTS, Variant
 from deeplab.network.vgg import DeepLab
-from deeplab.network.weights import HEADER_KEY, Header, load_checkpoint, read_safetensors, save_checkpoint
+from deeplab.network.weights import HEADER_KEY, load_checkpoint, read_safetensors, save_checkpoint
 from deeplab.preprocessing import PAPER
 
 Build = Callable[..., DeepLab]
@@ -68,6 +69,10 @@ def test_options_are_part_of_the_header_and_older_files_lack_them(tmp_path: Path
     assert load_checkpoint(path)[1].variant == variant
     tensors, metadata = read_safetensors(path)
     content = json.loads(metadata[HEADER_KEY])
+    network = content.pop("network")
+    content |= {"format": 1, "variant": network.pop("name"), **network}  # as it was once written
+    save_file(tensors, path, metadata={HEADER_KEY: json.dumps(content)})
+    assert load_checkpoint(path)[1].variant == variant
     del content["strided_msc"], content["input_zoom"]
     save_file(tensors, path, metadata={HEADER_KEY: json.dumps(content)})
     assert load_checkpoint(path)[1].variant == replace(variant, strided_msc=False, input_zoom=1)
@@ -104,16 +109,29 @@ def test_another_class_count(checkpoint: Path) -> None:
 
 def test_another_variant(checkpoint: Path) -> None:
     with pytest.raises(ModelError, match=r"fc6\.weight is \(8, 512, 3, 3\), but its header"):
-        load_checkpoint(rewritten(checkpoint, variant="deeplab"))
+        load_checkpoint(rewritten(checkpoint, network={"name": "deeplab", "fc_channels": 8}))
     with pytest.raises(ModelError, match=r"msc_image.* is missing, but its header"):
-        load_checkpoint(rewritten(checkpoint, variant="msc-largefov"))
+        load_checkpoint(rewritten(checkpoint, network={"name": "msc-largefov", "fc_channels": 8}))
 
 
 @pytest.mark.parametrize(
     "changes",
-    [{"variant": "resnet"}, {"variant": None}, {"pooling": "4x4"}, {"fc_channels": "many"}, {"fc_channels": -1},
-     {"label_set": {}}, {"preprocessing": {"channels": "HSV", "mean": [0, 0, 0], "std": [1, 1, 1]}}],
-)  # fmt: skip
+    [
+        *({"network": network} for network in ({"name": "resnet"}, {"name": None}, {}, None, "largefov")),
+        *(
+            {"network": {"name": "largefov", **option}}
+            for option in (
+                {"pooling": "4x4"},
+                {"pooling": []},
+                {"fc_channels": "many"},
+                {"fc_channels": -1},
+                {"hole": 1},
+            )
+        ),
+        {"label_set": {}},
+        {"preprocessing": {"channels": "HSV", "mean": [0, 0, 0], "std": [1, 1, 1]}},
+    ],
+)
 def test_damaged_headers(checkpoint: Path, changes: dict[str, object]) -> None:
     with pytest.raises(ModelError, match=r"pets\.safetensors: its header is damaged"):
         load_checkpoint(rewritten(checkpoint, **changes))
@@ -122,9 +140,9 @@ def test_damaged_headers(checkpoint: Path, changes: dict[str, object]) -> None:
 def test_a_header_that_lacks_a_field_is_damaged(checkpoint: Path) -> None:
     tensors, metadata = read_safetensors(checkpoint)
     content = json.loads(metadata[HEADER_KEY])
-    del content["fc_channels"]
+    del content["preprocessing"]
     save_file(tensors, checkpoint, metadata={HEADER_KEY: json.dumps(content)})
-    with pytest.raises(ModelError, match=r"its header is damaged \('fc_channels'\)"):
+    with pytest.raises(ModelError, match=r"its header is damaged \('preprocessing'\)"):
         load_checkpoint(checkpoint)
 
 
@@ -138,5 +156,8 @@ def test_files_that_are_no_checkpoints(tmp_path: Path, checkpoint: Path) -> None
     content = checkpoint.read_bytes()
     for damaged in (b"", b"GIF89a", content[:100], content[:-1]):
         checkpoint.write_bytes(damaged)
-        with pytest.raises(ModelError, match="is no safetensors file, or damaged"):
+        with pytest.raises(
+            ModelError,
+            match=r"is no (safetensors file|caffemodel nor any other file of weights that is known), or damaged",
+        ):
             load_checkpoint(checkpoint)

@@ -81,7 +81,7 @@ def evaluate(
     settings = None
     if crf_settings is not None:
         with extra("search"):
-            from deeplab.network.cards import load_card
+            from deeplab.models.card_files import load_card
         settings = load_card(crf_settings).crf
     samples: Sequence[Sample] = read_samples(reader, data, split, names=names, crowds=crowds)
     named = tuple(name.strip() for name in classes.split(",") if name.strip())

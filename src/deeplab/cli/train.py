@@ -103,10 +103,10 @@ def export(
 ) -> None:
     """Make one self-contained model file of a checkpoint, for `deeplab segment --model`."""
     with extra("train"):
-        from deeplab.network.cards import load_card
+        from deeplab.models.card_files import load_card
         from deeplab.network.export import Precision, export_onnx
-        from deeplab.network.model_files import card_within, find_weights, is_model_file, restate
-        from deeplab.network.weights import load_checkpoint
+        from deeplab.network.model_files import restate
+        from deeplab.network.weights import open_weights
     from deeplab.batch import find_photos
     from deeplab.images import read_image
 
@@ -118,13 +118,13 @@ def export(
     if calibration is not None and not measured:
         raise InputError("--calibration is for --int8 and --low-rank; give one of them, or both")
     target = output or Path(f"{checkpoint.stem}.onnx")
-    said = load_card(card) if card else card_within(checkpoint)
-    file = find_weights(checkpoint)
-    if is_model_file(file) and not (measured or float16 or strided_msc):
-        restate(file, target, target.stem, said, overwrite=force)
+    weights = open_weights(checkpoint)
+    said = load_card(card) if card else weights.card
+    if weights.info is not None and not (measured or float16 or strided_msc):
+        restate(weights.content, weights.info, target, target.stem, said, overwrite=force)
         print(f"{target}: computes as {checkpoint} does; its name, CRF and card are what was given", file=sys.stderr)
         return
-    model, header = load_checkpoint(checkpoint)
+    model, header = weights.network()
     if strided_msc:
         if not model.variant.msc:
             raise InputError(f"--strided-msc is for MSc networks; {checkpoint} holds {model.variant.title}")

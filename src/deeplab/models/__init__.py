@@ -56,6 +56,8 @@ class ModelInfo:
         label_set: the classes of its L score maps.
         preprocessing: what its input expects.
         output_stride: pixels from one score to the next, 1–1024.
+        network: the variant's options, as `deeplab.network.variants.Variant.to_dict` gives them; empty where the file
+            does not say, as those of older versions.
         crf: how the CRF runs that suits it, its standard deviations in pixels of photos up to 513 px.
         card: the model card: training data, recipe, scores, licences; free-form JSON values.
 
@@ -68,6 +70,7 @@ class ModelInfo:
     label_set: LabelSet
     preprocessing: Preprocessing
     output_stride: int = 8
+    network: Mapping[str, Any] = field(default_factory=dict)
     crf: CRFSettings = field(default_factory=CRFSettings)
     card: Mapping[str, Any] = field(default_factory=dict)
 
@@ -84,6 +87,7 @@ class ModelInfo:
                 "format": _FORMAT,
                 "name": self.name,
                 "variant": self.variant,
+                "network": dict(self.network),
                 "label_set": self.label_set.to_dict(),
                 "preprocessing": self.preprocessing.to_dict(),
                 "output_stride": self.output_stride,
@@ -113,6 +117,7 @@ class ModelInfo:
                 label_set=LabelSet.from_dict(fields["label_set"]),
                 preprocessing=Preprocessing.from_dict(fields["preprocessing"]),
                 output_stride=fields["output_stride"],
+                network=dict(fields.get("network", {})),
                 crf=CRFSettings.from_dict(
                     {key: fields["crf"][key] for key in ("params", "iterations", "normalization")}
                 ),

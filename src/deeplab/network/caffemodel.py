@@ -24,28 +24,33 @@ LEGACY_SHAPE = (1, 2, 3, 4)  # num, channels, height, width
 DATA, SHAPE, DOUBLE_DATA = 5, 7, 8
 
 
-def read_caffemodel(path: Path) -> dict[str, list[NDArray[np.float32]]]:
+def read_caffemodel(path: Path, content: bytes) -> dict[str, list[NDArray[np.float32]]]:
     """Read the learnt arrays of every layer that has some.
+
+    Args:
+        path: what errors call the file.
+        content: the whole file.
 
     Returns:
         By layer name: weights and, where the layer has one, the bias, float32 in Caffe's own shapes: (O, I, k, k) for
         convolutions, (O, I) or (1, 1, O, I) for fully connected layers, (O,) or (1, 1, 1, O) for biases.
 
     Raises:
-        ModelError: the file is missing, truncated or no caffemodel.
+        ModelError: the file is truncated or no caffemodel.
     """
     try:
-        content = memoryview(np.memmap(path, np.uint8, "r"))  # type: ignore[arg-type]
+        if not content:
+            raise ValueError("it is empty")
         layers = {}
-        for number, value in fields(content):
+        for number, value in fields(memoryview(content)):
             if number in LAYER_FIELDS and isinstance(value, memoryview):
                 name, arrays = _layer(value, *LAYER_FIELDS[number])
                 if arrays:
                     layers[name] = arrays
-    except OSError as error:
-        raise ModelError(f"cannot read {path}: {error.strerror}; check the path") from None
     except (OverflowError, ValueError) as error:
-        raise ModelError(f"{path} is no caffemodel, or damaged ({error}); copy it again") from None
+        raise ModelError(
+            f"{path} is no caffemodel nor any other file of weights that is known, or damaged ({error}); copy it again"
+        ) from None
     if not layers:
         raise ModelError(f"{path} holds no learnt layers; give a trained .caffemodel, not a network description")
     return layers

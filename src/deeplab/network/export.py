@@ -17,11 +17,12 @@ from deeplab.errors import InputError, ModelError
 from deeplab.files import atomic_file, check_output
 from deeplab.models import METADATA_KEY, ModelInfo
 from deeplab.network.build import Network
+from deeplab.network.header import Header, check_header
 from deeplab.network.low_rank import Factors, Responses, factorise
+from deeplab.network.model_files import written_info
 from deeplab.network.onnx_graph import build_graph
 from deeplab.network.onnx_nodes import to_onnx
 from deeplab.network.vgg import CLASSIFIERS
-from deeplab.network.weights import Header, check_header
 from deeplab.onnx_runtime import onnx_runtime
 from deeplab.preprocessing import Preprocessing, pad_to_grid
 
@@ -86,13 +87,11 @@ def export_onnx(
         label_set=header.label_set,
         preprocessing=header.preprocessing,
         output_stride=model.score_stride,
+        network=model.variant.to_dict(),
         crf=crf,
         card=card,
     )
-    try:
-        metadata = info.to_json()
-    except TypeError as error:
-        raise InputError(f"the model card must hold JSON values alone ({error}); quote dates, for one") from None
+    metadata = written_info(info)
     _check_weights(model, float(np.finfo(np.float16 if precision == "float16" else np.float32).max))
     steps: dict[str, float] = {}
     factors: dict[str, Factors] = {}

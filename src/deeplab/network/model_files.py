@@ -1,9 +1,9 @@
 """Model files read back: the network inside one that `deeplab.network.export` wrote, its weights as numbers again.
 
 A model file holds a network's parameters under their own names: float32, float16 (``NAME.half``), or integers that
-count steps: int8 for weights, with one step a channel, and int32 for biases, with that step times the input's. Layers
-on a photo's own pixels have its mean and scale in them, classifiers their weights as a matrix (C, L). A layer of lower
-rank is two: ``NAME.basis``, and ``NAME`` from its coordinates to the channels; read back, it is their product.
+count steps (`deeplab.network.integers`). Layers on a photo's own pixels have an empty fourth channel, classifiers their
+weights as a matrix (C, L). A layer of lower rank is two: ``NAME.basis``, and ``NAME`` from its coordinates to the
+channels; read back, it is their product.
 """
 
 from __future__ import annotations
@@ -20,19 +20,17 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 from torch import Tensor
 
-from deeplab.crf import CRFSettings
 from deeplab.errors import MALFORMED, InputError, ModelError
-from deeplab.files import atomic_file, check_output, is_file, is_folder
-from deeplab.models import METADATA_KEY, ModelInfo, read_model, shipped_models
+from deeplab.files import atomic_file, check_output
+from deeplab.models import METADATA_KEY, ModelInfo
+from deeplab.models.card_files import CardFile
 from deeplab.models.external_data import external_files
 from deeplab.network.build import build_network
-from deeplab.network.cards import CardFile
+from deeplab.network.integers import Integers, from_integers
 from deeplab.network.variants import Variant, find_variant
 from deeplab.preprocessing import Preprocessing
 
-__all__ = ["StoredNetwork", "card_within", "find_weights", "is_model_file", "read_network", "restate"]
-
-ONNX_START = b"\x08"  # the field ir_version, which every writer puts first; a caffemodel starts with its name
+__all__ = ["StoredNetwork", "read_network", "restate", "written_info"]
 
 
 class StoredNetwork(NamedTuple):
@@ -50,29 +48,17 @@ class StoredNetwork(NamedTuple):
     tensors: dict[str, Tensor]
 
 
-def find_weights(path: Path) -> Path:
-    """Return the path itself or, where nothing lies there and a shipped model is called so, that model's file."""
-    return path if is_file(path) or is_folder(path) else shipped_models().get(str(path), path)
-
-
-def is_model_file(path: Path) -> bool:
-    """Whether a file starts as ONNX does, and not as safetensors may, whose header's length can be any byte."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(9)
-    except OSError:
-        return False
-    return start[:1] == ONNX_START and start[8:] != b"{"
-
-
-def read_network(path: Path) -> StoredNetwork:
+def read_network(path: Path, content: bytes) -> StoredNetwork:
     """Read the network inside a model file of ours, float32, float16 or int8. No code from the file is run.
 
+    Args:
+        path: what errors call it.
+        content: the whole file.
+
     Raises:
-        ModelError: the file is missing, damaged, keeps weights in other files, lacks our metadata, or holds another
-            network than those of `deeplab.network.variants`.
+        ModelError: the file is damaged, keeps weights in other files, lacks our metadata, or holds another network
+            than those of `deeplab.network.variants`.
     """
-    content = read_model(path)
     try:
         outside = external_files(content)
         model = onnx.load_model_from_string(content)
@@ -100,41 +86,47 @@ def read_network(path: Path) -> StoredNetwork:
         raise ModelError(f"{path} is damaged ({' '.join(str(error).split())}); copy it again") from None
 
 
-def card_within(path: Path) -> CardFile:
-    """The CRF and card that a model file, or the shipped model of that name, holds; a checkpoint's are empty.
-
-    Raises:
-        ModelError: it starts as a model file does and is none of ours.
-    """
-    path = find_weights(path)
-    if not is_model_file(path):
-        return CardFile(CRFSettings(), {})
-    info = read_network(path).info
-    return CardFile(info.crf, dict(info.card))
-
-
-def restate(path: Path, target: Path, name: str, said: CardFile, *, overwrite: bool = False) -> None:
+def restate(
+    content: bytes, info: ModelInfo, target: Path, name: str, said: CardFile, *, overwrite: bool = False
+) -> None:
     """Write a model file that computes what another one does, bit for bit, but says other things of itself.
+
+    Args:
+        content: the other file, whole.
+        info: what that one says of itself.
+        target: the file to write.
+        name: what it calls itself.
+        said: the CRF and card that it holds.
+        overwrite: whether to replace a file at `target`.
 
     Raises:
         InputError: the card holds other than JSON values.
-        ModelError: as `read_network` raises it.
         OutputError: the file cannot be written.
     """
     check_output(target, overwrite=overwrite)
-    info = replace(read_network(path).info, name=name, crf=said.crf, card=said.card)
-    try:
-        metadata = info.to_json()
-    except TypeError as error:
-        raise InputError(f"the model card must hold JSON values alone ({error}); quote dates, for one") from None
-    model = onnx.load_model_from_string(read_model(path))
+    metadata = written_info(replace(info, name=name, crf=said.crf, card=said.card))
+    model = onnx.load_model_from_string(content)
     helper.set_model_props(model, {METADATA_KEY: metadata})
     with atomic_file(target, overwrite=overwrite) as file:
         file.write(model.SerializeToString())
 
 
+def written_info(info: ModelInfo) -> str:
+    """What a model file says of itself, as its metadata has it.
+
+    Raises:
+        InputError: the card holds other than JSON values.
+    """
+    try:
+        return info.to_json()
+    except TypeError as error:
+        raise InputError(f"the model card must hold JSON values alone ({error}); quote dates, for one") from None
+
+
 def _variant(info: ModelInfo, graph: onnx.GraphProto, arrays: Mapping[str, NDArray[np.generic]]) -> Variant:
-    """The row of the table that the file names, with what its graph tells of the options."""
+    """The network that the file names; the graph of one of an older version tells of its options."""
+    if info.network:
+        return Variant.from_dict({**info.network, "name": info.variant})
     variant = find_variant(info.variant)
     nodes = {node.name: node for node in graph.node}
     if "pool1" not in nodes:
@@ -172,22 +164,15 @@ def _stored(arrays: Mapping[str, NDArray[np.generic]], name: str, preprocessing:
     if not np.issubdtype(values.dtype, np.integer):
         return values
     layer, _, kind = name.rpartition(".")
-    weight_step = _array(arrays, f"{layer}.weight_step").astype(np.float64)
-    weight = _array(arrays, f"{layer}.weight").astype(np.float64)
-    if weight.ndim == 2:  # of a classifier
-        weight = weight.T[:, :, None, None]
-    weight *= weight_step[:, None, None, None]
-    photo = f"{layer}.photo.step" in arrays
-    if kind == "weight":
-        std = np.array(preprocessing.std)[:, None, None]
-        return weight[:, :3] * std if photo else weight
-    bias = values.astype(np.float64) * weight_step * _array(arrays, f"{layer}.input.step").astype(np.float64)
-    if photo:
-        bias += (weight[:, :3] * np.array(preprocessing.mean)[:, None, None]).sum((1, 2, 3))
-    return bias
+    weight, step = _array(arrays, f"{layer}.weight"), _array(arrays, f"{layer}.weight_step")
+    if weight.ndim == 2:  # of a classifier, whose biases are no integers
+        return from_integers(Integers(weight.T[:, :, None, None], np.zeros(len(step)), step), 1)[0]
+    photo = preprocessing if f"{layer}.photo.step" in arrays else None
+    stored = Integers(weight[:, :3] if photo else weight, _array(arrays, f"{layer}.bias"), step)
+    return from_integers(stored, float(_array(arrays, f"{layer}.input.step")), photo)[kind == "bias"]
 
 
-def _array(arrays: Mapping[str, NDArray[np.generic]], name: str) -> NDArray[np.generic]:
+def _array(arrays: Mapping[str, NDArray[np.generic]], name: str) -> NDArray[Any]:
     for stored in (name, f"{name}.half"):
         if stored in arrays:
             return arrays[stored]

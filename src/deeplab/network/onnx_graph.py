@@ -14,10 +14,10 @@ from torch import nn
 
 from deeplab.network.build import Network
 from deeplab.network.fcn import CROPS, FCN8s, fcn_layers
+from deeplab.network.integers import Floats
 from deeplab.network.low_rank import Factors
 from deeplab.network.onnx_int8 import (
     COORDINATE_STEP,
-    Floats,
     balance,
     classify,
     convolve,

@@ -6,12 +6,10 @@ steps of their own in each output channel.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 from onnx import TensorProto
 
+from deeplab.network.integers import Floats, Integers, to_integers
 from deeplab.network.low_rank import Factors
 from deeplab.network.onnx_bands import convolve_in_bands, has_far_taps
 from deeplab.network.onnx_nodes import Graph, Value, conv_window
@@ -20,7 +18,6 @@ from deeplab.preprocessing import Preprocessing
 
 __all__ = [
     "COORDINATE_STEP",
-    "Floats",
     "balance",
     "classify",
     "convolve",
@@ -29,10 +26,6 @@ __all__ = [
     "quantize",
     "real",
 ]
-
-# Weights keep to 7 bits: two products of uint8 and int7 fit the 16-bit sums of processors without VNNI, which
-# saturate silently on 8 bits. So every processor gives the same scores.
-WEIGHT_STEPS = 63
 
 # What stands for 0 where values have both signs.
 MIDDLE = 128
@@ -44,8 +37,6 @@ WEAKEST = 1e-3  # of the strongest coordinate's standard deviation: below, one c
 
 # A photo's colours and an empty channel: four bytes a pixel are gathered faster than three.
 PHOTO_CHANNELS = 4
-
-Floats = NDArray[np.floating[Any]]
 
 
 def holds_photos(preprocessing: Preprocessing) -> bool:
@@ -72,9 +63,7 @@ def real(graph: Graph, x: Value) -> str:
 def convolve(graph: Graph, x: Value, weight: Floats, bias: Floats, layer: Layer, *, relu: bool = True) -> Value:
     """Convolution of uint8, and ReLU: what is below 0 ends at the unsigned output's 0. Without ReLU, 0 lies midway."""
     assert x.step is not None
-    weight_step = _weight_step(weight, bias, x.step)
-    zero = 0 if relu else MIDDLE
-    return _qlinear(graph, x, _whole(weight, weight_step), weight_step, bias, layer, zero)
+    return _qlinear(graph, x, to_integers(weight, bias, x.step), layer, 0 if relu else MIDDLE)
 
 
 def convolve_photo(graph: Graph, x: Value, weight: Floats, bias: Floats, layer: Layer) -> Value:
@@ -85,19 +74,16 @@ def convolve_photo(graph: Graph, x: Value, weight: Floats, bias: Floats, layer: 
     """
     assert graph.photo is not None
     name, (before, after), empty = layer.name, layer.padding, PHOTO_CHANNELS - 3
-    mean, std = (np.array(values, np.float64)[None, :, None, None] for values in (graph.photo.mean, graph.photo.std))
-    weight_step = _weight_step(weight / std, bias, 1)
-    whole = _whole(weight / std, weight_step)
-    bias = bias - (whole * mean).sum((1, 2, 3)) * weight_step
     pads = graph.constant(f"{name}.pads", [0, 0, before, before, 0, empty, after, after], np.int64)
     scale = [
-        graph.constant(f"{name}.photo.step", [*1 / std.ravel(), *[1] * empty]),
-        graph.constant(f"{name}.photo.zero", [*np.rint(mean.ravel()), *[0] * empty], np.uint8),
+        graph.constant(f"{name}.photo.step", [*1 / np.array(graph.photo.std), *[1] * empty]),
+        graph.constant(f"{name}.photo.zero", [*np.rint(graph.photo.mean), *[0] * empty], np.uint8),
     ]
     padded = graph.add("Pad", [x.name, pads], f"{name}.padded")
     photo = graph.add("QuantizeLinear", [padded, *scale], f"{name}.photo", axis=1)
-    whole = np.pad(whole, ((0, 0), (0, empty), (0, 0), (0, 0)))
-    return _qlinear(graph, Value(photo, 1), whole, weight_step, bias, layer._replace(padding=(0, 0)))
+    stored = to_integers(weight, bias, 1, graph.photo)
+    stored = stored._replace(weight=np.pad(stored.weight, ((0, 0), (0, empty), (0, 0), (0, 0))))
+    return _qlinear(graph, Value(photo, 1), stored, layer._replace(padding=(0, 0)))
 
 
 def balance(factors: Factors) -> Factors:
@@ -119,9 +105,9 @@ def classify(graph: Graph, x: Value, weight: Floats, bias: Floats, name: str) ->
     """Float scores (1, L, h, w) of uint8 cells: a pointwise convolution without ReLU, its sums exact."""
     assert x.step is not None
     assert x.zero == 0
-    weight_step = _weight_step(weight, np.zeros_like(bias), x.step)
-    whole = graph.constant(f"{name}.weight", _whole(weight, weight_step)[:, :, 0, 0].T, np.int8)
-    steps = [graph.constant(f"{name}.weight_step", weight_step), graph.constant(f"{name}.input.step", x.step)]
+    stored = to_integers(weight, np.zeros_like(bias), x.step)
+    whole = graph.constant(f"{name}.weight", stored.weight[:, :, 0, 0].T, np.int8)
+    steps = [graph.constant(f"{name}.weight_step", stored.weight_step), graph.constant(f"{name}.input.step", x.step)]
     cells = graph.add("Transpose", [x.name], f"{name}.cells", perm=[0, 2, 3, 1])
     sums = graph.add("MatMulInteger", [cells, whole], f"{name}.sums")
     sums = graph.add("Cast", [sums], f"{name}.float", to=TensorProto.FLOAT)
@@ -130,30 +116,20 @@ def classify(graph: Graph, x: Value, weight: Floats, bias: Floats, name: str) ->
     return Value(graph.add("Transpose", [sums], name, perm=[0, 3, 1, 2]))
 
 
-def _qlinear(graph: Graph, x: Value, whole: Any, weight_step: Any, bias: Any, layer: Layer, zero: int = 0) -> Value:
+def _qlinear(graph: Graph, x: Value, stored: Integers, layer: Layer, zero: int = 0) -> Value:
     name, step = layer.name, graph.steps[layer.name]
     assert x.step is not None
     operands = [
         x.name, *_scale(graph, f"{name}.input", x.step, x.zero),
-        graph.constant(f"{name}.weight", whole, np.int8),
-        graph.constant(f"{name}.weight_step", weight_step),
-        graph.constant(f"{name}.weight_zero", np.zeros(len(whole)), np.int8),
+        graph.constant(f"{name}.weight", stored.weight, np.int8),
+        graph.constant(f"{name}.weight_step", stored.weight_step),
+        graph.constant(f"{name}.weight_zero", np.zeros(len(stored.weight)), np.int8),
         *_scale(graph, name, step, zero),
-        graph.constant(f"{name}.bias", np.rint(bias / (weight_step * x.step)), np.int32),
+        graph.constant(f"{name}.bias", stored.bias, np.int32),
     ]  # fmt: skip
     if has_far_taps(layer):
         return Value(convolve_in_bands(graph, operands, layer, f"{name}.u8"), step, zero=zero)
     return Value(graph.add("QLinearConv", operands, f"{name}.u8", **conv_window(layer)), step, zero=zero)
-
-
-def _weight_step(weight: Floats, bias: Floats, x_step: float) -> Floats:
-    """The value (O,) of one step of each channel's weights: as fine as they allow, but the bias must fit 32 bits."""
-    step = np.maximum(np.abs(weight).max((1, 2, 3)) / WEIGHT_STEPS, np.abs(bias) / (x_step * 2**30))
-    return np.asarray(step.clip(1e-30), np.float32)
-
-
-def _whole(weight: Floats, step: Floats) -> Floats:
-    return np.asarray(np.rint(weight / step[:, None, None, None]))
 
 
 def _scale(graph: Graph, name: str, step: float, zero: int = 0) -> list[str]:

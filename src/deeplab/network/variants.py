@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from deeplab.checks import choose
-from deeplab.errors import InputError
+from deeplab.errors import InputError, quoted
 
 __all__ = [
     "FCN8S",
@@ -31,6 +31,7 @@ __all__ = [
 Pooling = Literal["plain", "2x2", "3x3", "3x3+average"]
 
 CONV_CHANNELS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+OPTIONS = ("pooling", "fc_channels", "strided_msc", "input_zoom")  # what a network may have other than its row says
 INPUT_ZOOMS = (1, 2, 4)  # divisors of the score map's stride
 MSC_CHANNELS = 128
 # Where multi-scale prediction reads, the channels there, and the stride of that map in image pixels.
@@ -183,6 +184,22 @@ class Variant:
     def test_margin(self) -> int:
         """Cells of 8 pixels that testing adds on each side of the training positions, to be cut for aligned scores."""
         return 1 if self.pooling == "2x2" else 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """The name and what may differ from its row of the table, as JSON values; `from_dict` is the way back."""
+        return {"name": self.name, **{option: getattr(self, option) for option in OPTIONS}}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Variant:
+        """The variant of a name with the options given; those that older versions lacked are the table's.
+
+        Raises:
+            InputError, or one of MALFORMED: it is something else.
+        """
+        options = {key: value for key, value in content.items() if key != "name"}
+        if unknown := options.keys() - set(OPTIONS):
+            raise InputError(f"a network has no option {quoted(min(unknown))}; update deeplab-crf")
+        return replace(find_variant(str(content["name"])), **options)
 
     def with_paper_pooling(self) -> Variant:
         """The same network with the pools that the paper describes: plain VGG pools, made dense."""

@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from deeplab.documents import parse_json
 from deeplab.errors import MALFORMED, DeepLabError, ModelError
 from deeplab.files import atomic_file
-from deeplab.network.weights import Header, read_safetensors
+from deeplab.network.header import Header
+from deeplab.network.weights import read_safetensors
 from deeplab.training.recipe import Recipe
 
 __all__ = ["Position", "State", "load_state", "restore_model", "restore_optimizer", "save_state"]

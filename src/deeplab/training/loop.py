@@ -18,9 +18,10 @@ from deeplab.errors import DataError, InputError, ModelError
 from deeplab.files import alone_in, make_folder
 from deeplab.labels import LabelSet
 from deeplab.network.build import build_network
+from deeplab.network.header import Header
 from deeplab.network.importers import Initialisation, load_initialisation
 from deeplab.network.vgg import DeepLab
-from deeplab.network.weights import Header, save_checkpoint
+from deeplab.network.weights import save_checkpoint
 from deeplab.progress import Say, Show, duration, plain_show
 from deeplab.training.batches import Batch, Example, batches
 from deeplab.training.checkpoints import Position, load_state, restore_model

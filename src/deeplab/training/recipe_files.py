@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from difflib import get_close_matches
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+from deeplab.checks import did_you_mean
 from deeplab.documents import parse_json, read_text
 from deeplab.errors import DeepLabError, InputError, quoted
 from deeplab.files import is_file
@@ -40,10 +40,10 @@ def find_recipe(name: str, beside: Path = Path()) -> Path:
     for path in (RECIPES / f"{name}.yaml", beside / name, beside / f"{name}.yaml"):
         if is_file(path):
             return path
-    near = get_close_matches(name[:100], recipe_names(), n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
+    hint = did_you_mean(name, recipe_names())
     raise InputError(
-        f"there is no recipe {quoted(name)}: {hint}give one that `deeplab recipes` lists, or the path of a YAML file"
+        f"there is no recipe {quoted(name)}: {hint}{' ' if hint else ''}give one that `deeplab recipes` lists, or the "
+        "path of a YAML file"
     )
 
 

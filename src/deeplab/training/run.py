@@ -18,7 +18,8 @@ from deeplab.errors import DataError, InputError
 from deeplab.evaluation.confusion import Confusion
 from deeplab.labels import LabelSet
 from deeplab.network.build import Network
-from deeplab.network.weights import Header, save_checkpoint
+from deeplab.network.header import Header
+from deeplab.network.weights import save_checkpoint
 from deeplab.progress import Say, Show, duration
 from deeplab.training.balance import balanced_index, class_counts, median_frequency_weights
 from deeplab.training.batches import Crops, Photos
