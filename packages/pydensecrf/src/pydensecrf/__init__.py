@@ -1,0 +1,5 @@
+"""The names of the package pydensecrf, answered by densecrf."""
+
+from pydensecrf import densecrf, utils
+
+__all__ = ["densecrf", "utils"]

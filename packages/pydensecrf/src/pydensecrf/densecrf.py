@@ -1,0 +1,3 @@
+"""See `densecrf.pydensecrf.densecrf`."""
+
+from densecrf.pydensecrf.densecrf import *  # noqa: F403

@@ -1,0 +1,3 @@
+"""See `densecrf.pydensecrf.utils`."""
+
+from densecrf.pydensecrf.utils import *  # noqa: F403
