@@ -23,7 +23,7 @@ PAGES = {
     for page, text in TEXTS.items()
 }
 
-ROOMS = [importlib.import_module(name) for name in ("deeplab", "deeplab.crf", "deeplab.look")]
+ROOMS = [importlib.import_module(name) for name in ("deeplab", "deeplab.crf", "deeplab.look", "deeplab.teach")]
 PUBLIC = {name: getattr(room, name) for room in ROOMS for name in room.__all__}
 EXAMPLES = [
     example

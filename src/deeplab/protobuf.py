@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-__all__ = ["fields", "varint"]
+__all__ = ["fields", "message", "varint"]
 
 _FIXED_BYTES = {1: 8, 5: 4}  # by wire type
 
@@ -53,3 +53,26 @@ def varint(content: memoryview, place: int) -> tuple[int, int]:
         if byte < 0x80:
             return number, place
     raise ValueError("a number of more than 64 bits")
+
+
+def message(parts: Iterable[tuple[int, int | str | bytes | memoryview]]) -> bytes:
+    """Return the message of these fields' numbers and values, each a whole number from 0, text or bytes.
+
+    What `fields` gives of a message comes back as it was, unless it holds fixed 32 or 64 bits.
+    """
+    written = bytearray()
+    for number, value in parts:
+        if isinstance(value, int):
+            written += _varint(number << 3) + _varint(value)
+            continue
+        content = value.encode() if isinstance(value, str) else value
+        written += _varint(number << 3 | 2) + _varint(len(content)) + content
+    return bytes(written)
+
+
+def _varint(number: int) -> bytes:
+    groups = bytearray()
+    while number > 0x7F:
+        groups.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes((*groups, number))

@@ -7,6 +7,7 @@ import re
 from functools import cached_property
 from pathlib import Path
 from textwrap import shorten
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,19 +20,22 @@ from deeplab.models.external_data import external_files
 from deeplab.onnx_runtime import onnx_runtime
 from deeplab.preprocessing import pad_to_grid
 
-__all__ = ["ScoreNetwork"]
+__all__ = ["OnnxNetwork", "ScoreNetwork"]
 
 
-class ScoreNetwork:
-    """A network loaded from a model file.
+class OnnxNetwork:
+    """A network loaded from a model file, with one output.
 
-    Its input tensor ``image`` is float32 (1, 3, H, W) with free H and W, its output ``scores`` float32 (1, L, h, w)
-    with h = (H − 1) / 8 + 1 for H = 8n + 1, and w likewise.
+    Its input tensor ``image`` is float32 (1, 3, H, W) with free H and W, its output (1, C, h, w) with
+    h = (H − 1) / 8 + 1 for H = 8n + 1, and w likewise.
 
     Attributes:
         path: the model file.
         info: what the file says about itself: labels, preprocessing, CRF parameters, card.
     """
+
+    _output: str
+    _type: str
 
     def __init__(self, path: str | os.PathLike[str], *, threads: int | None = None) -> None:
         """Load a model file.
@@ -56,6 +60,7 @@ class ScoreNetwork:
         try:
             outside = external_files(content)
             if not outside:
+                content = self._prepared(content)
                 self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
                 metadata = self._session.get_modelmeta().custom_metadata_map
         except Exception as error:  # ONNX Runtime's own exceptions share no narrower base
@@ -86,23 +91,59 @@ class ScoreNetwork:
         """
         return sha256_of(self.path, ModelError)
 
+    def _prepared(self, content: bytes) -> bytes:
+        """Return the model file that is loaded for the one that was read."""
+        return content
+
     def _check_tensors(self) -> None:
         found = [
             [tensor.name for tensor in tensors] for tensors in (self._session.get_inputs(), self._session.get_outputs())
         ]
-        if found != [["image"], ["scores"]]:
-            raise ModelError(f"expected the input 'image' and the output 'scores', found {found[0]} and {found[1]}")
-        image, scores = self._session.get_inputs()[0], self._session.get_outputs()[0]
-        if {image.type, scores.type} != {"tensor(float)"} or len(image.shape) != 4 or len(scores.shape) != 4:
+        if found != [["image"], [self._output]]:
             raise ModelError(
-                "expected float32 tensors image (1, 3, H, W) and scores (1, L, h, w), "
-                f"found {image.type} {image.shape} and {scores.type} {scores.shape}"
+                f"expected the input 'image' and the output {self._output!r}, found {found[0]} and {found[1]}"
+            )
+        image, output = self._session.get_inputs()[0], self._session.get_outputs()[0]
+        types, sides = (image.type, output.type), (len(image.shape), len(output.shape))
+        if types != ("tensor(float)", self._type) or sides != (4, 4):
+            raise ModelError(
+                f"expected image (1, 3, H, W) of tensor(float) and {self._output} (1, C, h, w) of {self._type}, "
+                f"found {image.type} {image.shape} and {output.type} {output.shape}"
             )
         if any(isinstance(side, int) for side in image.shape[2:]):
             raise ModelError(f"its input has the fixed shape {image.shape}; export it with free height and width")
-        self._check_label_count(scores.shape[1])
+        self._check_channels(output.shape[1])
 
-    def _check_label_count(self, channels: int | str | None) -> None:
+    def _check_channels(self, channels: int | str | None) -> None:
+        """Raise ModelError where the output has another number of channels than it should."""
+
+    def _run(self, image: NDArray[np.uint8]) -> NDArray[Any]:
+        """Return the output (C, h, w) for a photo; arguments and errors as `ScoreNetwork.scores` has them."""
+        pixels = pad_to_grid(self.info.preprocessing.apply(image), self.info.output_stride)
+        try:
+            output: NDArray[Any] = self._session.run([self._output], {"image": pixels})[0]
+        except Exception as error:  # as above
+            raise ModelError(
+                f"model {self.info.name!r} failed on an input of {pixels.shape} ({_brief(error)}); "
+                "give a smaller photo, or export the model again"
+            ) from error
+        self._check_channels(output.shape[1])
+        cells = tuple((size - 1) // self.info.output_stride + 1 for size in pixels.shape[2:])
+        if output.shape[2:] != cells:
+            raise ModelError(
+                f"model {self.info.name!r} gave {output.shape[2:]} {self._output} for an input of {pixels.shape[2:]} "
+                f"pixels; expected {cells}"
+            )
+        first: NDArray[Any] = output[0]
+        return first
+
+
+class ScoreNetwork(OnnxNetwork):
+    """A network whose output is ``scores``, float32 (1, L, h, w)."""
+
+    _output, _type = "scores", "tensor(float)"
+
+    def _check_channels(self, channels: int | str | None) -> None:
         labels = self.info.label_set
         if isinstance(channels, int) and channels != len(labels):
             raise ModelError(f"{channels} score maps, but {len(labels)} labels in its label set {labels.name!r}")
@@ -121,23 +162,8 @@ class ScoreNetwork:
             InputError: the photo has another shape or dtype.
             ModelError: the network fails, or its scores have another shape than the above.
         """
-        pixels = pad_to_grid(self.info.preprocessing.apply(image), self.info.output_stride)
-        try:
-            scores: NDArray[np.float32] = self._session.run(["scores"], {"image": pixels})[0]
-        except Exception as error:  # as above
-            raise ModelError(
-                f"model {self.info.name!r} failed on an input of {pixels.shape} ({_brief(error)}); "
-                "give a smaller photo, or export the model again"
-            ) from error
-        self._check_label_count(scores.shape[1])
-        cells = tuple((size - 1) // self.info.output_stride + 1 for size in pixels.shape[2:])
-        if scores.shape[2:] != cells:
-            raise ModelError(
-                f"model {self.info.name!r} gave {scores.shape[2:]} scores for an input of {pixels.shape[2:]} pixels; "
-                f"expected {cells}"
-            )
-        first: NDArray[np.float32] = scores[0]
-        return first
+        scores: NDArray[np.float32] = self._run(image)
+        return scores
 
 
 def _brief(error: Exception) -> str:

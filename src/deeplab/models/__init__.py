@@ -26,6 +26,7 @@ __all__ = [
     "DEFAULT_MODEL",
     "METADATA_KEY",
     "MODEL_FILE",
+    "TAUGHT",
     "ModelInfo",
     "find_model",
     "read_model",
@@ -37,6 +38,9 @@ DEFAULT_MODEL = "voc-largefov"
 METADATA_KEY = "deeplab"
 MODEL_FILE = "model.onnx"
 """What a model file is called in a folder of its own."""
+
+TAUGHT = "taught "
+"""What the variant of a model begins with that `deeplab.teach` made; its trunk's variant follows."""
 
 _FORMAT = 1
 _COARSEST_STRIDE = 1024  # photos are padded to as much at least
@@ -52,7 +56,8 @@ class ModelInfo:
 
     Attributes:
         name: the model's name, e.g. ``"voc-largefov"``.
-        variant: the network's name in ``deeplab.network.variants``, e.g. ``"largefov"``.
+        variant: the network's name in ``deeplab.network.variants``, e.g. ``"largefov"``; ``"taught largefov"`` where
+            there is a classifier of its trunk's features in the place of the rest.
         label_set: the classes of its L score maps.
         preprocessing: what its input expects.
         output_stride: pixels from one score to the next, 1–1024.
