@@ -251,3 +251,15 @@ def test_class_names_are_text_whatever_they_hold(make_model: Any, photo_png: byt
         url = f"/api/v1/photos/{answer.json()['id']}/cutout.png"
         assert client.get(url, params={"class": nasty}).status_code == 200
         assert json.loads(client.get("/api/v1/models").text)["models"]
+
+
+def test_what_is_assumed_of_a_photo_is_passed_on(client: Any, encode: Any) -> None:
+    deep = np.linspace(0, 4095, 60 * 90).reshape(60, 90).astype(np.uint16)
+    png, note = encode(deep), "its values are taken for 12 bits, 0–4095"
+    assert segment(client, png).json()["notes"] == [note]
+    assert segment(client, png, format="mask").headers["X-Notes"] == note.replace("–", "-")
+    assert client.post("/api/v1/photos", files={"photo": ("scan.png", png)}).json()["notes"] == [note]
+    scores = {"photo": ("scan.png", png), "scores": ("scan.npy", npy(np.full((2, 60, 90), 0.5, np.float32)))}
+    assert client.post("/api/v1/refine", files=scores).headers["X-Notes"] == note.replace("–", "-")
+    plain = segment(client, encode((deep >> 4).astype(np.uint8)), format="mask")
+    assert "X-Notes" not in plain.headers

@@ -156,5 +156,6 @@ def _described(service: Service, photo_id: str, kept: KeptPhoto) -> PhotoInfo:
         background=label_set.background,
         parameters=sliders.defaults(kept, service.models[kept.model].crf),
         limits=sliders.limits(kept, service.models[kept.model].crf),
+        notes=kept.opened.notes,
         expires_in_s=round(service.photos.keep_s),
     )

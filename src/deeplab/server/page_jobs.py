@@ -27,11 +27,13 @@ class Opened:
         look: the network's look at it, over the working copy.
         size: (H, W) of the photo itself.
         network: the working copy by the network alone; see `as_bytes`.
+        notes: what was assumed of the photo, as in `deeplab.images.Reading`.
     """
 
     look: Look
     size: tuple[int, int]
     network: bytes
+    notes: tuple[str, ...] = ()
 
 
 def open_photo(workshop: Workshop, *, photo: Upload, model: str, side_px: int) -> Opened:
@@ -41,13 +43,14 @@ def open_photo(workshop: Workshop, *, photo: Upload, model: str, side_px: int) -
         ImageError: the photo cannot be read or is too large.
         ModelError: the network fails.
     """
-    full = read_photo(photo)
+    reading = read_photo(photo)
+    full = reading.pixels
     workshop.step()
     look = workshop.segmenters[model].look(full)
     workshop.step()
     size = full.shape[:2]
     look = look.at(shrunk(full, side_px / max(size)))
-    return Opened(look, size, as_bytes(look.unrefined()))
+    return Opened(look, size, as_bytes(look.unrefined()), reading.notes)
 
 
 def refine_photo(workshop: Workshop, *, photo: Opened, crf: CRFSettings, every_iteration: bool) -> list[bytes]:
@@ -92,7 +95,7 @@ def draw_photo(
     Raises:
         InputError: as `deeplab.crf.refine` raises it.
     """
-    look = look.at(read_photo(photo))
+    look = look.at(read_photo(photo).pixels)
     workshop.step()
     labels = look.refined(crf).labels
     workshop.step()

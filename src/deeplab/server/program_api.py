@@ -114,6 +114,9 @@ async def refine(
 def _answer(request: Request, service: Service, done: program_jobs.Done, form: str, photo_name: str) -> Response:
     took_in(request, service, done.pixels)
     headers = {"Cache-Control": "no-store"}
+    if done.notes:
+        notes = "; ".join(done.notes).replace("–", "-")
+        headers["X-Notes"] = notes.encode("ascii", "replace").decode()  # as headers must be
     if isinstance(done.content, dict):
         return SafeJSON(done.content, headers=headers)
     media_type, ending = _FILES[form]

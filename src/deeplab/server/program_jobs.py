@@ -24,10 +24,14 @@ __all__ = ["Done", "refine_upload", "segment_upload"]
 
 
 class Done(NamedTuple):
-    """The answer to a program's request, a file or what becomes JSON, and the pixels of its photo."""
+    """The answer to a program's request, a file or what becomes JSON, and of its photo the pixels and the notes.
+
+    The notes say what was assumed, as in `deeplab.images.Reading`.
+    """
 
     content: bytes | dict[str, Any]
     pixels: int
+    notes: tuple[str, ...] = ()
 
 
 def segment_upload(
@@ -60,7 +64,7 @@ def segment_upload(
     """
     segmenter = workshop.segmenters[model]
     wanted = pictures.named_labels(classes, segmenter.info.label_set)
-    image = read_photo(photo)
+    image, notes, _ = read_photo(photo)
     workshop.step()
     look = segmenter.look(image)
     workshop.step()
@@ -69,12 +73,12 @@ def segment_upload(
     workshop.step()
     labels, label_set = result.labels, result.label_set
     if form in pictures.PICTURES:
-        return Done(pictures.PICTURES[form].render(image, labels, label_set, wanted), labels.size)
+        return Done(pictures.PICTURES[form].render(image, labels, label_set, wanted), labels.size, notes)
     if form == "npz":
         labels = pictures.only(labels, wanted, label_set)
         names = np.array(label_set.names)
-        return Done(_npz(labels=labels, confidence=result.confidence(), names=names), labels.size)
-    return Done(_described(photo.name, model, result), labels.size)
+        return Done(_npz(labels=labels, confidence=result.confidence(), names=names), labels.size, notes)
+    return Done({**_described(photo.name, model, result), "notes": notes}, labels.size, notes)
 
 
 def _described(name: str, model: str, result: Segmentation) -> dict[str, Any]:
@@ -126,7 +130,7 @@ def refine_upload(
         InputError: the scores cannot be read or understood, or do not fit the photo, or an option is unusable.
         MemoryError: the result would not fit.
     """
-    image = read_photo(photo)
+    image, notes, _ = read_photo(photo)
     workshop.step()
     with as_file(scores, Path(scores.name).suffix.lower()) as path:
         given = load_scores(path, key=key)
@@ -140,10 +144,10 @@ def refine_upload(
                 before=result.before,
                 understood=np.array(str(result.understanding)),
             )
-            return Done(archive, result.labels.size)
+            return Done(archive, result.labels.size, notes)
         written = path.with_name("labels.png")
         write_labels(written, result.labels, None)
-        return Done(written.read_bytes(), result.labels.size)
+        return Done(written.read_bytes(), result.labels.size, notes)
 
 
 def _check_result(scores: NDArray[Any], image: NDArray[np.uint8], options: Mapping[str, Any]) -> None:

@@ -56,7 +56,8 @@ class Parameters(BaseModel):
 class PhotoInfo(BaseModel):
     """A photo that is kept: its size and its working copy's, its classes, and the parameters that suit it.
 
-    `width` and `height` are the working copy's; `limits` holds the least and the largest value of each parameter.
+    `width` and `height` are the working copy's; `limits` holds the least and the largest value of each parameter;
+    `notes` say what was assumed of the photo.
     """
 
     id: str
@@ -70,6 +71,7 @@ class PhotoInfo(BaseModel):
     background: int | None
     parameters: Parameters
     limits: dict[str, tuple[float, float]]
+    notes: tuple[str, ...]
     expires_in_s: int
 
 
@@ -137,7 +139,10 @@ class Class(BaseModel):
 
 
 class Segmented(BaseModel):
-    """What was found in a photo; `void` is the share of pixels below the least confidence."""
+    """What was found in a photo; `void` is the share of pixels below the least confidence.
+
+    `notes` say what was assumed of the photo, such as how many bits it has.
+    """
 
     name: str
     width: int
@@ -145,6 +150,7 @@ class Segmented(BaseModel):
     model: str
     classes: list[Class]
     void: float
+    notes: tuple[str, ...]
 
 
 def described_labels(label_set: LabelSet) -> list[Label]:

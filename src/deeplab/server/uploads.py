@@ -8,11 +8,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
+from deeplab import images
 from deeplab.errors import DeepLabError, ImageError
-from deeplab.images import read_image
+from deeplab.images import Reading
 
 __all__ = ["TooManyPixelsError", "Upload", "as_file", "read_photo"]
 
@@ -30,14 +28,15 @@ class Upload(NamedTuple):
     data: bytes
 
 
-def read_photo(upload: Upload) -> NDArray[np.uint8]:
-    """Return a photo, upright, (H, W, 3) uint8 RGB.
+def read_photo(upload: Upload) -> Reading:
+    """Read a photo; its notes say what was assumed, without the ways to say otherwise, which are no client's.
 
     Raises:
         ImageError: it cannot be read or is too large.
     """
     with as_file(upload, "") as path:
-        return read_image(path)
+        reading = images.read_photo(path)
+    return reading._replace(notes=tuple(note.partition(";")[0] for note in reading.notes))
 
 
 @contextmanager

@@ -92,7 +92,8 @@ async function show(next) {
   setSize(width, height);
   await showPhoto(photo.blob, name);
   const shownAt = width < next.full_width ? `, shown at ${width} × ${height}` : "";
-  showTitle(name, `${next.full_width} × ${next.full_height} px${made && `, ${made}`}${shownAt} · ${model}`);
+  const facts = [`${next.full_width} × ${next.full_height} px${made && `, ${made}`}${shownAt}`, model, ...next.notes];
+  showTitle(name, facts.join(" · "));
   setParameters(parameters, limits, values);
   setIterations(values.iterations);
   isolate(null);
