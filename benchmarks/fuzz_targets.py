@@ -576,6 +576,7 @@ def server() -> tuple[Any, Any, str]:
     import tempfile
 
     from deeplab.runtime import ScoreNetwork
+    from deeplab.segment import Segmenter
     from deeplab.server.app import make_app
     from deeplab.server.guard import Guard
     from deeplab.server.metrics import Metrics
@@ -590,7 +591,7 @@ def server() -> tuple[Any, Any, str]:
         file.write(tiny_model())
         file.flush()
         network = ScoreNetwork(file.name, threads=1)
-    workshop = Workshop({"tiny": network}, 1_000_000, 1, lambda: None)
+    workshop = Workshop({"tiny": Segmenter(network, threads=1)}, 1_000_000, 1, lambda: None)
 
     class Here:
         waiting, busy, restarts, full = 0, 0, 0, False

@@ -8,9 +8,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from deeplab import images
 from deeplab.errors import DeepLabError, ImageError
 from deeplab.images import Reading
+from deeplab.images import read_photo as read_photo_file
 
 __all__ = ["TooManyPixelsError", "Upload", "as_file", "read_photo"]
 
@@ -35,7 +35,7 @@ def read_photo(upload: Upload) -> Reading:
         ImageError: it cannot be read or is too large.
     """
     with as_file(upload, "") as path:
-        reading = images.read_photo(path)
+        reading = read_photo_file(path)
     return reading._replace(notes=tuple(note.partition(";")[0] for note in reading.notes))
 
 
