@@ -23,7 +23,8 @@ PAGES = {
     for page, text in TEXTS.items()
 }
 
-ROOMS = [importlib.import_module(name) for name in ("deeplab", "deeplab.crf", "deeplab.look", "deeplab.teach")]
+PUBLIC_ROOMS = ("deeplab", "deeplab.batch", "deeplab.crf", "deeplab.look", "deeplab.teach")
+ROOMS = [importlib.import_module(name) for name in PUBLIC_ROOMS]
 PUBLIC = {name: getattr(room, name) for room in ROOMS for name in room.__all__}
 EXAMPLES = [
     example

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import glob
 import hashlib
 import os
 import re
 import secrets
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -25,9 +27,11 @@ __all__ = [
     "atomic_files",
     "check_kept",
     "check_output",
+    "expanded",
     "is_file",
     "is_folder",
     "make_folder",
+    "make_output",
     "open_alone",
     "sha256_of",
 ]
@@ -45,6 +49,27 @@ def is_file(path: str | os.PathLike[str]) -> bool:
 def is_folder(path: str | os.PathLike[str]) -> bool:
     """Tell whether there is such a folder; see `is_file`."""
     return os.path.isdir(path)  # noqa: PTH112
+
+
+def expanded(argument: str, files_in: Callable[[Path], list[Path]]) -> list[Path]:
+    """Return what a path or glob stands for: of a folder `files_in` it, of a glob its files by name, else the path.
+
+    Raises:
+        OSError: no file can have such a name, or a folder cannot be read.
+    """
+    path = Path(argument)
+    if is_folder(path):
+        return files_in(path)
+    try:
+        there = bool(path.lstat())
+    except (FileNotFoundError, NotADirectoryError):
+        there = False
+    except ValueError as error:  # a NUL
+        raise OSError(errno.EINVAL, str(error)) from None
+    if glob.has_magic(argument) and not there:
+        matches = glob.glob(argument, recursive=True)  # noqa: PTH207 (Path.glob takes no absolute pattern)
+        return [Path(match) for match in sorted(matches) if is_file(match)]
+    return [path]
 
 
 def sha256_of(path: str | os.PathLike[str], error: type[DeepLabError] = InputError) -> str:
@@ -186,6 +211,23 @@ def make_folder(folder: str | os.PathLike[str], *, option: str = "-o") -> None:
         _clear(Path(folder))
     except OSError as error:
         raise OutputError(f"cannot make folder {folder}: {error.strerror}; choose another with {option}") from error
+
+
+def make_output(output: Path, photos: int, *, is_file: bool) -> tuple[Path, str | None]:
+    """Make the folder for the results of so many photos; where the output is one photo's file, the folder of that.
+
+    Returns:
+        The folder, and what the file is called but for its ending, or None.
+
+    Raises:
+        InputError: it is a file, but there are several photos.
+        OutputError: the folder cannot be made.
+    """
+    if is_file and photos != 1:
+        raise InputError(f"{output} is one file, but there are {photos} photos; name a folder for their results (-o)")
+    folder, stem = (output.parent, output.stem) if is_file else (output, None)
+    make_folder(folder)
+    return folder, stem
 
 
 @contextmanager

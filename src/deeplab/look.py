@@ -33,9 +33,9 @@ class Look:
     >>> look = Segmenter.from_pretrained().look("examples/cat.jpg")
     >>> for rgb_std in 3, 10:
     ...     result = look.refined(CRFSettings(CRFParams(bilateral_rgb_std=rgb_std)))
-    ...     print(list(result.shares()))
-    ['background', 'cat']
-    ['background', 'cat']
+    ...     print("cat" in result.shares())
+    True
+    True
 
     Attributes:
         photo: (H, W, 3) uint8, the upright RGB photo.

@@ -90,8 +90,8 @@ class Segmenter:
         photo, or a copy of at most `deeplab.look.MAX_CRF_PIXELS`; its distances in pixels are enlarged as much as the
         network's copy is smaller.
 
-        >>> Segmenter.from_pretrained().segment("examples/cat.jpg").shares()
-        {'background': 0..., 'cat': 0...}
+        >>> list(Segmenter.from_pretrained().segment("examples/cat.jpg").shares())[0]
+        'cat'
 
         Args:
             image: a path, a PIL image or an array, as `deeplab.images.read_image` takes it.

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from deeplab.batch import Manifest, Origin, Result, Settings
+from deeplab.batch import Result, Settings
+from deeplab.batch.manifest import Manifest, Origin
 
 Touch = Callable[..., None]
 

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from deeplab.batch import Job, Manifest, Origin, Plan, Result, Settings, finish, plan_jobs
+from deeplab.batch import Result, Settings
+from deeplab.batch.jobs import Job, Plan, finish, plan_jobs
+from deeplab.batch.manifest import Manifest, Origin
 from deeplab.errors import ImageError, OutputError
 
 Open = Callable[..., Manifest]

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deeplab.batch import Job, Manifest, Result, finish, plan_jobs
-from deeplab.batch.manifest import version_of
+from deeplab.batch import Result
+from deeplab.batch.jobs import Job, finish, plan_jobs
+from deeplab.batch.manifest import Manifest, version_of
 from deeplab.errors import DeepLabError, ImageError, InputError, OutputError
 
 Open = Callable[..., Manifest]

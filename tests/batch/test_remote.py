@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deeplab.batch import RemotePhoto, find_remote_photos, is_address
+from deeplab.batch.remote import RemotePhoto, find_anywhere, is_address
 
 pytest.importorskip("pyarrow", reason="needs the extra ray")
 
@@ -22,7 +22,7 @@ def shelf(tmp_path: Path) -> str:
 
 
 def test_photos_of_a_folder(shelf: str) -> None:
-    photos = list(find_remote_photos([shelf, shelf + "/", f"{shelf}/b.JPG"]))
+    photos = list(find_anywhere([shelf, shelf + "/", f"{shelf}/b.JPG"]))
     assert [str(photo) for photo in photos] == [f"{shelf}/a 1%.png", f"{shelf}/b.JPG"]
     for photo in photos:
         assert isinstance(photo, RemotePhoto)
@@ -37,7 +37,7 @@ def test_what_is_not_there(shelf: str, tmp_path: Path) -> None:
     (tmp_path / "none").mkdir()
     wrong = [f"{shelf}/x.jpg", f"file://{tmp_path.as_posix()}/none", "nosuch://a/b"]
     messages = ("no such folder or photo", "no photos in this folder", "no file system is known")
-    for address, error, message in zip(wrong, find_remote_photos(wrong), messages, strict=True):
+    for address, error, message in zip(wrong, find_anywhere(wrong), messages, strict=True):
         assert str(error).startswith(f"{address}: {message}")
         assert "\n" not in str(error)
     with pytest.raises(Exception, match="cannot be read"):
@@ -48,7 +48,7 @@ def test_file_systems_of_fsspec() -> None:
     fsspec = pytest.importorskip("fsspec")
     memory = fsspec.filesystem("memory")
     memory.pipe("/photos/cat.jpg", b"cat")
-    (photo,) = find_remote_photos(["memory://photos"])
+    (photo,) = find_anywhere(["memory://photos"])
     assert isinstance(photo, RemotePhoto)
     assert (str(photo), photo.read()) == ("memory://photos/cat.jpg", b"cat")
 

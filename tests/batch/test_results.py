@@ -11,7 +11,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from deeplab.batch import RemotePhoto, Settings, segment_photo
+from deeplab.batch import Settings
+from deeplab.batch.remote import RemotePhoto
+from deeplab.batch.results import segment_photo
 from deeplab.errors import ImageError, InputError
 from deeplab.segment import Segmenter
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deeplab.batch import RemotePhoto, find_remote_photos
+from deeplab.batch.remote import RemotePhoto, find_anywhere
 from deeplab.label_maps import read_label_map
 
 fs = pytest.importorskip("pyarrow.fs", reason="needs the extra ray")
@@ -44,13 +44,13 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str
 
 
 def test_photos_in_a_bucket(photos: dict[str, bytes]) -> None:
-    found = list(find_remote_photos(["s3://album/photos", "s3://album/photos/b.JPG"]))
+    found = list(find_anywhere(["s3://album/photos", "s3://album/photos/b.JPG"]))
     assert [str(photo) for photo in found] == [f"s3://album/photos/{name}" for name in photos]
     for photo, content in zip(found, photos.values(), strict=True):
         assert isinstance(photo, RemotePhoto)
         assert photo.read() == content
         assert photo.size_bytes == len(content)
-    missing = list(find_remote_photos(["s3://album/none", "s3://nobody/photos"]))
+    missing = list(find_anywhere(["s3://album/none", "s3://nobody/photos"]))
     assert [str(error).partition(": ")[2] for error in missing] == [
         "no such folder or photo; check the address and the rights"
     ] * 2

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import deeplab.web
-from deeplab.batch import RemotePhoto, find_remote_photos, web
+from deeplab.batch import web
+from deeplab.batch.remote import RemotePhoto, find_anywhere
 from deeplab.batch.web import read_web
 from deeplab.errors import ImageError
 from deeplab.web import file_name
@@ -59,7 +60,7 @@ def host(tmp_path: Path, photo: NDArray[np.uint8]) -> Iterator[str]:
 def test_a_photo_is_read_with_nothing_installed(host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     for path in ("cat.png", "moved.png", "cat.png?size=a/b"):
-        (photo,) = find_remote_photos([f"{host}/{path}"])
+        (photo,) = find_anywhere([f"{host}/{path}"])
         assert isinstance(photo, RemotePhoto)
         assert (str(photo), photo.stem) == (f"{host}/{path}", path.partition(".")[0])
         assert photo.read() == (tmp_path / "cat.png").read_bytes()

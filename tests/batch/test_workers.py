@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deeplab.batch import in_order
-from deeplab.batch.workers import WAITING_PER_WORKER
+from deeplab.batch.workers import WAITING_PER_WORKER, in_order
 from deeplab.errors import ImageError
 
 

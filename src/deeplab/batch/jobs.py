@@ -70,7 +70,7 @@ def plan_jobs(
     and settings, is done. Other results that the manifest knows are replaced; files that it does not know never are.
 
     Args:
-        found: what `find_photos` and `find_remote_photos` yield; errors pass through.
+        found: what `deeplab.batch.remote.find_anywhere` yields; errors pass through.
         folder: where the results go.
         manifest: what was done before.
         stem: what the results of a single photo are called, but for their endings; None: as the photo.

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import glob
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 from deeplab.errors import DeepLabError, ImageError
-from deeplab.files import is_file, is_folder
+from deeplab.files import expanded, is_file, is_folder
 from deeplab.images import PHOTO_SUFFIXES, not_taken
 from deeplab.label_maps import is_label_map
 
-__all__ = ["MANIFEST_NAME", "find_photos", "is_photo_name", "no_photos", "result_names", "what_is_not_taken"]
+__all__ = [
+    "MANIFEST_NAME", "each_once", "find_photos", "is_photo_name", "no_photos", "photos_at", "result_names",
+    "what_is_not_taken",
+]  # fmt: skip
+
+Photo = TypeVar("Photo")
 
 MANIFEST_NAME = "manifest.jsonl"
 
@@ -29,10 +35,15 @@ def find_photos(arguments: Iterable[str], tell: Callable[[str], None] | None = N
         arguments: paths and globs.
         tell: takes a line for each folder with files that are not taken: how many, which, and what to do.
     """
+    return each_once(arguments, partial(photos_at, tell=tell))
+
+
+def each_once(arguments: Iterable[str], photos_of: Callable[[str], Sequence[Photo]]) -> Iterator[Photo | DeepLabError]:
+    """Yield the photos that arguments stand for, each once, and in the place of an argument without any its error."""
     seen: set[str] = set()
     for argument in arguments:
         try:
-            photos = _expand(argument, tell)
+            photos = photos_of(argument)
         except OSError as error:
             yield ImageError(f"{argument}: {error.strerror}; give a photo, a folder or a glob")
             continue
@@ -40,31 +51,32 @@ def find_photos(arguments: Iterable[str], tell: Callable[[str], None] | None = N
             yield error
             continue
         for photo in photos:
-            place = os.path.realpath(photo)
+            place = os.path.realpath(photo) if isinstance(photo, Path) else str(photo)
             if place not in seen:
                 seen.add(place)
                 yield photo
 
 
-def _expand(argument: str, tell: Callable[[str], None] | None) -> list[Path]:
+def photos_at(argument: str, tell: Callable[[str], None] | None) -> list[Path]:
+    """Return the photos that a path or glob stands for, as `find_photos` does.
+
+    Raises:
+        OSError: no file can have such a name, or a folder cannot be read.
+        ImageError: there are none.
+    """
     if not argument:
         raise ImageError("an empty argument ('') names no photo; give a photo, a folder or a glob (. is this folder)")
-    path = Path(argument)
-    if is_folder(path):
-        photos, left_out = _photos_in(path), what_is_not_taken(file.name for file in path.iterdir() if is_file(file))
+    photos = expanded(argument, _photos_in)
+    if is_folder(argument):
+        left_out = what_is_not_taken(file.name for file in Path(argument).iterdir() if is_file(file))
         if not photos:
             raise no_photos(argument, left_out)
         if tell is not None:
             for line in left_out:
                 tell(f"{argument}: {line}")
-        return photos
-    if glob.has_magic(argument) and not path.exists():
-        matches = glob.glob(argument, recursive=True)  # noqa: PTH207 (Path.glob takes no absolute pattern)
-        photos = [Path(match) for match in sorted(matches) if is_file(match)]
-        if not photos:
-            raise ImageError(f"{argument}: no file matches; check the pattern")
-        return photos
-    return [path]
+    if not photos:
+        raise ImageError(f"{argument}: no file matches; check the pattern")
+    return photos
 
 
 def _photos_in(folder: Path) -> list[Path]:

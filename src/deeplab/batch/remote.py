@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from deeplab.batch.photos import is_photo_name, no_photos, what_is_not_taken
+from deeplab.batch.photos import each_once, is_photo_name, no_photos, photos_at, what_is_not_taken
 from deeplab.batch.web import read_web
-from deeplab.errors import ImageError
+from deeplab.errors import DeepLabError, ImageError
 from deeplab.web import file_name, is_web
 
-__all__ = ["RemotePhoto", "find_remote_photos", "is_address"]
+__all__ = ["RemotePhoto", "find_anywhere", "is_address"]
 
 
 @dataclass(frozen=True)
@@ -63,34 +63,31 @@ def is_address(argument: str) -> bool:
     return bool(colon) and scheme.replace("+", "").isalnum()
 
 
-def find_remote_photos(
-    addresses: Iterable[str], tell: Callable[[str], None] | None = None
-) -> Iterator[RemotePhoto | ImageError]:
-    """Yield the photos that addresses of folders or photos stand for, by name, each once.
+def find_anywhere(
+    arguments: Iterable[str], tell: Callable[[str], None] | None = None
+) -> Iterator[Path | RemotePhoto | DeepLabError]:
+    """Yield the photos that files, folders, globs and addresses of folders or photos stand for, in order, each once.
 
-    Subfolders are left out. An address that leads nowhere, or to no photo, yields an ImageError in its place.
+    Files as `find_photos` has them. At an address, too, subfolders are left out; one that leads nowhere, or to no
+    photo, yields an ImageError in its place.
 
     Args:
-        addresses: of folders and photos.
+        arguments: paths, globs and addresses.
         tell: as in `find_photos`.
 
     Raises:
         ModuleNotFoundError: PyArrow is not installed, and an address is none of the web.
     """
-    seen: set[str] = set()
-    for address in addresses:
+
+    def photos_of(argument: str) -> Sequence[Path | RemotePhoto]:
+        if not is_address(argument):
+            return photos_at(argument, tell)
         try:
-            photos = _photos_at(address, tell)
+            return _photos_at(argument, tell)
         except OSError as error:
-            yield ImageError(f"{address}: {_brief(error)}; check the address and the rights")
-            continue
-        except ImageError as error:
-            yield error
-            continue
-        for photo in photos:
-            if str(photo) not in seen:
-                seen.add(str(photo))
-                yield photo
+            raise ImageError(f"{argument}: {_brief(error)}; check the address and the rights") from None
+
+    return each_once(arguments, photos_of)
 
 
 def _photos_at(address: str, tell: Callable[[str], None] | None) -> list[RemotePhoto]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +10,7 @@ import typer
 
 from deeplab.cli.options import read_label_set
 from deeplab.errors import ImageError
-from deeplab.files import is_folder
+from deeplab.files import expanded
 from deeplab.progress import Reporter, reporter
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ def convert(
 
     label_set = None if names is None else read_label_set(names, in_order=True)
     by_part = check_choice(instances, ("none", "connected"), "instances") == "connected"
-    paths = list(_label_maps(label_maps))
+    paths = [path for argument in label_maps for path in _label_maps(argument)]
 
     def read(out: Reporter) -> Iterator[Labelled]:
         for done, path in enumerate(paths, start=1):
@@ -69,19 +68,15 @@ def convert(
         out.result(f"{len(paths)} label map{'s' * (len(paths) > 1)} → {output}")
 
 
-def _label_maps(arguments: list[str]) -> Iterator[Path]:
-    """Yield the label maps that the arguments stand for, in order: of a folder, every PNG, TIFF, BMP and GIF."""
+def _label_maps(argument: str) -> list[Path]:
+    """Return the label maps that an argument stands for: of a folder, every PNG, TIFF, BMP and GIF."""
     from deeplab.label_maps import LABEL_MAP_SUFFIXES
 
-    for argument in arguments:
-        path = Path(argument)
-        if is_folder(path):
-            named = (file for file in path.iterdir() if file.name[0] != ".")
-            found = [file for file in named if file.suffix.lower() in LABEL_MAP_SUFFIXES]
-        elif glob.has_magic(argument) and not path.exists():
-            found = [Path(match) for match in glob.glob(argument, recursive=True)]  # noqa: PTH207 (as in find_photos)
-        else:
-            found = [path]
-        if not found:
-            raise ImageError(f"{argument}: no label maps there; expected {', '.join(sorted(LABEL_MAP_SUFFIXES))}")
-        yield from sorted(found)
+    def files_in(folder: Path) -> list[Path]:
+        named = (file for file in folder.iterdir() if file.name[0] != ".")
+        return sorted(file for file in named if file.suffix.lower() in LABEL_MAP_SUFFIXES)
+
+    found = expanded(argument, files_in)
+    if not found:
+        raise ImageError(f"{argument}: no label maps there; expected {', '.join(sorted(LABEL_MAP_SUFFIXES))}")
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from functools import wraps
@@ -60,10 +60,6 @@ BandsOption = Annotated[
     str | None, typer.Option(metavar="R,G,B", help="The bands of photos that are red, green, blue, from 1; or one.")
 ]
 Job = TypeVar("Job")
-Ready = TypeVar("Ready")
-
-INTERRUPTED = 130
-"""The exit status after Ctrl-C."""
 
 
 @contextmanager
@@ -168,38 +164,28 @@ def bands_in(asked: str | None) -> tuple[int, ...] | None:
 def run_jobs(
     stage: str,
     plan: Sequence[Job | DeepLabError],
-    run: Callable[[Ready, Reporter], None],
-    work: Callable[[Sequence[Job]], Iterable[Ready]],
+    run: Callable[[Job, Reporter], None],
     named: Callable[[Reporter], Reporter] = lambda out: out,
 ) -> bool:
     """Run every job of a plan; what fails is reported and the others go on. Return whether all went well.
 
     Args:
         stage: what is done, for the progress.
-        plan: the jobs; an error in the place of one is reported.
-        run: takes what `work` made of a job and finishes it; raises DeepLabError where it fails.
-        work: takes all jobs and yields what is ready for `run`, one for each, in any order.
+        plan: the jobs; an error in the place of one is reported, before any runs.
+        run: does a job; raises DeepLabError where it fails.
         named: gives files other names in what is said; see `deeplab.cli.streams`.
     """
     failed = False
-    try:
-        with reporter() as plain:
-            out = named(plain)
-            jobs = [job for job in plan if not isinstance(job, DeepLabError)]
-            for error in plan:
-                if isinstance(error, DeepLabError):
-                    failed = True
-                    out.say(f"error: {error}")
-            for done, ready in enumerate(work(jobs), start=len(plan) - len(jobs) + 1):
-                try:
-                    run(ready, out)
-                except DeepLabError as error:
-                    failed = True
-                    out.say(f"error: {error}")
-                out.show(stage, done, len(plan), "")
-    except KeyboardInterrupt:
-        from deeplab.batch.workers import end_if_busy
-
-        end_if_busy(INTERRUPTED)
-        raise
+    with reporter() as plain:
+        out = named(plain)
+        jobs = sorted(plan, key=lambda job: not isinstance(job, DeepLabError))
+        for done, job in enumerate(jobs, start=1):
+            try:
+                if isinstance(job, DeepLabError):
+                    raise job
+                run(job, out)
+            except DeepLabError as error:
+                failed = True
+                out.say(f"error: {error}")
+            out.show(stage, done, len(plan), "")
     return not failed

@@ -20,10 +20,10 @@ from deeplab.cli.options import (
     read_label_set,
     run_jobs,
 )
-from deeplab.cli.streams import STREAM, make_output, streams
+from deeplab.cli.streams import STREAM, names_file, streams
 from deeplab.crf.params import CRFParams
 from deeplab.errors import InputError
-from deeplab.files import is_folder
+from deeplab.files import is_folder, make_output
 from deeplab.progress import Reporter, reporter
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def refine(
     folder or what -o names, is a label map of the photo's size. Photos and scores are never replaced, an earlier result
     with --force only. Where one photo of a folder fails, the others go on; the exit status is then 1.
     """
-    from deeplab.batch import find_photos
+    from deeplab.batch.photos import find_photos
     from deeplab.crf import CRFSettings
     from deeplab.images import read_photo
     from deeplab.refinement import load_scores, refine_scores
@@ -110,7 +110,7 @@ def refine(
             pairs = pair_scores(find_photos(given.inputs[:1], tell), place)
         for target in (given.output, save_probabilities) if is_folder(place) else ():
             if target is not None:
-                make_output(target, len(pairs))
+                make_output(target, len(pairs), is_file=names_file(target))
         plan = plan_jobs(pairs, given.output, overlay=overlay, probabilities=save_probabilities, overwrite=force)
 
         def run(job: Job, out: Reporter) -> None:
@@ -129,7 +129,7 @@ def refine(
             job.write(result, overwrite=force)
             out.result(f"{job.photo} → {', '.join(map(str, job.outputs))}: {_report(result)}")
 
-        well = run_jobs("refining", plan, run, iter, given.named)
+        well = run_jobs("refining", plan, run, given.named)
         with reporter() as out:
             assumptions.sum_up(given.named(out).say)
     if not well:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,18 +23,21 @@ from deeplab.cli.options import (
     range_in,
     run_jobs,
 )
-from deeplab.cli.streams import STREAM, Streams, make_output, names_file, streams
+from deeplab.cli.streams import STREAM, Streams, names_file, streams
 from deeplab.crf.params import CRFParams
-from deeplab.errors import DeepLabError, ImageError, InputError, OutputError
+from deeplab.errors import ImageError, InputError, OutputError
 from deeplab.progress import Reporter, reporter
 
 if TYPE_CHECKING:
-    from deeplab.batch import Job, Result, Settings
+    from deeplab.batch import Settings
     from deeplab.crf import CRFSettings
-    from deeplab.labels import LabelSet
+    from deeplab.models import ModelInfo
     from deeplab.segment import Segmenter
 
 __all__ = ["segment"]
+
+INTERRUPTED = 130
+"""The exit status after Ctrl-C."""
 
 NO_MANIFEST = "none"
 MOST_NAMED = 3
@@ -119,8 +121,9 @@ def segment(
             manifest = NO_MANIFEST
         with streams(stills, output) as through:
             well = _segment_photos(
-                through, model, settings, params, manifest, ray_address or ray,
-                overlay=overlay and not through.to_stdout, force=force, threads=threads,
+                through, settings, params, manifest,
+                model=model, cluster=ray_address or ray, overlay=overlay and not through.to_stdout, overwrite=force,
+                threads=threads,
             )  # fmt: skip
     if videos:
         make_folder(output)
@@ -133,79 +136,39 @@ def segment(
 
 
 def _segment_photos(
-    given: Streams,
-    model: str | None,
-    settings: Settings,
-    changes: dict[str, float],
-    manifest: str | None,
-    cluster: str | bool,
-    *,
-    overlay: bool,
-    force: bool,
-    threads: int | None,
+    given: Streams, settings: Settings, params: dict[str, float], manifest: str | None, **options: Any
 ) -> bool:
     """Segment photos, several at a time, here or on a cluster; return whether all went well."""
-    from deeplab import batch
-    from deeplab.checks import thread_count
-    from deeplab.models import read_model
-    from deeplab.segment import Segmenter
+    from deeplab.batch import Outcome, segment_photos
+    from deeplab.batch.workers import end_if_busy
 
-    with extra("ray"), reporter() as out:
-        say = given.named(out).say
-        found = [
-            *batch.find_photos((photo for photo in given.inputs if not batch.is_address(photo)), say),
-            *batch.find_remote_photos((photo for photo in given.inputs if batch.is_address(photo)), say),
-        ]
-    folder, stem = _place(given.output, len(found))
-    cores = thread_count(threads)
-    workers = max(1, min(cores, len(found)))
-    segmenter = Segmenter.from_pretrained(model, threads=threads if workers == 1 else cores // workers)
-    settings = replace(settings, crf=_changed(settings.crf, changes, segmenter))
-    model_file = segmenter.network.path
-    origin = batch.Origin(segmenter.info.name, hashlib.sha256(read_model(model_file)).hexdigest(), settings)
-
-    def one(job: Job) -> Result:
-        return batch.segment_photo(segmenter, job.photo, settings, overlay=job.overlay is not None)
-
-    def work(jobs: Sequence[Job]) -> Iterator[tuple[Job, Result | DeepLabError]]:
-        if not cluster:
-            return batch.in_order(one, jobs, workers)
-        with extra("ray"):
-            from deeplab.batch.cluster import on_cluster
-        address = cluster if isinstance(cluster, str) else None
-        return on_cluster(jobs, model_file, settings, address=address, workers=threads)
-
+    if names_file(given.output) and given.output.suffix != ".png":
+        raise OutputError(f"{given.output}: label maps are written as PNG; let the name end in .png, or name a folder")
     assumptions = Assumptions()
+    try:
+        with extra("ray"), reporter() as plain:
+            out = given.named(plain)
 
-    def run(ready: tuple[Job, Result | DeepLabError], out: Reporter) -> None:
-        job, outcome = ready
-        result = batch.finish(job, outcome, done)
-        assumptions.add(job.photo, result.notes, result.value_range, out.say)
-        out.result(f"{job.photo} → {', '.join(map(str, job.outputs))}: {_in_words(result.classes)}")
-        if _is_nothing(result.classes, segmenter.info.label_set):
-            nothing.append(str(job.photo))
+            def report(outcome: Outcome) -> None:
+                if outcome.result is None:
+                    out.say(f"error: {outcome.error}")
+                    return
+                assumptions.add(outcome.photo, outcome.result.notes, outcome.result.value_range, out.say)
+                files = ", ".join(map(str, outcome.files))
+                out.result(f"{outcome.photo} → {files}: {_in_words(outcome.result.classes)}")
 
-    nothing: list[str] = []
-    alone = found == [Path(given.inputs[0])]
-    with batch.Manifest(_manifest_path(manifest, folder, alone=alone), folder, origin) as done:
-        with reporter() as out:
-            plan = batch.plan_jobs(found, folder, done, stem=stem, overlay=overlay, overwrite=force, show=out.show)
-            if plan.done:
-                out.say(f"{plan.done} of {len(found)} photos are done already; --force does them again")
-        well = run_jobs("segmenting", plan.jobs, run, work, given.named)
-    with reporter() as out:
-        assumptions.sum_up(given.named(out).say)
-        _say_nothing(given.named(out), nothing, len(found), segmenter)
-    return well
-
-
-def _place(output: Path, photos: int) -> tuple[Path, str | None]:
-    """Return the folder for results, made, and what they are called, where `output` says so."""
-    if not make_output(output, photos):
-        return output, None
-    if output.suffix != ".png":
-        raise OutputError(f"{output}: label maps are written as PNG; let the name end in .png, or name a folder")
-    return output.parent, output.stem
+            photos = segment_photos(
+                given.inputs, given.output, settings=settings, crf_params=params,
+                manifest=manifest is None if manifest in (None, NO_MANIFEST) else manifest,
+                report=report, say=out.say, show=out.show, **options,
+            )  # fmt: skip
+            assumptions.sum_up(out.say)
+            shares = [(str(outcome.photo), outcome.result.classes) for outcome in photos.outcomes if outcome.result]
+            _say_nothing(out, shares, len(photos.outcomes) + photos.done, photos.model)
+    except KeyboardInterrupt:
+        end_if_busy(INTERRUPTED)
+        raise
+    return not photos.failed
 
 
 def _segment_videos(
@@ -250,28 +213,22 @@ def _segment_videos(
         for note in result.notes:
             out.say(f"{video}: {note}")
         out.result(f"{video} → {result.output}: {_in_words(result.shares)}")
-        if _is_nothing(result.shares, segmenter.info.label_set):
-            nothing.append(video)
+        found.append((video, result.shares))
 
-    nothing: list[str] = []
-    well = run_jobs("segmenting", plan, run, iter)
+    found: list[tuple[str, dict[str, float]]] = []
+    well = run_jobs("segmenting", plan, run)
     with reporter() as out:
-        _say_nothing(out, nothing, len(videos), segmenter)
+        _say_nothing(out, found, len(videos), segmenter.info)
     return well
 
 
-def _is_nothing(shares: dict[str, float], label_set: LabelSet) -> bool:
-    """Tell whether background and void are all that was found."""
-    return all(name in label_set.names and label_set.names.index(name) == label_set.background for name in shares)
-
-
-def _say_nothing(out: Reporter, nothing: Sequence[str], count: int, segmenter: Segmenter) -> None:
-    """Say once where nothing was found, and what could have been."""
+def _say_nothing(out: Reporter, found: Sequence[tuple[str, dict[str, float]]], count: int, info: ModelInfo) -> None:
+    """Say once in which files nothing but background and void was found, and what could have been."""
+    known = [name for label, name in enumerate(info.label_set.names) if label != info.label_set.background]
+    nothing = [name for name, shares in found if not shares.keys() & set(known)]
     if nothing:
-        info = segmenter.info
         first = ", ".join(nothing[:MOST_NAMED]) + (", …" if len(nothing) > MOST_NAMED else "")
         where = first if count == 1 else f"{len(nothing)} of {count} ({first})"
-        known = (name for label, name in enumerate(info.label_set.names) if label != info.label_set.background)
         out.say(f"nothing found in {where}; {info.name} knows {', '.join(known)}")
 
 
@@ -283,13 +240,3 @@ def _changed(crf: bool | CRFSettings, changes: dict[str, float], segmenter: Segm
 
 def _in_words(shares: dict[str, float]) -> str:
     return ", ".join(f"{name} {percent(share)}" for name, share in shares.items())
-
-
-def _manifest_path(asked: str | None, folder: Path, *, alone: bool) -> Path | None:
-    """Return where the manifest is; None for none. A single photo adds to one that is there, but begins none."""
-    from deeplab.batch import MANIFEST_NAME
-
-    if asked is not None:
-        return None if asked == NO_MANIFEST else Path(asked)
-    path = folder / MANIFEST_NAME
-    return path if path.exists() or not alone else None

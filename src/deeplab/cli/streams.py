@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from deeplab.errors import DeepLabError, InputError, OutputError
-from deeplab.files import is_folder, make_folder
+from deeplab.files import is_folder
 from deeplab.progress import Reporter, Say
 
-__all__ = ["STREAM", "Streams", "make_output", "names_file", "streams"]
+__all__ = ["STREAM", "Streams", "names_file", "streams"]
 
 STREAM = "-"
 """Stands for standard input, or for standard output."""
@@ -79,20 +79,6 @@ def names_file(output: Path) -> bool:
     from deeplab.video import VIDEO_SUFFIXES
 
     return output.suffix.lower() in PHOTO_SUFFIXES | VIDEO_SUFFIXES | _ARRAY_SUFFIXES and not is_folder(output)
-
-
-def make_output(output: Path, photos: int) -> bool:
-    """Make the folder for results; tell whether `output` is none but the name of the file that one photo becomes.
-
-    Raises:
-        InputError: it names a file, but there are several photos.
-        OutputError: the folder cannot be made.
-    """
-    is_file = names_file(output)
-    if is_file and photos != 1:
-        raise InputError(f"{output} is one file, but there are {photos} photos; name a folder for their results (-o)")
-    make_folder(output.parent if is_file else output)
-    return is_file
 
 
 def _with_names(line: str, names: dict[str, str]) -> str:

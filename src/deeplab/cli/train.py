@@ -107,7 +107,7 @@ def export(
         from deeplab.network.export import Precision, export_onnx
         from deeplab.network.model_files import restate
         from deeplab.network.weights import open_weights
-    from deeplab.batch import find_photos
+    from deeplab.batch.photos import find_photos
     from deeplab.images import read_image
 
     if int8 and float16:
