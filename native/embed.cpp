@@ -98,6 +98,6 @@ void embed_points(size_t dimension, const float* features, const float* scale, c
 
 extern const Embed DEEPLAB_NAME(embed)[kEmbedCount];
 const Embed DEEPLAB_NAME(embed)[kEmbedCount] = {embed_points<0>, embed_points<1>, embed_points<2>, embed_points<3>,
-                                     embed_points<4>, embed_points<5>, embed_points<6>};
+                                                embed_points<4>, embed_points<5>, embed_points<6>};
 
 }  // namespace deeplab

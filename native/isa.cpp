@@ -7,7 +7,7 @@
 
 namespace deeplab {
 
-#define DEEPLAB_DECLARE(isa)                    \
+#define DEEPLAB_DECLARE(isa)                     \
   extern const LatticeLoops lattice_loops_##isa; \
   extern const TableLoops table_loops_##isa;     \
   extern const BeliefLoops belief_loops_##isa;   \

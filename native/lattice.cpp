@@ -15,16 +15,16 @@ constexpr size_t kTransposed = 64;
 size_t Lattice::bytes() const {
   size_t words = vertex_.size() + weight_.size() + first_vertex_.size();
   for (const Chains& chains : chains_) words += chains.size;
-  for (const Share& share : shares_) words += share.later.size();
+  for (const Part& part : parts_) words += part.later.size();
   return 4 * words;
 }
 
 float Lattice::slice_scale() const { return 1.0f / (1.0f + std::ldexp(1.0f, -int(dimension()))); }
 
 void Lattice::splat(const float* points, const float* before, float* vertices, int width_index, Team& team) const {
-  team.each(shares_.size(), 1, [&](size_t s, size_t) {
-    const Share& share = shares_[s];
-    const SplatShare what{share.first_group, share.last_group, share.later.data(), share.later.size() - 1};
+  team.each(parts_.size(), 1, [&](size_t p, size_t) {
+    const Part& part = parts_[p];
+    const SplatPart what{part.first_group, part.last_group, part.later.data(), part.later.size() - 1};
     loops().lattice.splat[width_index](corners(), first_vertex_.data(), what, before, points, vertices, points_);
   });
 }
@@ -33,9 +33,8 @@ void Lattice::blur(float* vertices, int width_index, bool reverse, Team& team) c
   const Blur loop = loops().lattice.blur[width_index];
   for (size_t k = 0; k < corners_; ++k) {
     const Chains& chains = chains_[reverse ? corners_ - 1 - k : k];
-    team.each(chains.size, kChainGrain, [&](size_t begin, size_t end) {
-      loop(chains.order, chains.size, vertices, begin, end);
-    });
+    team.each(chains.size, kChainGrain,
+              [&](size_t begin, size_t end) { loop(chains.order, chains.size, vertices, begin, end); });
   }
 }
 
@@ -49,9 +48,8 @@ void Lattice::add_total(float factor, const float* before, const float* after, f
   std::fill(ones.data(), ones.data() + ones.size(), 1.0f);
   splat(before ? before : ones.data(), nullptr, vertex_rows.data(), 0, team);
   blur(vertex_rows.data(), 0, false, team);
-  team.each(points_, kPointGrain, [&](size_t begin, size_t end) {
-    slice(vertex_rows.data(), factor, after, out, true, 0, begin, end);
-  });
+  team.each(points_, kPointGrain,
+            [&](size_t begin, size_t end) { slice(vertex_rows.data(), factor, after, out, true, 0, begin, end); });
 }
 
 void Lattice::filter(const float* in, float* out, size_t channels, bool reverse, Team& team) const {
@@ -64,9 +62,8 @@ void Lattice::filter(const float* in, float* out, size_t channels, bool reverse,
     to[c] = out + c * points_;
   }
   for (size_t b = 0; b < blocks.blocks; ++b) {
-    team.each(points_, kPointGrain, [&](size_t begin, size_t end) {
-      gather_rows(from.data(), blocks, b, 0.0f, rows.data(), begin, end);
-    });
+    team.each(points_, kPointGrain,
+              [&](size_t begin, size_t end) { gather_rows(from.data(), blocks, b, 0.0f, rows.data(), begin, end); });
     splat(rows.data(), nullptr, vertex_rows.data(), blocks.index, team);
     blur(vertex_rows.data(), blocks.index, reverse, team);
     team.each(points_, kPointGrain, [&](size_t begin, size_t end) {
@@ -76,7 +73,8 @@ void Lattice::filter(const float* in, float* out, size_t channels, bool reverse,
   }
 }
 
-Blocks::Blocks(size_t channels_) : channels(channels_), blocks((channels_ + kMaxWidth - 1) / kMaxWidth), width(1), index(0) {
+Blocks::Blocks(size_t channels_)
+    : channels(channels_), blocks((channels_ + kMaxWidth - 1) / kMaxWidth), width(1), index(0) {
   if (blocks == 0) return;
   const size_t wanted = (channels + blocks - 1) / blocks;
   while (size_t(kWidths[index]) < wanted) ++index;
@@ -93,7 +91,8 @@ void gather_rows(const float* const* planes, const Blocks& blocks, size_t block,
     }
 }
 
-void scatter_rows(const float* rows, const Blocks& blocks, size_t block, float* const* planes, size_t begin, size_t end) {
+void scatter_rows(const float* rows, const Blocks& blocks, size_t block, float* const* planes, size_t begin,
+                  size_t end) {
   const size_t channels = std::min(blocks.width, blocks.channels - block * blocks.width);
   for (size_t start = begin; start < end; start += kTransposed)
     for (size_t c = 0; c < channels; ++c) {

@@ -53,29 +53,35 @@ class Lattice {
 
  private:
   Corners corners() const { return {corners_, vertex_.data(), weight_.data()}; }
-  void share_splat(Team& team);
+
+  struct Building;
+  void find_corners(const float* features, Building& building, Team& team);
+  void number_corners(const Building& building, Team& team);
+  void divide_splat(Team& team);
+  void list_chains(const Building& building, Team& team);
 
   struct Chains {  // as Blur wants them
     const int32_t* order;
     size_t size;
   };
-  struct Share {
+  struct Part {
     size_t first_group, last_group;
-    Buffer<int32_t> later;  // as in SplatShare, and one place that does not count
+    Buffer<int32_t> later;  // as in SplatPart, and one place that does not count
   };
 
   size_t points_, corners_;
-  Buffer<int32_t> vertex_;               // (points, corners), as in Corners
-  Buffer<float> weight_;                 // as in Corners
-  std::vector<int32_t> first_vertex_;    // of each group, and the end, as Splat wants them
-  std::vector<Chains> chains_;           // per axis
-  std::vector<Buffer<int32_t>> order_;   // what they lie in, several axes after each other: fewer pages to touch
-  std::vector<Share> shares_;            // of the splat, one for each thread of the build
+  Buffer<int32_t> vertex_;              // (points, corners), as in Corners
+  Buffer<float> weight_;                // as in Corners
+  std::vector<int32_t> first_vertex_;   // of each group, and the end, as Splat wants them
+  std::vector<Chains> chains_;          // per axis
+  std::vector<Buffer<int32_t>> order_;  // what they lie in, several axes after each other: fewer pages to touch
+  std::vector<Part> parts_;             // of the splat, one for each thread of the build
 };
 
 // planes[channel] (null: padding, filled with `pad`) <-> rows of one block, over points [begin, end).
 void gather_rows(const float* const* planes, const Blocks& blocks, size_t block, float pad, float* rows, size_t begin,
                  size_t end);
-void scatter_rows(const float* rows, const Blocks& blocks, size_t block, float* const* planes, size_t begin, size_t end);
+void scatter_rows(const float* rows, const Blocks& blocks, size_t block, float* const* planes, size_t begin,
+                  size_t end);
 
 }  // namespace deeplab

@@ -52,8 +52,7 @@ uint64_t scramble(uint64_t x) {  // splitmix64, for steps that look random
 std::vector<float> axis_scales(size_t d) {
   std::vector<float> scale(d);
   const float deviation = float(std::sqrt(2.0 / 3.0) * double(d + 1));  // rounded here, as the reference program does
-  for (size_t i = 0; i < d; ++i)
-    scale[i] = float(1.0 / std::sqrt(double((i + 1) * (i + 2))) * double(deviation));
+  for (size_t i = 0; i < d; ++i) scale[i] = float(1.0 / std::sqrt(double((i + 1) * (i + 2))) * double(deviation));
   return scale;
 }
 
@@ -179,8 +178,8 @@ void link(const SortedVertices& from, const SortedVertices& to, uint64_t delta, 
 }
 
 // Lists the chains along `axis` in `order`, as Blur wants them, and returns its size; lone vertices are left out. One
-// step takes 1 from every coordinate and adds d + 1 to that of the axis, so colour r leads to r - 1, and 0 to d. `links`
-// is room to work in.
+// step takes 1 from every coordinate and adds d + 1 to that of the axis, so colour r leads to r - 1, and 0 to d.
+// `links` is room to work in.
 size_t chains_along(size_t axis, const std::vector<Colour>& colours, size_t vertices, const Keys& keys,
                     const Links& links, int32_t* order) {
   const size_t d = keys.step.size();
@@ -218,73 +217,96 @@ size_t chains_along(size_t axis, const std::vector<Colour>& colours, size_t vert
 
 }  // namespace
 
+// What is known of the vertices only while the lattice is built.
+struct Lattice::Building {
+  Building(const float* features, size_t points, size_t d, Team& team)
+      : scale(axis_scales(d)), keys(make_keys(features, points, d, scale, team)) {
+    const size_t slot_count = VertexSet::slots_for(points, d);
+    slots = Buffer<uint64_t>((d + 1) * slot_count);
+    colours.reserve(d + 1);
+    for (size_t r = 0; r <= d; ++r) colours.emplace_back(slots.data() + r * slot_count, slot_count);
+  }
+
+  std::vector<float> scale;
+  Keys keys;
+  Buffer<uint64_t> slots;  // of all colours together, in few pages
+  std::vector<Colour> colours;
+};
+
 Lattice::Lattice(const float* features, size_t points, size_t dimension, Team& team)
     : points_(points), corners_(dimension + 1) {
-  if (points == 0 || dimension == 0) throw std::invalid_argument("the lattice needs at least one point and one feature");
+  if (points == 0 || dimension == 0)
+    throw std::invalid_argument("the lattice needs at least one point and one feature");
   // Entries and vertices are counted in 31 bits: one bit of a vertex marks the start of a chain.
   if (points > size_t(INT32_MAX) / corners_) throw std::invalid_argument("too many points for one lattice");
-  const auto scale = axis_scales(dimension);
-  const Keys keys = make_keys(features, points, dimension, scale, team);
+  Building building(features, points, dimension, team);
+  find_corners(features, building, team);
+  first_vertex_ = number_vertices(building.colours);
+  number_corners(building, team);
+  divide_splat(team);
+  team.each(corners_, 1, [&](size_t r, size_t) { building.colours[r].sort(); });
+  building.slots = Buffer<uint64_t>();
+  list_chains(building, team);
+}
 
-  // The corners of each point as numbers of vertices among those of their colour; of their keys only some at a time.
-  const size_t slot_count = VertexSet::slots_for(points, dimension);
-  Buffer<uint64_t> slots(corners_ * slot_count);  // of all colours together, in few pages
-  std::vector<Colour> colours;
-  colours.reserve(corners_);
-  for (size_t r = 0; r < corners_; ++r) colours.emplace_back(slots.data() + r * slot_count, slot_count);
-  vertex_ = Buffer<int32_t>(points * corners_);
-  weight_ = Buffer<float>(points * corners_);
-  const size_t most = std::min(points, kEmbeddedPoints);
-  Buffer<uint64_t> key(most * corners_);
-  Buffer<int32_t> found(most * corners_);  // colour after colour
-  for (size_t first = 0; first < points; first += most) {
-    const size_t count = std::min(points - first, most);
-    team.each(count, kPointGrain, [&](size_t begin, size_t end) {
-      const Buffer<float> scratch(embed_scratch(dimension));
-      loops().embed[dimension < kEmbedCount ? dimension : 0](
-          dimension, features + (first + begin) * dimension, scale.data(), keys.step.data(), keys.origin,
-          key.data() + begin, count, weight_.data() + (first + begin) * corners_, scratch.data(), end - begin);
+// The corners of each point as numbers of vertices among those of their colour; of their keys only some at a time.
+void Lattice::find_corners(const float* features, Building& building, Team& team) {
+  const auto& [step, origin] = building.keys;
+  const size_t d = dimension(), most = std::min(points_, kEmbeddedPoints);
+  const Embed embed = loops().embed[d < kEmbedCount ? d : 0];
+  vertex_ = Buffer<int32_t>(points_ * corners_);
+  weight_ = Buffer<float>(points_ * corners_);
+  const Buffer<uint64_t> key(most * corners_);
+  const Buffer<int32_t> found(most * corners_);  // colour after colour
+  for (size_t first = 0; first < points_; first += most) {
+    const size_t count = std::min(points_ - first, most);
+    team.each(count, kPointGrain, [&, step = step.data(), origin = origin](size_t begin, size_t end) {
+      const Buffer<float> scratch(embed_scratch(d));
+      const size_t point = first + begin;
+      embed(d, features + point * d, building.scale.data(), step, origin, key.data() + begin, count,
+            weight_.data() + point * corners_, scratch.data(), end - begin);
     });
     team.each(corners_, 1, [&](size_t r, size_t) {
-      colours[r].add(key.data() + r * count, count, found.data() + r * count);
+      building.colours[r].add(key.data() + r * count, count, found.data() + r * count);
     });
     team.each(count, kPointGrain, [&](size_t begin, size_t end) {
       for (size_t i = begin; i < end; ++i)
         for (size_t r = 0; r < corners_; ++r) vertex_[(first + i) * corners_ + r] = found[r * count + i];
     });
   }
-  key = Buffer<uint64_t>();
-  found = Buffer<int32_t>();
+}
 
-  first_vertex_ = number_vertices(colours);
-  team.each(points, kPointGrain, [&](size_t begin, size_t end) {
+// Gives the corners their vertices' numbers in the whole lattice.
+void Lattice::number_corners(const Building& building, Team& team) {
+  team.each(points_, kPointGrain, [&](size_t begin, size_t end) {
     for (size_t i = begin; i < end; ++i)
       for (size_t r = 0; r < corners_; ++r) {
         int32_t& vertex = vertex_[i * corners_ + r];
-        vertex = colours[r].number[size_t(vertex)];
+        vertex = building.colours[r].number[size_t(vertex)];
       }
   });
-  share_splat(team);
-  team.each(corners_, 1, [&](size_t r, size_t) { colours[r].sort(); });
-  slots = Buffer<uint64_t>();
+}
+
+// Lists the chains of all axes; each thread those of some, one after the other.
+void Lattice::list_chains(const Building& building, Team& team) {
   chains_.resize(corners_);
   order_.resize(team.size());
-  team.each(team.size(), 1, [&](size_t share, size_t) {
+  team.each(team.size(), 1, [&](size_t thread, size_t) {
     const Links links(vertices());
     // Only so much of it takes memory as is then in use.
-    order_[share] = Buffer<int32_t>((corners_ + team.size() - 1) / team.size() * vertices());
-    int32_t* place = order_[share].data();
-    for (size_t axis = share; axis < corners_; axis += team.size()) {
-      chains_[axis] = {place, chains_along(axis, colours, vertices(), keys, links, place)};
+    order_[thread] = Buffer<int32_t>((corners_ + team.size() - 1) / team.size() * vertices());
+    int32_t* place = order_[thread].data();
+    for (size_t axis = thread; axis < corners_; axis += team.size()) {
+      chains_[axis] = {place, chains_along(axis, building.colours, vertices(), building.keys, links, place)};
       place += chains_[axis].size;
     }
   });
 }
 
-// Each thread takes some groups of points and the vertices that are numbered by them. So it finds both in its cache, and
-// every vertex adds up its points in the same order whatever the number of threads. All shares are about as much work,
-// but where most vertices are those of a few groups.
-void Lattice::share_splat(Team& team) {
+// Each thread takes some groups of points and the vertices that are numbered by them. So it finds both in its cache,
+// and every vertex adds up its points in the same order whatever the number of threads. All parts are about as much
+// work, but where most vertices are those of a few groups.
+void Lattice::divide_splat(Team& team) {
   const size_t per_bin = vertices() / kBins + 1;
   std::vector<size_t> before(vertices() / per_bin + 2);  // corners at vertices before each bin
   for (size_t k = 0; k < vertex_.size(); k += kSampledCorners)
@@ -292,12 +314,12 @@ void Lattice::share_splat(Team& team) {
   std::partial_sum(before.begin(), before.end(), before.begin());
   std::vector<size_t> work;  // before each group
   for (const int32_t v : first_vertex_) work.push_back(before[size_t(v) / per_bin] + kVertexWork * size_t(v));
-  shares_.resize(team.size());
-  team.each(team.size(), 1, [&](size_t s, size_t) {
-    const auto group_of = [&](size_t share) {
-      return size_t(std::upper_bound(work.begin(), work.end(), work.back() * share / team.size()) - work.begin()) - 1;
+  parts_.resize(team.size());
+  team.each(team.size(), 1, [&](size_t p, size_t) {
+    const auto group_of = [&](size_t part) {
+      return size_t(std::upper_bound(work.begin(), work.end(), work.back() * part / team.size()) - work.begin()) - 1;
     };
-    const size_t first_group = group_of(s), last_group = group_of(s + 1);
+    const size_t first_group = group_of(p), last_group = group_of(p + 1);
     const int32_t first = first_vertex_[first_group], last = first_vertex_[last_group];
     const size_t begin = std::min(last_group * kGroupedPoints, points_) * corners_;
     const auto is_ours = [&](size_t k) { return (vertex_[k] >= first) & (vertex_[k] < last); };
@@ -309,7 +331,7 @@ void Lattice::share_splat(Team& team) {
       later[count] = int32_t(k);
       count += is_ours(k);
     }
-    shares_[s] = {first_group, last_group, std::move(later)};
+    parts_[p] = {first_group, last_group, std::move(later)};
   });
 }
 

@@ -28,17 +28,17 @@ constexpr size_t kGroupedPoints = 1024;
 
 // The vertices that are numbered by some groups of points, and the corners at them of all later points, in order, each
 // as point * corners.count + corner.
-struct SplatShare {
+struct SplatPart {
   size_t first_group, last_group;
   const int32_t* later;
   size_t later_count;
 };
 
-// vertices[v] = sum of weight * before[i] * points[i] over the points i around v, in their order, for all v of `share`;
+// vertices[v] = sum of weight * before[i] * points[i] over the points i around v, in their order, for all v of `part`;
 // without `before`, that counts as one. first_vertex[group] is the first vertex of a group; behind the last group comes
 // the number of vertices.
-using Splat = void (*)(const Corners& corners, const int32_t* first_vertex, const SplatShare& share,
-                       const float* before, const float* points, float* vertices, size_t point_count);
+using Splat = void (*)(const Corners& corners, const int32_t* first_vertex, const SplatPart& part, const float* before,
+                       const float* points, float* vertices, size_t point_count);
 
 // Along each chain that starts in order[begin, end): v += (previous + next) / 2, in place.
 // `order` lists the vertices of the chains one after the other, the first of each chain as ~vertex.
@@ -52,13 +52,13 @@ using Slice = void (*)(const Corners& corners, float factor, const float* after,
 // out[i] = scale[i] * in[i], for count points; in place is fine.
 using Scale = void (*)(const float* in, const float* scale, float* out, size_t count);
 
-// What softmax needs of the label that is no channel: `logit` plus `share` of what the messages of all channels leave
-// of `total` (null: zeros) is its logit, and `belief` takes its belief.
+// What softmax needs of the label that is no channel: `logit` plus `fraction` of what the messages of all channels
+// leave of `total` (null: zeros) is its logit, and `belief` takes its belief.
 struct LastLabel {
   float* logit;
   float* total;
   float* belief;
-  float share;
+  float fraction;
 };
 
 // belief = softmax(logit + message), for points [begin, end). A point's logits and messages are `blocks` rows that lie
@@ -70,7 +70,8 @@ using Softmax = void (*)(const float* logits, float* messages, size_t blocks, si
 // largest[c] = max(largest[c], rows[i][c]) for points [begin, end).
 using Largest = void (*)(const float* rows, float* largest, size_t begin, size_t end);
 
-// out[i] += matrix * in[i], for count points; matrix[c * width + r] is what channel c of `in` adds to channel r of `out`.
+// out[i] += matrix * in[i], for count points; matrix[c * width + r] is what channel c of `in` adds to channel r of
+// `out`.
 using Multiply = void (*)(const float* matrix, const float* in, float* out, size_t count);
 
 // out[f] = sum of weight[k] * rows[k][f] over k < count, for f < floats.
@@ -83,7 +84,7 @@ using Log = void (*)(float* values, size_t floats);
 using LogAdd = void (*)(float* values, const float* others, size_t floats);
 
 // values[f] = belief[f] * exp(values[f] - logits[f]), where that is at most belief[f], for f < floats.
-using Share = void (*)(float* values, const float* logits, const float* belief, size_t floats);
+using Unpool = void (*)(float* values, const float* logits, const float* belief, size_t floats);
 
 // Each by index in kWidths, but where the width does not matter.
 struct LatticeLoops {
@@ -101,7 +102,7 @@ struct BeliefLoops {
   Softmax softmax[kWidthCount];
   Log log;
   LogAdd log_add;
-  Share share;
+  Unpool unpool;
 };
 
 struct Loops {

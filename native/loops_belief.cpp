@@ -61,8 +61,8 @@ DEEPLAB_INLINE void exp_nonpositive(Float<n>& x) {
   x = (Float<n>)(value & (Int<n>)(x > smallest));
 }
 
-// x <- log(max(x, smallest normal float)), to 2 units in the last place: log(2^e m) = e log 2 + 2 artanh((m - 1) / (m + 1))
-// with m from √½ to √2.
+// x <- log(max(x, smallest normal float)), to 2 units in the last place, by
+// log(2^e m) = e log 2 + 2 artanh((m - 1) / (m + 1)) with m from √½ to √2.
 template <int n>
 DEEPLAB_INLINE void log_positive(Float<n>& x) {
   const Float<n> normal = Max()(x, Float<n>{} + 1.17549435e-38f);
@@ -111,7 +111,7 @@ void log_add(float* values, const float* others, size_t floats) {
   });
 }
 
-void share(float* values, const float* logits, const float* belief, size_t floats) {
+void unpool(float* values, const float* logits, const float* belief, size_t floats) {
   each_vector(values, logits, floats, [](auto& v, const auto& logit) {
     v -= logit;
     v = v < 0.0f ? v : Float<kLanes>{};
@@ -135,7 +135,7 @@ DEEPLAB_INLINE void softmax_group(const float* logits, float* messages, size_t b
   for (int i = 0; label.total && i < points; ++i) last[i] = label.total[first + i];
   for (size_t b = 0; b < blocks; ++b)
     for (int i = 0; i < points; ++i) last[i] -= fold(row_at<width>(messages + b * stride + i * width), Sum());
-  for (int i = 0; i < points; ++i) max[i] = last[i] = label.logit[first + i] + label.share * last[i];
+  for (int i = 0; i < points; ++i) max[i] = last[i] = label.logit[first + i] + label.fraction * last[i];
   for (size_t b = 0; b < blocks; ++b)
     for (int i = 0; i < points; ++i) {
       const size_t at = b * stride + i * width;
@@ -184,6 +184,6 @@ void softmax(const float* logits, float* messages, size_t blocks, size_t stride,
 }  // namespace
 
 extern const BeliefLoops DEEPLAB_NAME(belief_loops);
-const BeliefLoops DEEPLAB_NAME(belief_loops) = {DEEPLAB_WIDTHS(softmax), log, log_add, share};
+const BeliefLoops DEEPLAB_NAME(belief_loops) = {DEEPLAB_WIDTHS(softmax), log, log_add, unpool};
 
 }  // namespace deeplab

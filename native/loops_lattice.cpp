@@ -25,17 +25,17 @@ DEEPLAB_INLINE void add_to(float* place, float weight, const Row<width>& row) {
   sum.store(place);
 }
 
-// `fixed` corners, or if that is zero as many as there are. `first_share`: no point has a corner at an earlier vertex.
-template <int width, size_t fixed, bool first_share>
-void splat_share(const Corners& corners, const int32_t* first_vertex, const SplatShare& share, const float* before,
-                 const float* points, float* vertices, size_t point_count) {
+// `fixed` corners, or if that is zero as many as there are. `first_part`: no point has a corner at an earlier vertex.
+template <int width, size_t fixed, bool first_part>
+void splat_part(const Corners& corners, const int32_t* first_vertex, const SplatPart& part, const float* before,
+                const float* points, float* vertices, size_t point_count) {
   constexpr size_t ahead = 2;
   const size_t count = fixed ? fixed : corners.count;
-  const int32_t first = first_vertex[share.first_group];
-  alignas(64) float nowhere[width];  // takes what is for other shares: a branch there would be hard to foresee
+  const int32_t first = first_vertex[part.first_group];
+  alignas(64) float nowhere[width];  // takes what is for other parts: a branch there would be hard to foresee
   Row<width>{}.store(nowhere);
-  const auto place = [&](int32_t v) { return first_share || v >= first ? vertices + size_t(v) * width : nowhere; };
-  for (size_t group = share.first_group; group < share.last_group; ++group) {
+  const auto place = [&](int32_t v) { return first_part || v >= first ? vertices + size_t(v) * width : nowhere; };
+  for (size_t group = part.first_group; group < part.last_group; ++group) {
     for (int32_t v = first_vertex[group]; v < first_vertex[group + 1]; ++v) Row<width>{}.store(place(v));
     const size_t start = group * kGroupedPoints;
     const size_t stop = start + kGroupedPoints < point_count ? start + kGroupedPoints : point_count;
@@ -48,10 +48,10 @@ void splat_share(const Corners& corners, const int32_t* first_vertex, const Spla
       for (size_t k = 0; k < count; ++k) add_to<width>(place(vertex[k]), weight[k], row);
     }
   }
-  for (size_t l = 0; l < share.later_count; ++l) {
-    const size_t corner = size_t(share.later[l]), i = corner / count;
-    if (width > kNarrow && l + ahead < share.later_count) {
-      const size_t next = size_t(share.later[l + ahead]);
+  for (size_t l = 0; l < part.later_count; ++l) {
+    const size_t corner = size_t(part.later[l]), i = corner / count;
+    if (width > kNarrow && l + ahead < part.later_count) {
+      const size_t next = size_t(part.later[l + ahead]);
       prefetch_row<width>(place(corners.vertex[next]));
       prefetch_row<width>(points + next / count * width);
     }
@@ -60,15 +60,15 @@ void splat_share(const Corners& corners, const int32_t* first_vertex, const Spla
 }
 
 template <int width>
-void splat(const Corners& corners, const int32_t* first_vertex, const SplatShare& share, const float* before,
+void splat(const Corners& corners, const int32_t* first_vertex, const SplatPart& part, const float* before,
            const float* points, float* vertices, size_t point_count) {
-  const auto with = [&](auto loop) { loop(corners, first_vertex, share, before, points, vertices, point_count); };
+  const auto with = [&](auto loop) { loop(corners, first_vertex, part, before, points, vertices, point_count); };
   if (corners.count == 6)  // x, y, red, green, blue
-    with(share.first_group == 0 ? splat_share<width, 6, true> : splat_share<width, 6, false>);
+    with(part.first_group == 0 ? splat_part<width, 6, true> : splat_part<width, 6, false>);
   else if (corners.count == 3)  // x, y
-    with(share.first_group == 0 ? splat_share<width, 3, true> : splat_share<width, 3, false>);
+    with(part.first_group == 0 ? splat_part<width, 3, true> : splat_part<width, 3, false>);
   else
-    with(splat_share<width, 0, false>);
+    with(splat_part<width, 0, false>);
 }
 
 DEEPLAB_INLINE size_t vertex_of(int32_t mark) { return size_t(mark ^ (mark >> 31)); }
@@ -131,7 +131,8 @@ DEEPLAB_INLINE void slice_corners(const Corners& corners, float factor, const fl
   const int32_t* vertex = corners.vertex;
   for (size_t i = begin; i < end; ++i) {
     if (width > kNarrow && i + ahead < end)
-      for (size_t k = 0; k < count; ++k) prefetch_row<width>(vertices + size_t(vertex[(i + ahead) * count + k]) * width);
+      for (size_t k = 0; k < count; ++k)
+        prefetch_row<width>(vertices + size_t(vertex[(i + ahead) * count + k]) * width);
     Row<width> sum{};
     for (size_t k = i * count; k < (i + 1) * count; ++k) {
       const float w = corners.weight[k];

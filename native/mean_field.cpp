@@ -29,17 +29,14 @@ MeanField::MeanField(const Unary& unary, std::vector<std::shared_ptr<const Pairw
     : unary_(unary),
       fixed_(std::move(fixed)),
       negligible_(negligible),
+      mixes_(std::any_of(kernels.begin(), kernels.end(), [](const auto& kernel) { return !kernel->matrix.empty(); })),
       blocks_(unary.labels - 1) {
   for (auto& kernel : kernels) {
-    mixes_ |= !kernel->matrix.empty();
-    terms_.push_back({std::move(kernel), {}, {}});
+    const float weight = mixes_ ? 1.0f : kernel->weight;
+    terms_.push_back({std::move(kernel), weight, {}, {}});
   }
-  Buffer<float> total(mixes_ ? 0 : unary.points);  // before the tables, which need the memory that this takes meanwhile
-  std::fill(total.data(), total.data() + total.size(), 0.0f);
-  if (!mixes_) {
-    for (const Term& term : terms_) term.kernel->add_total(term.kernel->weight, total.data(), team);
-    for (size_t i : fixed_) total[i] = 0.0f;
-  }
+  Buffer<float> potts_total;  // before the tables, which need the memory that this takes meanwhile
+  if (!mixes_) potts_total = total(0, terms_.size(), team);
   last_logit_ = Buffer<float>(unary.points);
   last_belief_ = Buffer<float>(unary.points);
   choose_labels(team);
@@ -56,9 +53,9 @@ MeanField::MeanField(const Unary& unary, std::vector<std::shared_ptr<const Pairw
     mix_labels(team);
     message_ = Buffer<float>(belief_.size());
   } else if (prunes()) {
-    last_total_ = std::move(total);
+    last_total_ = std::move(potts_total);
   } else {
-    for (size_t i = 0; i < unary.points; ++i) last_logit_[i] += total[i];  // the last label is alone
+    for (size_t i = 0; i < unary.points; ++i) last_logit_[i] += potts_total[i];  // the last label is alone
   }
 }
 
@@ -74,8 +71,7 @@ void MeanField::choose_labels(Team& team) {
       for (size_t i = points / width * width; i < points; ++i) lanes[0] = std::max(lanes[0], plane[i]);
       largest[l] = *std::max_element(lanes, lanes + kMaxWidth);
     });
-  for (size_t l = 0; l < last; ++l)
-    (largest[l] >= negligible_ ? channel_label_ : last_labels_).push_back(l);
+  for (size_t l = 0; l < last; ++l) (largest[l] >= negligible_ ? channel_label_ : last_labels_).push_back(l);
   const bool pools = Blocks(channel_label_.size() + 1).padded() < Blocks(last).padded();
   if (!pools || channel_label_.empty()) {
     channel_label_.resize(last);
@@ -141,16 +137,27 @@ void MeanField::load_logits(Team& team) {
   });
 }
 
+// What some of the terms tell each point where the belief in a label is one everywhere.
+Buffer<float> MeanField::total(size_t first_term, size_t last_term, Team& team) const {
+  Buffer<float> sums(unary_.points);
+  std::fill(sums.data(), sums.data() + sums.size(), 0.0f);
+  for (size_t t = first_term; t < last_term; ++t) terms_[t].kernel->add_total(terms_[t].weight, sums.data(), team);
+  for (size_t i : fixed_) sums[i] = 0.0f;
+  return sums;
+}
+
 // Makes the kernels' matrices ready. A constant added to a point's messages to all labels changes nothing, so each
 // column (what one label says to all) can be made to sum to zero; then the message to the last label is minus the sum
 // of the others. And what the last label says is the total less what the others say.
 void MeanField::mix_labels(Team& team) {
   const size_t labels = unary_.labels, last = labels - 1, width = blocks_.width;
-  for (Term& term : terms_) {
+  for (size_t t = 0; t < terms_.size(); ++t) {
+    Term& term = terms_[t];
+    const Pairwise& kernel = *term.kernel;
     std::vector<float> to(labels * labels);  // [l * labels + k]: what the belief in k does to the logit of l
     for (size_t l = 0; l < labels; ++l)
       for (size_t k = 0; k < labels; ++k)
-        to[l * labels + k] = term.kernel->weight * (term.kernel->matrix.empty() ? float(l == k) : -term.kernel->matrix[l * labels + k]);
+        to[l * labels + k] = kernel.weight * (kernel.matrix.empty() ? float(l == k) : -kernel.matrix[l * labels + k]);
     for (size_t k = 0; k < labels; ++k) {
       double mean = 0;
       for (size_t l = 0; l < labels; ++l) mean += double(to[l * labels + k]) / double(labels);
@@ -161,14 +168,11 @@ void MeanField::mix_labels(Team& team) {
       for (size_t k = 0; k < last; ++k)
         term.multiplier[((k / width * blocks_.blocks + l / width) * width + k % width) * width + l % width] =
             to[l * labels + k] - to[l * labels + last];
-    const Buffer<float> total(unary_.points);
-    std::fill(total.data(), total.data() + unary_.points, 0.0f);
-    term.kernel->add_total(1.0f, total.data(), team);
-    for (size_t i : fixed_) total[i] = 0.0f;
+    const Buffer<float> sums = total(t, t + 1, team);
     for (size_t i = 0; i < unary_.points; ++i) {
       for (size_t l = 0; l < last; ++l)
-        logit_[l / width * block_size() + i * width + l % width] += to[l * labels + last] * total[i];
-      last_logit_[i] += to[last * labels + last] * total[i];
+        logit_[l / width * block_size() + i * width + l % width] += to[l * labels + last] * sums[i];
+      last_logit_[i] += to[last * labels + last] * sums[i];
     }
   }
 }
@@ -239,7 +243,8 @@ void MeanField::keep(const std::vector<size_t>& channels, bool last, Team& team)
 // Sends the beliefs of one block through every kernel, but for the sums along rows and the slices.
 void MeanField::filter_block(size_t b, Team& team) {
   float* rows = belief_.data() + b * block_size();
-  const auto last_grid = std::find_if(terms_.rbegin(), terms_.rend(), [](const Term& term) { return bool(term.kernel->grid); });
+  const auto last_grid =
+      std::find_if(terms_.rbegin(), terms_.rend(), [](const Term& term) { return bool(term.kernel->grid); });
   for (Term& term : terms_) {
     const bool uses_up = last_grid != terms_.rend() && &term == &*last_grid;
     const size_t size = (term.kernel->lattice ? term.kernel->lattice->vertices() : unary_.points) * blocks_.width;
@@ -249,20 +254,18 @@ void MeanField::filter_block(size_t b, Team& team) {
       term.kernel->lattice->blur(term.table.data(), blocks_.index, false, team);
     } else if (!uses_up) {
       std::copy(rows, rows + block_size(), term.table.data());
-      term.kernel->grid->along_columns(term.table.data(), mixes_ ? 1.0f : term.kernel->weight, blocks_, team);
+      term.kernel->grid->along_columns(term.table.data(), term.weight, blocks_, team);
     }
   }
   // Everyone has heard these beliefs, so that the last grid may sum them in place.
-  if (last_grid != terms_.rend())
-    last_grid->kernel->grid->along_columns(rows, mixes_ ? 1.0f : last_grid->kernel->weight, blocks_, team);
+  if (last_grid != terms_.rend()) last_grid->kernel->grid->along_columns(rows, last_grid->weight, blocks_, team);
 }
 
 // out = (add ? out : 0) + what one kernel tells the points [begin, end), in rows that start at `begin`.
-void MeanField::filtered(const Term& term, const float* rows, float factor, float* out, bool add, size_t begin,
-                         size_t end) const {
+void MeanField::filtered(const Term& term, const float* rows, float* out, bool add, size_t begin, size_t end) const {
   const size_t width = blocks_.width;
   if (term.kernel->lattice) {
-    term.kernel->lattice->slice(term.table.data(), factor, term.kernel->after.get(), out - begin * width, add,
+    term.kernel->lattice->slice(term.table.data(), term.weight, term.kernel->after.get(), out - begin * width, add,
                                 blocks_.index, begin, end);
     return;
   }
@@ -273,50 +276,51 @@ void MeanField::filtered(const Term& term, const float* rows, float factor, floa
   for (size_t f = 0; f < sums.size(); ++f) out[f] += sums[f];
 }
 
-// Adds up what all kernels tell the points [begin, end) of one block; after the last block, the beliefs follow.
-void MeanField::hear_block(size_t b, size_t begin, size_t end) {
-  const size_t width = blocks_.width;
-  float* rows = belief_.data() + b * block_size();
-  if (!mixes_) {
-    // The messages take the place of the beliefs, or of the sums that the last grid put there: that one comes first.
-    bool add = false;
-    for (auto term = terms_.rbegin(); term != terms_.rend(); ++term)
-      if (term->kernel->grid) {
-        filtered(*term, rows, term->kernel->weight, rows + begin * width, add, begin, end);
-        add = true;
-      }
-    for (const Term& term : terms_)
-      if (term.kernel->lattice) {
-        filtered(term, rows, term.kernel->weight, rows + begin * width, add, begin, end);
-        add = true;
-      }
-    if (!add) std::fill(rows + begin * width, rows + end * width, 0.0f);
-    if (b + 1 == blocks_.blocks) softmax(belief_.data(), begin, end);
-    return;
-  }
-  const Buffer<float> heard((end - begin) * width);
-  for (size_t other = 0; b == 0 && other < blocks_.blocks; ++other)
-    std::fill(message_.data() + other * block_size() + begin * width, message_.data() + other * block_size() + end * width,
-              0.0f);
+// Adds up what all kernels tell the points [begin, end) of one block. The messages take the place of the beliefs, or of
+// the sums that the last grid put there: that one comes first.
+void MeanField::hear_potts(size_t b, size_t begin, size_t end) {
+  const float* rows = belief_.data() + b * block_size();
+  float* heard = belief_.data() + b * block_size() + begin * blocks_.width;
+  bool add = false;
+  const auto hear = [&](const Term& term) {
+    filtered(term, rows, heard, add, begin, end);
+    add = true;
+  };
+  for (auto term = terms_.rbegin(); term != terms_.rend(); ++term)
+    if (term->kernel->grid) hear(*term);
+  for (const Term& term : terms_)
+    if (term.kernel->lattice) hear(term);
+  if (!add) std::fill_n(heard, (end - begin) * blocks_.width, 0.0f);
+}
+
+// Adds to the messages of all blocks what the kernels' matrices make of one block at the points [begin, end).
+void MeanField::hear_matrices(size_t b, size_t begin, size_t end) {
+  const size_t width = blocks_.width, floats = (end - begin) * width;
+  const float* rows = belief_.data() + b * block_size();
+  const auto messages = [&](size_t other) { return message_.data() + other * block_size() + begin * width; };
+  const Buffer<float> heard(floats);
+  for (size_t other = 0; b == 0 && other < blocks_.blocks; ++other) std::fill_n(messages(other), floats, 0.0f);
   for (const Term& term : terms_) {
-    filtered(term, rows, 1.0f, heard.data(), false, begin, end);
+    filtered(term, rows, heard.data(), false, begin, end);
     for (size_t other = 0; other < blocks_.blocks; ++other)
-      loops().table.multiply[blocks_.index](
-          term.multiplier.data() + (b * blocks_.blocks + other) * width * width, heard.data(),
-          message_.data() + other * block_size() + begin * width, end - begin);
+      loops().table.multiply[blocks_.index](term.multiplier.data() + (b * blocks_.blocks + other) * width * width,
+                                            heard.data(), messages(other), end - begin);
   }
-  if (b + 1 == blocks_.blocks) softmax(message_.data(), begin, end);
 }
 
 void MeanField::step(Team& team) {
   prune(team);
+  const Buffer<float>& heard = mixes_ ? message_ : belief_;
   largest_.assign(blocks_.padded() + 1, 0.0f);
   size_t grain = kCachedPoints;
   for (const Term& term : terms_)
     if (term.kernel->grid) grain = term.kernel->grid->width();
   for (size_t b = 0; b < blocks_.blocks; ++b) {
     filter_block(b, team);
-    team.each(unary_.points, grain, [&](size_t begin, size_t end) { hear_block(b, begin, end); });
+    team.each(unary_.points, grain, [&](size_t begin, size_t end) {
+      mixes_ ? hear_matrices(b, begin, end) : hear_potts(b, begin, end);
+      if (b + 1 == blocks_.blocks) softmax(heard.data(), begin, end);
+    });
   }
   if (mixes_) std::swap(belief_, message_);
 }
@@ -339,11 +343,11 @@ void MeanField::belief(float* out, Team& team) const {
                 out + last_labels_.front() * unary_.points + begin);
       return;
     }
-    // Those of the pool share its belief as they would without neighbours.
+    // Those of the pool have of its belief what they would have without neighbours.
     for (size_t label : last_labels_) {
       float* plane = out + label * unary_.points + begin;
       logits_of(label, begin, end, plane);
-      loops().belief.share(plane, last_logit_.data() + begin, last_belief_.data() + begin, end - begin);
+      loops().belief.unpool(plane, last_logit_.data() + begin, last_belief_.data() + begin, end - begin);
     }
   });
 }

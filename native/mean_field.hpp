@@ -34,7 +34,7 @@ struct Unary {
 class MeanField {
  public:
   // Starts from softmax(-unary). A label whose belief is below `negligible` at every point leaves the contest: it is
-  // pooled with the others that did, and hears only its share of what the pool says to itself. The points `fixed`, in
+  // pooled with the others that did, and hears only its part of what the pool says to itself. The points `fixed`, in
   // ascending order, speak and do not hear: their beliefs stay what they start from.
   MeanField(const Unary& unary, std::vector<std::shared_ptr<const Pairwise>> kernels, std::vector<size_t> fixed,
             float negligible, Team& team);
@@ -52,6 +52,7 @@ class MeanField {
  private:
   struct Term {
     std::shared_ptr<const Pairwise> kernel;
+    float weight;                   // the kernel's, or one where its matrix holds it already
     Buffer<float> table;            // a lattice's vertices; a grid's copy of the beliefs where it may not use them up
     std::vector<float> multiplier;  // Multiply's matrix for each pair of blocks; empty: the Potts model throughout
   };
@@ -67,15 +68,17 @@ class MeanField {
   void prune(Team& team);
   void keep(const std::vector<size_t>& channels, bool last, Team& team);
   void filter_block(size_t b, Team& team);
-  void hear_block(size_t b, size_t begin, size_t end);
-  void filtered(const Term& term, const float* rows, float factor, float* out, bool add, size_t begin, size_t end) const;
+  void hear_potts(size_t b, size_t begin, size_t end);
+  void hear_matrices(size_t b, size_t begin, size_t end);
+  void filtered(const Term& term, const float* rows, float* out, bool add, size_t begin, size_t end) const;
+  Buffer<float> total(size_t first_term, size_t last_term, Team& team) const;
   void mix_labels(Team& team);
 
   Unary unary_;
   std::vector<Term> terms_;
   std::vector<size_t> fixed_;
   float negligible_;
-  bool mixes_ = false;  // whether any kernel has a matrix
+  bool mixes_;  // whether any kernel has a matrix
   bool released_ = false;
 
   // Beliefs sum to one and the filter is linear, so one label needs no filtering: its message is what the messages of
@@ -83,7 +86,7 @@ class MeanField {
   Blocks blocks_;
   std::vector<size_t> channel_label_, last_labels_;
   Buffer<float> logit_, belief_, message_;  // rows, block after block; messages apart only where kernels have matrices
-  // Where no label leaves the contest, the total's share is in the last logit, and the total itself gone.
+  // Where no label leaves the contest, what the total adds is in the last logit, and the total itself gone.
   Buffer<float> last_logit_, last_total_, last_belief_;
   std::vector<float> largest_;  // belief of each channel, and at the end of the last label, at any point
   std::mutex largest_mutex_;

@@ -90,8 +90,8 @@ void make_grid(Grid* self, Row taps, Row columns_before, Row columns_after, Row 
             "a grid needs a normalisation before and after, and a total, for each of its columns and rows");
     return Grid::Normalization{copy(before), copy(after), copy(total)};
   };
-  new (self) Grid(copy(taps), along(columns_before, columns_after, columns_total),
-                  along(rows_before, rows_after, rows_total));
+  new (self)
+      Grid(copy(taps), along(columns_before, columns_after, columns_total), along(rows_before, rows_after, rows_total));
 }
 
 // The normalisations are not copied: the term holds the arrays.
@@ -115,8 +115,9 @@ Pairwise grid_term(std::shared_ptr<Grid> grid, float weight, const std::optional
   return term;
 }
 
-void make_mean_field(MeanField* self, Table unary, bool probabilities, const std::vector<std::shared_ptr<Pairwise>>& terms,
-                     float negligible, int threads, const std::optional<Flags>& fixed) {
+void make_mean_field(MeanField* self, Table unary, bool probabilities,
+                     const std::vector<std::shared_ptr<Pairwise>>& terms, float negligible, int threads,
+                     const std::optional<Flags>& fixed) {
   const size_t labels = unary.shape(0), points = unary.shape(1);
   require(labels > 0 && points > 0, "unary must be (labels, points) and not empty");
   require_aligned(unary);
@@ -170,8 +171,9 @@ void release(MeanField& field) {
 
 NB_MODULE(_native, m) {
   m.doc() = "The permutohedral lattice and fused mean field in C++; call it through deeplab.crf.";
-  // PyTorch does not free its graph at exit, nor what that holds: no leak of ours.
+  // Off unless asked for: at exit a program may hold what it likes, and PyTorch its graph and what that holds.
   nb::set_leak_warnings(false);
+  m.def("set_leak_warnings", &nb::set_leak_warnings, "on"_a);
   m.def("empty", &empty, "shape"_a);
   nb::class_<Lattice>(m, "Lattice")
       .def("__init__", &make_lattice, "features"_a.noconvert(), "threads"_a)
@@ -183,8 +185,7 @@ NB_MODULE(_native, m) {
       .def("filter", &filter, "values"_a.noconvert(), "out"_a.noconvert(), "reverse"_a, "threads"_a);
   nb::class_<Grid>(m, "Grid").def("__init__", &make_grid, "taps"_a.noconvert(), "columns_before"_a.noconvert(),
                                   "columns_after"_a.noconvert(), "columns_total"_a.noconvert(),
-                                  "rows_before"_a.noconvert(), "rows_after"_a.noconvert(),
-                                  "rows_total"_a.noconvert());
+                                  "rows_before"_a.noconvert(), "rows_after"_a.noconvert(), "rows_total"_a.noconvert());
   nb::class_<Pairwise>(m, "Pairwise");
   m.def("lattice_term", &lattice_term, "lattice"_a, "weight"_a, "before"_a.noconvert().none(),
         "after"_a.noconvert().none(), "matrix"_a.noconvert().none());

@@ -100,8 +100,7 @@ class KeptPages {
 KeptPages kept_pages;
 
 // No other thread holds the lock while a process forks: nobody would let go of it in the child.
-const int at_fork =
-    pthread_atfork([] { kept_pages.lock(); }, [] { kept_pages.unlock(); }, [] { kept_pages.unlock(); });
+const int at_fork = pthread_atfork([] { kept_pages.lock(); }, [] { kept_pages.unlock(); }, [] { kept_pages.unlock(); });
 
 }  // namespace
 

@@ -23,9 +23,9 @@ bool spin_until(Condition&& condition) {
 
 }  // namespace
 
-Team::Team(int threads) : shares_(size_t(std::max(threads, 1))) {
+Team::Team(int threads) : chunks_(size_t(std::max(threads, 1))) {
   try {
-    for (size_t i = 1; i < shares_.size(); ++i) helpers_.emplace_back([this, i] { serve(i); });
+    for (size_t i = 1; i < chunks_.size(); ++i) helpers_.emplace_back([this, i] { serve(i); });
   } catch (const std::exception&) {
     // The process may start no more threads, or has no memory for them: those we have do the work.
   }
@@ -51,10 +51,10 @@ void Team::each(size_t count, size_t grain, const Body& body) {
     grain_ = grain;
     body_ = &body;
     error_ = nullptr;
-    const size_t chunks = (count + grain - 1) / grain;
+    const size_t total = (count + grain - 1) / grain;
     for (size_t t = 0; t < size(); ++t) {
-      shares_[t].next.store(t * chunks / size() * grain);
-      shares_[t].end = std::min((t + 1) * chunks / size() * grain, count);
+      chunks_[t].next.store(t * total / size() * grain);
+      chunks_[t].end = std::min((t + 1) * total / size() * grain, count);
     }
     busy_.store(helpers_.size());
     round_.fetch_add(1);
@@ -72,14 +72,14 @@ void Team::each(size_t count, size_t grain, const Body& body) {
 void Team::work(size_t thread) {
   try {
     for (size_t k = 0; k < size(); ++k) {
-      Share& share = shares_[(thread + k) % size()];
-      for (size_t begin; (begin = share.next.fetch_add(grain_)) < share.end;)
-        (*body_)(begin, std::min(begin + grain_, share.end));
+      Chunks& chunks = chunks_[(thread + k) % size()];
+      for (size_t begin; (begin = chunks.next.fetch_add(grain_)) < chunks.end;)
+        (*body_)(begin, std::min(begin + grain_, chunks.end));
     }
   } catch (...) {
     std::lock_guard<std::mutex> lock(mutex_);
     if (!error_) error_ = std::current_exception();
-    for (Share& share : shares_) share.next.store(share.end);
+    for (Chunks& chunks : chunks_) chunks.next.store(chunks.end);
   }
 }
 

@@ -88,7 +88,7 @@ DEEPLAB_INLINE void prefetch_row(const float* row) {
 
 // One loop for each of kWidths.
 #define DEEPLAB_WIDTHS(loop) \
-  { loop<1>, loop<2>, loop<4>, loop<8>, loop<12>, loop<16>, loop<20>, loop<24>, loop<28>, loop<32> }
+  {loop<1>, loop<2>, loop<4>, loop<8>, loop<12>, loop<16>, loop<20>, loop<24>, loop<28>, loop<32>}
 
 #define DEEPLAB_JOIN(a, b) a##b
 #define DEEPLAB_NAME_OF(name, isa) DEEPLAB_JOIN(name, isa)

@@ -1,5 +1,8 @@
 """What a photo needs in memory, against what a system says there is."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -134,3 +137,27 @@ def test_memory_that_runs_out_on_the_way_is_told_with_figures(monkeypatch):
     said = r"a sum needs at least 2\.0 GB of memory, and more .* than the 3\.0 GB .*: shrink it"
     with pytest.raises(MemoryError, match=said), memory_for(2 * 10**9, "a sum", "shrink it"):
         raise MemoryError("std::bad_alloc")
+
+
+@pytest.mark.parametrize(
+    ("keep", "said"), [("", ""), ("ctypes.pythonapi.Py_IncRef(ctypes.py_object(lattice))", "leaked 1 inst")]
+)
+def test_the_native_core_leaves_nothing_behind_at_exit(keep, said):
+    script = f"""
+import ctypes
+import subprocess
+import sys
+
+import numpy as np
+from deeplab.crf import DenseCRF, GaussianKernel, _native, refine
+_native.set_leak_warnings(True)
+probabilities = np.full((3, 20, 30), 1 / 3, np.float32)
+refine(np.zeros((20, 30, 3), np.uint8), probabilities)
+field = DenseCRF.from_probabilities(probabilities, [GaussianKernel(np.zeros((600, 2)))])
+beliefs = field.iterate()
+next(beliefs)
+lattice = _native.Lattice(np.zeros((5, 2), np.float32), 1)
+{keep}
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert said in ended.stderr if said else not ended.stderr
