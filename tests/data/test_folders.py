@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from deeplab.data.ade import ADE
+from deeplab.data.check import check_data
 from deeplab.data.readers import find_splits, guess_layout, read_samples
 from deeplab.data.samples import load_mask
 from deeplab.errors import DataError
@@ -120,3 +121,14 @@ def test_a_folder_that_may_not_be_read_is_named(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(Path, "iterdir", refuse)
     with pytest.raises(DataError, match=r"cannot read .*: Permission denied; change its permissions"):
         guess_layout(tmp_path)
+
+
+def test_photos_in_folders_of_splits_with_all_masks_in_one(write: Any, tmp_path: Path) -> None:
+    for split, name in (("train", "x"), ("val", "y")):
+        write.pair(tmp_path / "images" / split / f"{name}.jpg", tmp_path / "masks" / f"{name}_mask.png")
+    assert (guess_layout(tmp_path), find_splits("auto", tmp_path)) == ("folder", ["train", "val"])
+    (sample,) = read_samples("auto", tmp_path, "val")
+    assert (sample.name, sample.mask.name) == ("y", "y_mask.png")
+    assert check_data(tmp_path).problems == ()
+    write.mask(tmp_path / "masks" / "z.png")
+    assert {finding.kind for finding in check_data(tmp_path).problems} == {"missing"}

@@ -115,3 +115,28 @@ def test_modes_of_masks(write: Any, tmp_path: Path, mode: str) -> None:
     )
     (sample,) = read_samples("auto", tmp_path, "all")
     assert load_mask(sample)[0].tolist() == [1] * 5 + [0] * 3
+
+
+@pytest.mark.parametrize(
+    ("masks", "names"),
+    [
+        (("x_mask_1.png", "x_mask_2.png"), ("background", "object")),
+        (("x_1_mask.png", "x_2_mask.png"), ("background", "object")),
+        (("x_mask_cat.png", "x_mask_dog_3.png"), ("background", "cat", "dog")),
+        (("x_cat_mask.png", "x_dog-label.png"), ("background", "cat", "dog")),
+    ],
+)
+@pytest.mark.parametrize("split", ["all", "train"])
+def test_masks_beside_their_photo(
+    write: Any, tmp_path: Path, masks: tuple[str, str], names: tuple[str, ...], split: str
+) -> None:
+    folder = tmp_path / split if split != "all" else tmp_path
+    write.photo(folder / "x.jpg")
+    write.mask(folder / masks[0], LEFT)
+    write.mask(folder / masks[1], RIGHT)
+    assert (guess_layout(tmp_path), find_splits("auto", tmp_path)) == ("objects", [split])
+    (sample,) = read_samples("auto", tmp_path, split)
+    assert sample.label_set.names == names
+    last = len(names) - 1
+    assert load_mask(sample)[0].tolist() == [1] * 4 + [last] * 4
+    assert check_data(tmp_path).problems == ()

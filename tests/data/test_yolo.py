@@ -125,3 +125,35 @@ def test_bad_class_lists_are_errors(write: Any, tmp_path: Path, yaml: str, said:
     write_yolo(write, tmp_path, f"0 {LEFT}", yaml=yaml)
     with pytest.raises(DataError, match=said):
         drawn(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("said", "folder"),
+    [
+        ("train: parts/a/images", "parts/a/images"),
+        ("path: parts\ntrain: a/images", "parts/a/images"),
+        ("path: ../nowhere\ntrain: ../parts/a/images/", "parts/a/images"),
+        ("train: parts\\a", "parts/a"),
+    ],
+)
+def test_data_yaml_says_where_splits_lie(write: Any, tmp_path: Path, said: str, folder: str) -> None:
+    write_yolo(write, tmp_path, f"0 {LEFT}", folder, f"{said}\nval:\nnames: [cat, dog]\n")
+    assert (guess_layout(tmp_path), find_splits("auto", tmp_path)) == ("yolo", ["train"])
+    assert drawn(tmp_path)[0] == [1] * 4 + [0] * 4
+
+
+@pytest.mark.parametrize("said", ["train: [1, 2]", "train: .", "train: nowhere", "- 1", "a: [", "path: {}\ntrain: 5"])
+def test_what_data_yaml_says_of_splits_need_not_make_sense(write: Any, tmp_path: Path, said: str) -> None:
+    write_yolo(write, tmp_path, f"0 {LEFT}", yaml=said)
+    assert find_splits("auto", tmp_path) == ["train"]
+
+
+def test_labels_of_all_splits_in_one_folder(write: Any, tmp_path: Path) -> None:
+    write_yolo(write, tmp_path, f"0 {LEFT}")
+    (tmp_path / "labels" / "train" / "x.txt").rename(tmp_path / "labels" / "x.txt")
+    (tmp_path / "labels" / "train").rmdir()
+    write.photo(tmp_path / "images" / "val" / "y.jpg")
+    write.text(tmp_path / "labels" / "y.txt", f"1 {TOP}")
+    assert find_splits("auto", tmp_path) == ["train", "val"]
+    assert (drawn(tmp_path)[0][0], drawn(tmp_path, "val")[0][0]) == (1, 2)
+    assert check_data(tmp_path).problems == ()

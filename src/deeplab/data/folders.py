@@ -20,8 +20,8 @@ from deeplab.labels import CAMVID, VOC, LabelSet
 
 __all__ = [
     "ALL", "MASK_ENDINGS", "MASK_SUFFIXES", "PHOTO_FOLDERS", "Pair", "camvid_splits", "file_called", "files_below",
-    "find_pairs", "folder_pairs", "folder_splits", "images_by_name", "is_split", "list_splits", "pair_folders",
-    "photo_called", "read_camvid", "read_folder", "read_list", "sample_name",
+    "find_pairs", "folder_pairs", "folder_splits", "images_by_name", "is_split", "list_splits", "names_elsewhere",
+    "pair_folders", "photo_called", "read_camvid", "read_folder", "read_list", "sample_name",
 ]  # fmt: skip
 
 ALL = "all"
@@ -54,7 +54,9 @@ def read_folder(root: Path, split: str) -> Listing:
     """
     pairs = folder_pairs(root)
     if split in pairs:
-        return pair_folders(*pairs[split], VOC)
+        listing = pair_folders(*pairs[split], VOC)
+        others = names_elsewhere(pairs, split)
+        return replace(listing, strays=tuple(mask for mask in listing.strays if mask.stem not in others))
     if ALL in pairs and is_file(root / f"{split}.txt"):
         photos, masks = pairs[ALL]
         names = [_listed(line, photos) for line in read_lines(root / f"{split}.txt")]
@@ -93,8 +95,8 @@ def find_pairs(root: Path, label_folders: tuple[str, ...], suffixes: frozenset[s
         suffixes: of labels, in lower case; a folder that holds other files alone is none of labels.
 
     Returns:
-        Split → folders. The two may hold the same splits, as ``images/train/`` and ``masks/train/``; else they are
-        split ``all``.
+        Split → folders. The two may hold the same splits, as ``images/train/`` and ``masks/train/``, or the photos
+        alone, as ``images/train/`` and ``masks/``; else they are split ``all``.
     """
     pair = _pair_in(root, label_folders, suffixes)
     if pair is not None:
@@ -108,8 +110,16 @@ def is_split(name: str) -> bool:
     return _SPLIT.match(name) is not None
 
 
+def names_elsewhere(pairs: dict[str, Pair], split: str) -> set[str]:
+    """Names that labels may have in a split's folder because other splits share it: those of their photos."""
+    others = (pair for name, pair in pairs.items() if name != split and pair.labels == pairs[split].labels)
+    return {f"{path.stem}{ending}" for pair in others for path in files_below(pair.photos) for ending in MASK_ENDINGS}
+
+
 def _splits_in(pair: Pair) -> dict[str, Pair]:
-    """The splits that both folders hold; none where their folders are not called like splits."""
+    """The splits that both folders hold, or the photos' alone; none where their folders are not called like splits."""
+    if not _folders(pair.labels) and (splits := [name for name in _folders(pair.photos) if is_split(name)]):
+        return {name: Pair(pair.photos / name, pair.labels) for name in splits}
     shared = [name for name in _folders(pair.photos) if is_folder(pair.labels / name)]
     return {name: Pair(*(folder / name for folder in pair)) for name in shared} if any(map(is_split, shared)) else {}
 

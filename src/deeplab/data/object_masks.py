@@ -22,6 +22,7 @@ from deeplab.data.folders import (
 )
 from deeplab.data.samples import Listing, Sample
 from deeplab.errors import DataError, ImageError, InputError
+from deeplab.files import is_folder
 from deeplab.images import open_image
 from deeplab.labels import LabelSet
 
@@ -29,6 +30,8 @@ __all__ = ["object_mask_splits", "read_object_masks"]
 
 BACKGROUND, OBJECT = "background", "object"
 _FORMATS = ("PNG", "TIFF", "BMP")
+_MASK_WORD = re.compile(r"[_\-. ](masks?|seg|segmentation|labels?|gt)(?![^\W_\d])", re.IGNORECASE)
+_EDGES = re.compile(r"^[\W_\d]+|[\W_\d]+$")
 _NAMELESS = re.compile(r"(masks?|objects?|instances?|[0-9a-f-]{16,})?", re.IGNORECASE)
 
 
@@ -36,9 +39,9 @@ def read_object_masks(root: Path, split: str) -> Listing:
     """A folder of photos and one of masks, several for a photo, each of an object or class.
 
     They are called ``masks/x/cat_1.png``, ``masks/x_cat_1.png`` or ``masks/cat/x.png``, or lie in ``x/masks/`` where
-    the photo is ``x/images/x.png``. Every mask holds two values, 0 and another where its object is. Its class is what
-    its name says beside the photo's name and numbers, or ``object``. Label 0 is the background, then come the classes
-    by name. Later masks, by their paths, lie in front of earlier ones.
+    the photo is ``x/images/x.png``, or beside their photo as ``x_mask_cat_1.png``. Every mask holds two values, 0 and
+    another where its object is. Its class is what its name says beside the photo's name and numbers, or ``object``.
+    Label 0 is the background, then come the classes by name. Later masks, by their paths, lie in front of earlier ones.
     """
     pairs = _pairs(root)
     if split not in pairs:
@@ -55,7 +58,7 @@ def read_object_masks(root: Path, split: str) -> Listing:
         raise DataError(f"{root}: {error}") from None
     samples = []
     for pair, found in zip(pairs[split], masks_of[split], strict=True):
-        for name, photo in images_by_name(pair.photos).items():
+        for name, photo in _images_in(pair)[0].items():
             masks = tuple((path, values[kind]) for kind, path in found[name])
             first = masks[0][0] if masks else pair.labels / f"{name}.png"
             read = partial(draw_masks, masks=masks)
@@ -106,16 +109,37 @@ def _read_mask(path: Path) -> NDArray[np.bool_]:
 
 def _pairs(root: Path) -> dict[str, list[Pair]]:
     """Split → its folders of photos and masks; where every photo has folders of its own, they are split ``all``."""
-    pairs = folder_pairs(root)
+    pairs = folder_pairs(root) or _beside(root)
     if len(pairs) > 1 and not any(map(is_split, pairs)):
         return {ALL: list(pairs.values())}
     return {name: [pair] for name, pair in pairs.items()}
 
 
+def _beside(root: Path) -> dict[str, Pair]:
+    """Split → the folder, twice, in which masks lie beside their photos: the root, or folders in it."""
+    if any(map(_is_beside, root.iterdir())):
+        return {ALL: Pair(root, root)}
+    folders = (path for path in sorted(root.iterdir()) if is_folder(path))
+    return {path.name: Pair(path, path) for path in folders if any(map(_is_beside, path.iterdir()))}
+
+
+def _is_beside(path: Path) -> bool:
+    """Whether a file is called as a mask that lies beside its photo."""
+    return _MASK_WORD.search(path.stem) is not None and path.suffix.lower() in MASK_SUFFIXES
+
+
+def _images_in(pair: Pair) -> tuple[dict[str, Path], dict[str, Path]]:
+    """The photos and masks of a split by their names."""
+    photos, masks = images_by_name(pair.photos), images_by_name(pair.labels, MASK_SUFFIXES)
+    if pair.photos == pair.labels:
+        masks = {name: path for name, path in masks.items() if _is_beside(path)}
+        photos = {name: path for name, path in photos.items() if name not in masks}
+    return photos, masks
+
+
 def _masks_of(pair: Pair) -> dict[str, list[tuple[str, Path]]]:
     """Photo → the classes and files of its masks, in order; empty where a mask is the label map of a whole photo."""
-    photos, found = images_by_name(pair.photos), defaultdict[str, list[tuple[str, Path]]](list)
-    masks = images_by_name(pair.labels, MASK_SUFFIXES)
+    (photos, masks), found = _images_in(pair), defaultdict[str, list[tuple[str, Path]]](list)
     if any(mask.endswith(end) and mask.removesuffix(end) in photos for mask in masks for end in MASK_ENDINGS):
         return found
     own = (
@@ -144,5 +168,5 @@ def _owner(mask: str, photos: dict[str, Path]) -> tuple[str | None, str]:
 
 def _kind(text: str) -> str:
     """The class that a part of a mask's name tells, without numbers and separators around it."""
-    kind = re.sub(r"^[\W_\d]+|[\W_\d]+$", "", text.rpartition("/")[2])
+    kind = _EDGES.sub("", _MASK_WORD.sub("_", text.rpartition("/")[2]))
     return OBJECT if _NAMELESS.fullmatch(kind) or _NAMELESS.fullmatch(text) else kind

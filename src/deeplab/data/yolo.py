@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab.data.coco_masks import check_outlines, draw_polygons
-from deeplab.data.folders import Pair, files_below, find_pairs, images_by_name, sample_name
+from deeplab.data.folders import Pair, files_below, find_pairs, images_by_name, names_elsewhere, sample_name
 from deeplab.data.lists import read_text
 from deeplab.data.names import NAMES_FILE
 from deeplab.data.samples import Listing, Remark, Sample
 from deeplab.errors import DataError, InputError
-from deeplab.files import is_file
+from deeplab.files import is_file, is_folder
 from deeplab.images import read_image
 from deeplab.labels import LabelSet
 
@@ -34,7 +34,8 @@ def read_yolo(root: Path, split: str) -> Listing:
     """YOLO segmentation: ``images/`` and ``labels/``, or either of ``<split>/images/`` and ``images/<split>/``.
 
     A line of ``labels/x.txt`` is ``class x y x y …``, x and y in 0–1 of the photo. The classes are the ``names`` of
-    ``data.yaml``, or else the lines of ``classes.txt``; label 0 is the background, which YOLO has no number for, so
+    ``data.yaml``, which may also say in which folders ``train``, ``val`` and ``test`` lie, or else the lines of
+    ``classes.txt``; label 0 is the background, which YOLO has no number for, so
     that its class 0 is label 1. Later objects lie in front of earlier ones. A photo without a file shows no object. A
     line that is no outline is void in its box; where it has none, it is left out.
     """
@@ -61,7 +62,8 @@ def read_yolo(root: Path, split: str) -> Listing:
             f"{pairs[split].labels}: none of its objects can be drawn ({remarks[0].detail.partition(';')[0]}); export "
             "outlines (segmentation), not boxes"
         )
-    strays = tuple(path for path in labels.values() if path.name not in _NOT_LABELS)
+    others = names_elsewhere(pairs, split)
+    strays = tuple(path for path in labels.values() if path.name not in _NOT_LABELS and path.stem not in others)
     named_by = source if source.name == NAMES_FILE else None
     return Listing(
         pairs[split].photos, tuple(samples), strays, values, by_name=True, named_by=named_by, remarks=tuple(remarks)
@@ -141,12 +143,39 @@ def _numbers(words: list[str]) -> NDArray[np.float64] | None:
 def _find(root: Path) -> dict[str, Pair]:
     """Split → its folders of photos and labels; none where the files are something else."""
     pairs = find_pairs(root, ("labels",), _LABELS)
+    known = {pair.photos.resolve() for pair in pairs.values()}
+    pairs |= {split: pair for split, pair in _splits_said(root).items() if pair.photos.resolve() not in known}
     files = (path for pair in pairs.values() for path in files_below(pair.labels) if path.suffix.lower() in _LABELS)
     first = next((path for path in files if path.name not in _NOT_LABELS and path.stat().st_size), None)
     if first is None:
         return {}
     with first.open(encoding="utf-8-sig", errors="replace") as file:
         return pairs if _numbers(file.readline().split()[:5]) is not None else {}
+
+
+def _splits_said(root: Path) -> dict[str, Pair]:
+    """The splits whose folders of photos ``data.yaml`` names, below its ``path`` or its own folder, ``..`` or not.
+
+    Labels lie where ``labels`` stands in place of the last ``images`` of the path, or beside the photos.
+    """
+    try:
+        content = _content(root / "data.yaml") if is_file(root / "data.yaml") else None
+    except (DataError, InputError):
+        return {}
+    said = content if isinstance(content, dict) else {}
+    tops = [root / str(said.get("path") or ""), root]
+    found: dict[str, Pair] = {}
+    for split in ("train", "val", "test"):
+        named = str(said.get(split) or "").replace("\\", "/")
+        inside = "/".join(part for part in named.split("/") if part not in ("..", "."))
+        places = (*(top / named for top in tops), root / inside)
+        photos = next((place for place in places if named and is_folder(place)), None)
+        if photos is not None and photos.resolve() != root.resolve():
+            parts = photos.parts[::-1]
+            at = len(parts) - 1 - parts.index("images") if "images" in parts else None
+            labels = photos if at is None else Path(*photos.parts[:at], "labels", *photos.parts[at + 1 :])
+            found |= {split: Pair(photos, labels)} if is_folder(labels) else {}
+    return found
 
 
 def _class_names(root: Path) -> tuple[Path, list[str]]:
@@ -166,17 +195,22 @@ def _class_names(root: Path) -> tuple[Path, list[str]]:
 
 def _names_in(path: Path) -> list[str] | None:
     """The ``names`` of a YAML file, a list or by number; None where it has none."""
-    try:
-        from deeplab.yaml_documents import read_yaml
-    except ModuleNotFoundError:
-        raise InputError(f"reading {path} needs PyYAML: run pip install pyyaml") from None
-    try:
-        content: Any = read_yaml(path)
-    except InputError as error:
-        raise DataError(str(error)) from None
+    content = _content(path)
     names = content.get("names") if isinstance(content, dict) else None
     if isinstance(names, dict):
         if set(names) != set(range(len(names))):
             raise DataError(f"{path}: names has the numbers {str(list(names))[:80]}; expected 0, 1, 2 … without a gap")
         names = [names[number] for number in range(len(names))]
     return [str(name) for name in names] if isinstance(names, list) else None
+
+
+def _content(path: Path) -> Any:
+    """What a YAML file holds."""
+    try:
+        from deeplab.yaml_documents import read_yaml
+    except ModuleNotFoundError:
+        raise InputError(f"reading {path} needs PyYAML: run pip install pyyaml") from None
+    try:
+        return read_yaml(path)
+    except InputError as error:
+        raise DataError(str(error)) from None
