@@ -65,7 +65,7 @@ PARSERS = {
     "json.load": "", "json.loads": "documents", "yaml.load": "yaml_documents", "yaml.safe_load": "",
     "yaml.parse": "yaml_documents", "np.load": "", "np.fromfile": "", "np.loadtxt": "", "np.genfromtxt": "",
     "np.lib.format.read_array": "arrays", "np.lib.format.open_memmap": "arrays", "torch.load": "network.weights",
-    "loadmat": "data.voc", "csv.reader": "data.roboflow", "csv.DictReader": "", "pickle.load": "",
+    "loadmat": "", "csv.reader": "data.roboflow", "csv.DictReader": "", "pickle.load": "",
     "pickle.loads": "batch.cluster", "ElementTree": "", "onnx.load": "",
 }  # fmt: skip
 """What parses files → the one module that may call it, within limits and with errors of one line; "": none."""

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import builtins
+import struct
+import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from deeplab.data.matlab import read_field
 from deeplab.data.readers import READERS, read_samples
 from deeplab.data.samples import load_mask
 from deeplab.data.voc import read_sbd_mask
-from deeplab.errors import DataError, ImageError, InputError
+from deeplab.errors import DataError, ImageError
 
 LISTS = Path("ImageSets", "Segmentation")
 
@@ -78,20 +81,59 @@ def test_damaged_and_strange_matlab_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match=r"x\.mat: GTcls\.Segmentation is \(6, 8\) float64; expected"):
         read_sbd_mask(path)
     path.write_bytes(path.read_bytes()[:150])
-    with pytest.raises(ImageError, match=r"x\.mat is no mask of SBD .* copy it again"):
+    with pytest.raises(ImageError, match=r"x\.mat is no mask of SBD: .* copy it again"):
         read_sbd_mask(path)
     with pytest.raises(ImageError, match=r"y\.mat: no such file"):
         read_sbd_mask(tmp_path / "y.mat")
 
 
-def test_without_scipy_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = builtins.__import__
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("dtype", ["u1", "i1", "u2", "i4", "f4", "f8"])
+def test_a_field_is_what_scipy_reads(tmp_path: Path, compressed: bool, dtype: str) -> None:
+    scipy_io = pytest.importorskip("scipy.io")
+    path, values = tmp_path / "x.mat", (np.arange(70).reshape(7, 10) % 21).astype(dtype)
+    others = {"Boundaries": np.zeros((20, 1), object), "a": "text", "b": np.array([[1.5]]), "c": {"d": 1}}
+    scipy_io.savemat(path, {"x": 3, "GTcls": {**others, "Segmentation": values}}, do_compression=compressed)
+    expected = scipy_io.loadmat(path, squeeze_me=True, struct_as_record=False)["GTcls"].Segmentation
+    found = read_field(path, "GTcls", "Segmentation")
+    assert found.dtype == expected.dtype == dtype
+    np.testing.assert_array_equal(found, values)
 
-    def without_scipy(name: str, *rest: Any) -> Any:
-        if name.startswith("scipy"):
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-        return found(name, *rest)
 
-    monkeypatch.setattr(builtins, "__import__", without_scipy)
-    with pytest.raises(InputError, match="needs SciPy: run pip install scipy"):
-        read_sbd_mask(tmp_path / "x.mat")
+def test_a_file_of_a_machine_of_the_other_byte_order(tmp_path: Path) -> None:
+    def element(kind: int, data: bytes) -> bytes:
+        return struct.pack(">II", kind, len(data)) + data + bytes(-len(data) % 8)
+
+    def matrix(kind: int, name: bytes, rows: int, columns: int, *parts: bytes) -> bytes:
+        flags, shape = struct.pack(">II", kind, 0), struct.pack(">ii", rows, columns)
+        return element(14, element(6, flags) + element(5, shape) + element(1, name) + b"".join(parts))
+
+    inner = matrix(9, b"", 2, 3, element(2, bytes([1, 2, 3, 4, 5, 6])))
+    small = struct.pack(">HHi", 4, 5, 13)  # the length of names, in an element of eight bytes
+    outer = matrix(2, b"GTcls", 1, 1, small, element(1, b"Segmentation\0"), inner)
+    path = tmp_path / "x.mat"
+    path.write_bytes(b"MATLAB 5.0 MAT-file".ljust(124) + b"\1\0MI" + outer)
+    assert read_sbd_mask(path).tolist() == [[1, 3, 5], [2, 4, 6]]
+
+
+def test_no_damage_ends_the_process_or_in_another_error(tmp_path: Path) -> None:
+    path = tmp_path / "x.mat"
+    write_sbd_mask(path, np.zeros((6, 8), np.uint8))
+    content, random = path.read_bytes(), np.random.default_rng(0)
+    changes = [(place, value) for place in range(124, len(content)) for value in (0xFF, int(random.integers(256)))]
+    for place, value in changes:
+        path.write_bytes(content[:place] + bytes([value]) + content[place + 1 :])
+        with suppress(ImageError):
+            read_sbd_mask(path)
+    for length in range(len(content)):
+        path.write_bytes(content[:length])
+        with suppress(ImageError):
+            read_sbd_mask(path)
+
+
+def test_a_variable_that_unpacks_to_gigabytes_is_refused(tmp_path: Path) -> None:
+    bomb = zlib.compress(bytes(200 << 20), 9)
+    path = tmp_path / "x.mat"
+    path.write_bytes(b"MATLAB 5.0 MAT-file".ljust(124) + b"\0\1IM" + struct.pack("<II", 15, len(bomb)) + bomb)
+    with pytest.raises(ImageError, match="unpacks to too much"):
+        read_sbd_mask(path)

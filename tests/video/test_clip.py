@@ -228,6 +228,15 @@ def test_files_that_are_no_videos(tmp_path: Path, name: str, content: bytes, mes
         frames_of(tmp_path / name)
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi"])
+def test_what_a_file_says_of_itself_need_not_be_utf_8(make_clip: MakeClip, suffix: str) -> None:
+    path = make_clip(f"clip{suffix}")
+    content = path.read_bytes()
+    assert b"Lavf" in content
+    path.write_bytes(content.replace(b"Lavf", b"L\xe4vf"))
+    assert len(frames_of(path)) == 12
+
+
 def test_a_file_cut_off_before_its_index(make_clip: MakeClip) -> None:
     path = make_clip()
     path.write_bytes(path.read_bytes()[:1000])

@@ -12,6 +12,7 @@ from deeplab.arrays import map_npy
 from deeplab.data.folders import ALL, MASK_SUFFIXES, file_called, files_below, pair_folders, photo_called
 from deeplab.data.labelme import read_class_names
 from deeplab.data.lists import read_lines, split_pair, splits_of_lists
+from deeplab.data.matlab import read_field
 from deeplab.data.samples import Listing, ReadMask, Sample
 from deeplab.errors import DataError, ImageError, InputError
 from deeplab.files import is_file, is_folder
@@ -77,22 +78,17 @@ def sbd_splits(root: Path) -> list[str]:
 
 
 def read_sbd_mask(path: Path) -> NDArray[np.uint8]:
-    """Read SBD's ``GTcls.Segmentation`` from a MATLAB file: (H, W) uint8 labels. It needs SciPy.
+    """Read SBD's ``GTcls.Segmentation`` from a MATLAB file: (H, W) uint8 labels.
 
     Raises:
-        InputError: SciPy is not installed.
         ImageError: the file is missing, damaged, or holds something else.
     """
-    try:
-        from scipy.io import loadmat  # type: ignore[import-untyped, import-not-found, unused-ignore]
-    except ModuleNotFoundError:
-        raise InputError("reading SBD's .mat files needs SciPy: run pip install scipy") from None
     if not is_file(path):
         raise ImageError(f"{path}: no such file; check the spelling")
     try:
-        labels = np.asarray(loadmat(path, squeeze_me=True, struct_as_record=False)["GTcls"].Segmentation)
-    except Exception as error:  # of any kind on damaged bytes
-        raise ImageError(f"{path} is no mask of SBD ({error}); expected GTcls.Segmentation: copy it again") from error
+        labels = read_field(path, "GTcls", "Segmentation")
+    except InputError as error:
+        raise ImageError(f"{path} is no mask of SBD: {error}; copy it again") from None
     if labels.ndim != 2 or labels.dtype != np.uint8:
         raise ImageError(f"{path}: GTcls.Segmentation is {labels.shape} {labels.dtype}; expected (H, W) uint8")
     return labels

@@ -80,7 +80,6 @@ ARCHIVES: Mapping[str, Archive] = MappingProxyType(
             "md5:82b4d87ceb2ed10f6038a1cba92111cb",
             "its page states none, and asks to be cited; the photos are VOC's",
             "benchmark_RELEASE/dataset", "voc2012/SBD", ("cls", "img", "train.txt", "val.txt"),
-            "its masks are MATLAB files, which need SciPy: pip install '.[sbd]'",
         ),
         "vgg16": Archive(
             "VGG-16 of ImageNet, its authors' weights, which the paper starts from",

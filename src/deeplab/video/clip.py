@@ -224,7 +224,7 @@ def open_clip(path: str | os.PathLike[str]) -> Iterator[Clip]:
     options = {"format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,asf,flv,ogg"}
     options["protocol_whitelist"] = "file"
     try:
-        container = av.open(os.fspath(path), container_options=options)
+        container = av.open(os.fspath(path), container_options=options, metadata_errors="replace")
     except OSError as error:
         raise ImageError(f"{path} cannot be read ({error.strerror}); check its permissions") from None
     except av.FFmpegError as error:
