@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -30,20 +28,6 @@ def address() -> Iterator[str]:
         assert found
         yield found[0]
         server.terminate()
-
-
-@pytest.fixture(scope="module")  # while it runs, no other asyncio loop can
-def browser() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if chromium is None:
-        pytest.skip("needs Chromium")
-    sync_api.expect.set_options(timeout=TIMEOUT_MS)
-    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium, args=sandbox)
-        yield started
-        started.close()
 
 
 VisitPage = Callable[..., Any]
