@@ -20,6 +20,12 @@ __all__ = ["Segmentation"]
 class Segmentation:
     """A segmented photo.
 
+    >>> found = Segmenter.from_pretrained().segment("examples/cat.jpg")
+    >>> found.save("cat.png")
+    >>> sure = found.with_min_confidence(0.9)  # where it is not, there is void
+    >>> bool((sure.labels == sure.label_set.void).any())
+    True
+
     Attributes:
         labels: (H, W) uint8, the most probable label of each pixel, 0 … L−1, or the label set's void.
         label_set: names and colours of the L labels.

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from deeplab.batch import Result, Settings
-from deeplab.batch.jobs import Job, Plan, finish, plan_jobs
+from deeplab.batch.jobs import Job, Outcome, Plan, finish, plan_jobs
 from deeplab.batch.manifest import Manifest, Origin
 from deeplab.errors import ImageError, OutputError
 
@@ -28,7 +28,10 @@ def plan(album: Path, no_manifest: Manifest) -> PlanAll:
         (album / folder).mkdir(exist_ok=True)
         found = [Path(photo) for photo in photos]
         jobs = plan_jobs(found, Path(folder), no_manifest, overlay=overlay, overwrite=overwrite).jobs
-        return [" ".join(path.as_posix() for path in job.outputs) if isinstance(job, Job) else str(job) for job in jobs]
+        return [
+            " ".join(path.as_posix() for path in job.outputs) if isinstance(job, Job) else str(job.error)
+            for job in jobs
+        ]
 
     return plan
 
@@ -67,7 +70,8 @@ def test_results_that_no_manifest_knows_need_force(album: Path, touch: Touch, pl
 
 def test_missing_folder_is_an_error_per_photo(album: Path, no_manifest: Manifest) -> None:
     (outcome,) = plan_jobs([album / "b.JPG"], album / "nowhere", no_manifest).jobs
-    assert isinstance(outcome, OutputError)
+    assert isinstance(outcome, Outcome)
+    assert isinstance(outcome.error, OutputError)
 
 
 def do(manifest: Manifest, result: Result, *photos: str, **options: bool) -> Plan:
@@ -135,7 +139,7 @@ def test_what_somebody_changed_is_kept(open_manifest: Open, result: Result) -> N
     do(open_manifest(), result, "b.JPG")
     Path("out/b.png").write_bytes(b"mended by hand")
     (refused,) = do(open_manifest(), result, "b.JPG").jobs
-    assert "out/b.png was changed by somebody since; move it away, or give --force" in str(refused)
+    assert "out/b.png was changed by somebody since; move it away, or give --force" in str(refused.error)
     assert Path("out/b.png").read_bytes() == b"mended by hand"
     do(open_manifest(), result, "b.JPG", overwrite=True)
     assert Path("out/b.png").read_bytes() == b"labels"
@@ -146,12 +150,14 @@ def test_another_photos_result_is_kept(album: Path, open_manifest: Open, result:
     touch(album, "more/b.jpg")
     (album / "more" / "b.jpg").write_text("another")
     (refused,) = do(open_manifest(), result, "more/b.jpg").jobs
-    assert f"its result out/b.png is already that of {album / 'b.JPG'}; choose another folder (-o), or" in str(refused)
+    assert f"its result out/b.png is already that of {album / 'b.JPG'}; choose another folder (-o), or" in str(
+        refused.error
+    )
     (album / "b.JPG").rename(album / "more" / "b.JPG")
     assert do(open_manifest(), result, "more/b.JPG").done == 1  # moved, not changed
     assert len(do(open_manifest(), result, "more/b.jpg", overwrite=True).jobs) == 1
     (refused,) = do(open_manifest(), result, "more/b.JPG").jobs
-    assert "is already that of" in str(refused)
+    assert "is already that of" in str(refused.error)
 
 
 @pytest.mark.usefixtures("album")
@@ -179,7 +185,7 @@ def test_a_link_that_leads_nowhere_holds_up_no_other_photo(open_manifest: Open, 
     for place in ("out/a_overlay.jpg", "out/a.png"):
         Path(place).symlink_to("nowhere.jpg")
         refused, other = do(open_manifest(), result, "a.png", "b.JPG").jobs
-        assert f"{place} exists; give --force" in str(refused)
+        assert f"{place} exists; give --force" in str(refused.error)
         assert isinstance(other, Job)
         Path("out/b.png").unlink()
     do(open_manifest(), result, "a.png", overwrite=True)

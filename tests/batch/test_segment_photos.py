@@ -79,6 +79,7 @@ def test_a_single_photo_and_its_manifest(tiny_model: Path) -> None:
     assert photos.outcomes[0].files == (Path("masks/cat.png"), Path("masks/cat_overlay.jpg"))
     assert not Path("masks/manifest.jsonl").exists()
     (refused,) = segment_photos("photos/0.png", "masks/cat.png", tiny_model).failed
+    assert refused.photo == Path("photos/0.png")
     assert isinstance(refused.error, OutputError)
     segment_photos("photos/0.png", "masks", tiny_model, manifest="own.jsonl", overlay=False)
     assert json.loads(Path("own.jsonl").read_text())["outputs"].keys() == {"0.png"}

@@ -17,7 +17,7 @@ from deeplab.errors import DeepLabError, OutputError
 from deeplab.files import atomic_files, check_output
 from deeplab.progress import Show
 
-__all__ = ["Job", "Plan", "finish", "plan_jobs"]
+__all__ = ["Job", "Outcome", "Plan", "finish", "plan_jobs"]
 
 
 @dataclass(frozen=True)
@@ -42,15 +42,31 @@ class Job:
         return (self.label_map,) if self.overlay is None else (self.label_map, self.overlay)
 
 
+class Outcome(NamedTuple):
+    """What became of one photo.
+
+    Attributes:
+        photo: the photo; None where an argument stands for none.
+        files: what was written: the label map, and the overlay; none where it failed.
+        result: what was found, without the files' content; None where it failed.
+        error: why it failed, or None.
+    """
+
+    photo: Path | RemotePhoto | None
+    files: tuple[Path, ...] = ()
+    result: Result | None = None
+    error: DeepLabError | None = None
+
+
 class Plan(NamedTuple):
     """What `plan_jobs` decided.
 
     Attributes:
-        jobs: the photos to segment; in the place of one that may not be, why.
+        jobs: the photos to segment; in the place of one that may not be, its outcome, which says why.
         done: how many photos have their results already.
     """
 
-    jobs: list[Job | DeepLabError]
+    jobs: list[Job | Outcome]
     done: int
 
 
@@ -64,13 +80,13 @@ def plan_jobs(
     overwrite: bool = False,
     show: Show | None = None,
 ) -> Plan:
-    """Decide where each photo's results go; what may not be written becomes an OutputError in that photo's place.
+    """Decide where each photo's results go; what may not be written becomes an outcome in that photo's place.
 
     A photo whose results stand in the folder as the manifest says, made from the photo as it is now by the same model
     and settings, is done. Other results that the manifest knows are replaced; files that it does not know never are.
 
     Args:
-        found: what `deeplab.batch.remote.find_anywhere` yields; errors pass through.
+        found: what `deeplab.batch.remote.find_anywhere` yields; an error becomes an outcome.
         folder: where the results go.
         manifest: what was done before.
         stem: what the results of a single photo are called, but for their endings; None: as the photo.
@@ -83,32 +99,36 @@ def plan_jobs(
     photos = {os.path.realpath(photo) for photo in found if isinstance(photo, Path)}
     owner: dict[Path, Path | RemotePhoto] = {}
 
-    def plan(photo: Path | RemotePhoto) -> Job | OutputError | None:
+    def plan(photo: Path | RemotePhoto) -> Job | None:
         label_map, overlay_path = (folder / name for name in result_names(stem or photo.stem))
         job = Job(photo, label_map, overlay_path if overlay else None, version_of(photo))
         for output in job.outputs:
             if os.path.realpath(output) in photos:
-                return OutputError(f"{photo}: its result would replace the photo {output}; choose a folder with -o")
+                raise OutputError(f"{photo}: its result would replace the photo {output}; choose a folder with -o")
             if output in owner:
-                return OutputError(
+                raise OutputError(
                     f"{photo}: its result {output} is already that of {owner[output]}; "
                     "segment the two into separate folders with -o"
                 )
         owner.update(dict.fromkeys(job.outputs, photo))
-        try:
-            if not overwrite:
-                if manifest.is_done(job.version, job.outputs):
-                    return None
-                manifest.check_replaceable(photo, job.version, job.outputs)
-            for output in job.outputs:
-                check_output(output, overwrite=True)
-        except OutputError as error:
-            return error
+        if not overwrite:
+            if manifest.is_done(job.version, job.outputs):
+                return None
+            manifest.check_replaceable(photo, job.version, job.outputs)
+        for output in job.outputs:
+            check_output(output, overwrite=True)
         return job
 
-    jobs: list[Job | DeepLabError] = []
+    jobs: list[Job | Outcome] = []
     for number, item in enumerate(found, start=1):
-        planned = item if isinstance(item, DeepLabError) else plan(item)
+        planned: Job | Outcome | None
+        if isinstance(item, DeepLabError):
+            planned = Outcome(None, error=item)
+        else:
+            try:
+                planned = plan(item)
+            except OutputError as error:
+                planned = Outcome(item, error=error)
         if planned is not None:
             jobs.append(planned)
         if show is not None:

@@ -26,6 +26,9 @@ __all__ = ["Result", "Settings", "renamed", "segment_photo"]
 class Settings:
     """How photos are segmented.
 
+    >>> Settings(min_confidence=0.5).to_dict()["min_confidence"]
+    0.5
+
     Attributes:
         crf: refine by the fully connected CRF as the model asks; or how else to.
         min_confidence: pixels whose label is less probable (0–1) become void; None: none do.

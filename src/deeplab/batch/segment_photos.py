@@ -8,37 +8,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from deeplab.batch.jobs import Job, finish, plan_jobs
+from deeplab.batch.jobs import Job, Outcome, finish, plan_jobs
 from deeplab.batch.manifest import Manifest, Origin
 from deeplab.batch.photos import MANIFEST_NAME
-from deeplab.batch.remote import RemotePhoto, find_anywhere
+from deeplab.batch.remote import find_anywhere
 from deeplab.batch.results import Result, Settings, segment_photo
 from deeplab.batch.workers import in_order
 from deeplab.checks import thread_count
-from deeplab.crf import CRFParams
 from deeplab.errors import DeepLabError, InputError
 from deeplab.files import is_folder, make_output
 from deeplab.models import ModelInfo
 from deeplab.progress import Say, Show
 from deeplab.segment import Segmenter
 
-__all__ = ["Outcome", "SegmentedPhotos", "segment_photos"]
-
-
-class Outcome(NamedTuple):
-    """What became of one photo.
-
-    Attributes:
-        photo: the photo; None where an argument stands for none, or its results may not be written.
-        files: what was written: the label map, and the overlay; none where it failed.
-        result: what was found, without the files' content; None where it failed.
-        error: why it failed, or None.
-    """
-
-    photo: Path | RemotePhoto | None
-    files: tuple[Path, ...] = ()
-    result: Result | None = None
-    error: DeepLabError | None = None
+__all__ = ["SegmentedPhotos", "segment_photos"]
 
 
 class SegmentedPhotos(NamedTuple):
@@ -135,8 +118,8 @@ def segment_photos(
         if plan.done:
             say(f"{plan.done} of {len(found)} photos are done already; --force does them again")
         for item in plan.jobs:
-            if isinstance(item, DeepLabError):
-                tell(Outcome(None, error=item))
+            if isinstance(item, Outcome):
+                tell(item)
         jobs = [item for item in plan.jobs if isinstance(item, Job)]
         for job, made in _worked(jobs, segmenter, settings, workers, cluster, threads):
             tell(_written(job, made, known))
@@ -181,7 +164,7 @@ def _changed(settings: Settings, params: Mapping[str, float], segmenter: Segment
     if not settings.crf:
         raise InputError("crf_params are for the CRF, which the settings leave out; give one of the two")
     crf = segmenter.info.crf if settings.crf is True else settings.crf
-    return replace(settings, crf=replace(crf, params=CRFParams.from_dict({**crf.params.to_dict(), **params})))
+    return replace(settings, crf=crf.changed(params))
 
 
 def _manifest_path(asked: bool | str | os.PathLike[str], folder: Path, *, alone: bool) -> Path | None:

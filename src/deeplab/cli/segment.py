@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,9 +29,7 @@ from deeplab.progress import Reporter, reporter
 
 if TYPE_CHECKING:
     from deeplab.batch import Settings
-    from deeplab.crf import CRFSettings
     from deeplab.models import ModelInfo
-    from deeplab.segment import Segmenter
 
 __all__ = ["segment"]
 
@@ -175,7 +172,7 @@ def _segment_videos(
     videos: Sequence[str],
     output: Path,
     model: str | None,
-    changes: dict[str, float],
+    params: dict[str, float],
     *,
     crf: bool,
     kind: str,
@@ -199,7 +196,7 @@ def _segment_videos(
         for video in videos
     ]
     segmenter = Segmenter.from_pretrained(model, threads=threads)
-    refine = _changed(crf, changes, segmenter)
+    refine = segmenter.info.crf.changed(params) if params else crf
 
     def run(video: str, out: Reporter) -> None:
         try:
@@ -230,12 +227,6 @@ def _say_nothing(out: Reporter, found: Sequence[tuple[str, dict[str, float]]], c
         first = ", ".join(nothing[:MOST_NAMED]) + (", …" if len(nothing) > MOST_NAMED else "")
         where = first if count == 1 else f"{len(nothing)} of {count} ({first})"
         out.say(f"nothing found in {where}; {info.name} knows {', '.join(known)}")
-
-
-def _changed(crf: bool | CRFSettings, changes: dict[str, float], segmenter: Segmenter) -> bool | CRFSettings:
-    """The model's own CRF with some of its parameters changed; as it was where none are."""
-    own = segmenter.info.crf
-    return replace(own, params=replace(own.params, **changes)) if changes else crf
 
 
 def _in_words(shares: dict[str, float]) -> str:

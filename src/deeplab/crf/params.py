@@ -56,6 +56,9 @@ class CRFParams:
 
     The defaults are those of the authors' run script; the spatial pair is the paper's, fixed for all its experiments.
 
+    >>> CRFParams(bilateral_weight=4, bilateral_xy_std_px=60).scaled(2).bilateral_xy_std_px
+    120.0
+
     Attributes:
         bilateral_weight: w1, how strongly pixels near in place and colour share a label; at least 0.
         bilateral_xy_std_px: σα, how far that reaches, in pixels; above 0.
@@ -115,6 +118,9 @@ class CRFParams:
 class CRFSettings:
     """How the CRF runs on a photo; see `deeplab.crf.refine`.
 
+    >>> CRFSettings.from_dict(CRFSettings(CRFParams(4), iterations=5).to_dict()).iterations
+    5
+
     Attributes:
         params: the two kernels' weights and standard deviations.
         iterations: mean field updates, at least 0.
@@ -133,6 +139,19 @@ class CRFSettings:
             raise InputError(f"params is {type(self.params).__name__}; expected CRFParams")
         object.__setattr__(self, "iterations", check_count(self.iterations, 0, "iterations"))
         check_choice(self.normalization, NORMALIZATIONS, "normalization")
+
+    def changed(self, values: Mapping[str, float]) -> "CRFSettings":
+        """Return the settings with some of the parameters, and perhaps the iterations, changed, by name.
+
+        >>> CRFSettings().changed({"bilateral_rgb_std": 10, "iterations": 5}).iterations
+        5
+
+        Raises:
+            InputError: a name is unknown or a value is unusable.
+        """
+        params = {**self.params.to_dict(), **values}
+        iterations: Any = params.pop("iterations", self.iterations)
+        return replace(self, params=CRFParams.from_dict(params), iterations=iterations)
 
     def scaled(self, factor: float) -> "CRFSettings":
         """Return the settings for the same photo resized by `factor`; see `CRFParams.scaled`."""
@@ -156,6 +175,9 @@ class CRFSettings:
 @dataclass(frozen=True)
 class Shortcuts:
     """How `deeplab.crf.refine` saves time and memory; docs/crf.md has how far each moves the result.
+
+    >>> Shortcuts(prune_below=0)  # every label takes part in every update
+    Shortcuts(exact_spatial=True, narrow_bilateral=True, prune_below=0.0, tile_side_px=2560)
 
     Attributes:
         exact_spatial: compute the spatial kernel as exact sums (`GridKernel`) while its standard deviation is at most

@@ -131,6 +131,10 @@ def refine_batch(
 ) -> list[npt.NDArray[np.float32]]:
     """Return `refine` of every photo, several photos at a time, each on a thread of its own.
 
+    >>> photos, even = np.zeros((3, 4, 6, 3), np.uint8), np.full((3, 2, 4, 6), 0.5)
+    >>> [marginals.shape for marginals in refine_batch(photos, even, iterations=5)]
+    [(2, 4, 6), (2, 4, 6), (2, 4, 6)]
+
     Args:
         images: (B, H, W, 3) uint8, or a sequence of images of any sizes, each as `refine` takes it.
         probabilities: (B, L, H, W) float, or a sequence of (L, H, W) or (H, W), one for each image.

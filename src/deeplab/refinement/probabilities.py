@@ -13,6 +13,7 @@ from deeplab.checks import check_number
 from deeplab.crf.unary import softmax_in_place
 from deeplab.errors import InputError
 from deeplab.refinement.understanding import Understanding
+from deeplab.scores import likeliest
 
 __all__ = ["resize_plane", "to_probabilities", "undecided_pixels"]
 
@@ -93,7 +94,7 @@ def _against_background(plane: NDArray[np.float32], understanding: Understanding
 
 def _hard(planes: NDArray[Any], understanding: Understanding, confidence: float) -> Iterator[NDArray[np.float32]]:
     count = len(understanding.labels)
-    labels = planes[0] if len(planes) == 1 else planes.argmax(axis=0)
+    labels = planes[0] if len(planes) == 1 else likeliest(planes)[0]
     other = np.float32((1 - confidence) / max(count - 1, 1))
     open_to_all = labels == understanding.void if understanding.void is not None else None
     for stored in understanding.stored:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from deeplab.crf import CRFSettings
 
@@ -18,6 +17,4 @@ def as_asked(crf: CRFSettings, asked: Mapping[str, float], grown: float = 1.0) -
         asked: those of `CRFParams` and ``iterations``, by name; distances in pixels of a photo.
         grown: how many times larger that photo is than what the network saw.
     """
-    values = {name: value / grown if name.endswith("_px") else value for name, value in asked.items()}
-    iterations = int(values.pop("iterations", crf.iterations))
-    return replace(crf, params=replace(crf.params, **values), iterations=iterations)
+    return crf.changed({name: value / grown if name.endswith("_px") else value for name, value in asked.items()})
