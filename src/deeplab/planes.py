@@ -5,6 +5,7 @@ The 21 planes of a photo of 100 megapixels would take 8.4 GB; its labels and the
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,9 +47,19 @@ class Planes:
     def likeliest(self) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         """Return the most probable label of each pixel of the photo, (H, W) uint8, and its probability, float32."""
         labels, confidence = np.empty(self.size, np.uint8), np.empty(self.size, np.float32)
+        for rows in self._bands():
+            labels[rows], confidence[rows] = likeliest(self.probabilities(rows))
+        return labels, confidence
+
+    def belief(self, labels: Sequence[int]) -> NDArray[np.float32]:
+        """Return the sum of these labels' probabilities at each pixel of the photo, (H, W) float32."""
+        total = np.empty(self.size, np.float32)
+        for rows in self._bands():
+            total[rows] = self.probabilities(rows)[list(labels)].sum(axis=0)
+        return total
+
+    def _bands(self) -> Iterator[slice]:
         height, width = self.size
         step = max(1, _BAND_VALUES // (len(self.values) * width))
         for start in range(0, height, step):
-            rows = slice(start, min(start + step, height))
-            labels[rows], confidence[rows] = likeliest(self.probabilities(rows))
-        return labels, confidence
+            yield slice(start, min(start + step, height))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +70,15 @@ class Segmentation:
         if self._confidence is None:
             self._confidence = self.probabilities.max(axis=0)
         return self._confidence
+
+    def belief(self, labels: Sequence[int]) -> NDArray[np.float32]:
+        """Return how probable it is that a pixel is of one of these labels, (H, W) float32, 0–1.
+
+        Of a large photo's labels it takes far less memory than their `probabilities`.
+        """
+        if isinstance(self._probabilities, Planes):
+            return self._probabilities.belief(labels)
+        return self._probabilities[list(labels)].sum(axis=0)
 
     def with_min_confidence(self, threshold: float) -> Segmentation:
         """Return the same segmentation with the label void wherever `confidence` is below `threshold`.

@@ -14,6 +14,7 @@ import typer
 from deeplab.cli.check_data import check_data
 from deeplab.cli.convert import convert
 from deeplab.cli.crf_search import crf_search
+from deeplab.cli.cutout import cutout
 from deeplab.cli.download import download
 from deeplab.cli.evaluate import evaluate
 from deeplab.cli.listings import models, recipes, variants
@@ -37,6 +38,7 @@ app = typer.Typer(
 
 for command in (
     segment,
+    cutout,
     refine,
     convert,
     variants,

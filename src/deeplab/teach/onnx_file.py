@@ -137,7 +137,7 @@ def _cut(
         (_OUTPUT, _value_info(*output)),
     ]
     rest = [(number, value) for number, value in model if number not in (_GRAPH, _METADATA)]
-    said = [(number, value) for number, value in model if number == _METADATA]
+    said: list[_Part] = [(number, value) for number, value in model if number == _METADATA]
     if metadata is not None:
         said = [(_METADATA, message([(1, METADATA_KEY), (2, metadata)]))]
     return message([*rest, (_GRAPH, message(new_graph)), *said])
