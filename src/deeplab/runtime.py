@@ -91,6 +91,11 @@ class OnnxNetwork:
         """
         return sha256_of(self.path, ModelError)
 
+    @property
+    def _stride(self) -> int:
+        """Pixels from one cell of the output to the next."""
+        return self.info.output_stride
+
     def _prepared(self, content: bytes) -> bytes:
         """Return the model file that is loaded for the one that was read."""
         return content
@@ -119,7 +124,7 @@ class OnnxNetwork:
 
     def _run(self, image: NDArray[np.uint8]) -> NDArray[Any]:
         """Return the output (C, h, w) for a photo; arguments and errors as `ScoreNetwork.scores` has them."""
-        pixels = pad_to_grid(self.info.preprocessing.apply(image), self.info.output_stride)
+        pixels = pad_to_grid(self.info.preprocessing.apply(image), self._stride)
         try:
             output: NDArray[Any] = self._session.run([self._output], {"image": pixels})[0]
         except Exception as error:  # as above
@@ -128,7 +133,7 @@ class OnnxNetwork:
                 "give a smaller photo, or export the model again"
             ) from error
         self._check_channels(output.shape[1])
-        cells = tuple((size - 1) // self.info.output_stride + 1 for size in pixels.shape[2:])
+        cells = tuple((size - 1) // self._stride + 1 for size in pixels.shape[2:])
         if output.shape[2:] != cells:
             raise ModelError(
                 f"model {self.info.name!r} gave {output.shape[2:]} {self._output} for an input of {pixels.shape[2:]} "

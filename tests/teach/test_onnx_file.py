@@ -16,6 +16,20 @@ CONTENT = find_model("voc-largefov").read_bytes()
 IMAGE = {"image": np.random.default_rng(4).normal(0, 60, (1, 3, 33, 41)).astype(np.float32)}
 
 
+def test_a_trunk_that_enlarges_photos_gives_features_of_the_same_cells() -> None:
+    """camvid-largefov sees photos twice as large; a 33x41 photo has 5x6 cells all the same."""
+    content = find_model("camvid-largefov").read_bytes()
+    model, name = onnx.load_model_from_string(content), "conv5_3.u8"
+    model.graph.output.append(helper.make_tensor_value_info(name, TensorProto.UINT8, None))
+    (found,), (layer,) = answers(with_features(content), "features"), answers(model.SerializeToString(), name)
+    assert layer.shape[2:] == (9, 11)
+    assert found.shape == (1, 1472, 5, 6)
+    expected = np.sqrt(layer[0, :, 3:6, 5:8].astype(np.float64).mean((1, 2))) * 15.9
+    np.testing.assert_allclose(found[0, -512:, 2, 3], expected, atol=0.51)
+    again = with_classifier(content, np.zeros((2, 1472), np.float32), np.zeros(2, np.float32), "{}")
+    np.testing.assert_array_equal(answers(with_features(again), "features")[0], found)
+
+
 def answers(content: bytes, *outputs: str) -> list[NDArray[np.generic]]:
     found: list[NDArray[np.generic]] = onnx_runtime().InferenceSession(content).run(outputs, IMAGE)
     return found

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deeplab.cli.options import ModelOption, ThreadsOption, run_jobs
-from deeplab.cli.streams import make_output
+from deeplab.cli.streams import names_file
 from deeplab.errors import ImageError, InputError, OutputError
+from deeplab.files import make_output
 from deeplab.progress import Reporter, reporter
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def cutout(
     A photo in which nothing of the kind is found, or which cannot be read, is reported and the others go on; the exit
     status is then 1.
     """
-    from deeplab.batch import find_photos
+    from deeplab.batch.photos import find_photos
     from deeplab.cutout import cutout as cut_out
     from deeplab.cutout import write_cutout
 
@@ -55,13 +56,13 @@ def cutout(
         raise InputError("--box keeps whatever is in the box, and --class a class; give one of the two")
     with reporter() as out:
         found = list(find_photos(photos, out.say))
-    one_file = make_output(output, len(found))
-    if one_file and output.suffix.lower() != ".png":
+    if names_file(output) and output.suffix.lower() != ".png":
         raise OutputError(f"{output}: cut-outs are written as PNG; let the name end in .png, or name a folder")
+    folder, stem = make_output(output, len(found), is_file=names_file(output))
 
     def run(photo: Path, out: Reporter) -> None:
         result, labels = segment(photo)
-        target = output if one_file else output / f"{photo.stem}_cutout.png"
+        target = folder / f"{stem or photo.stem + '_cutout'}.png"
         share = sum(result.shares().get(result.label_set.names[label], 0.0) for label in labels)
         if share == 0:
             names = ", ".join(result.label_set.names[label] for label in labels)
@@ -69,7 +70,7 @@ def cutout(
         write_cutout(target, cut_out(result, labels), overwrite=force)
         out.result(f"{photo} → {target}: {100 * share:.1f} % of it")
 
-    if not run_jobs("cutting out", found, run, iter):
+    if not run_jobs("cutting out", found, run):
         raise typer.Exit(1)
 
 

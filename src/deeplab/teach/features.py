@@ -51,6 +51,10 @@ class FeatureNetwork(OnnxNetwork):
 
     _output, _type = FEATURES, "tensor(uint8)"
 
+    @property
+    def _stride(self) -> int:
+        return STRIDE
+
     def _prepared(self, content: bytes) -> bytes:
         return with_features(content)
 

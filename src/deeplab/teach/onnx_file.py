@@ -25,7 +25,7 @@ _STEP = 1 / 15.9  # what one step of the uint8 features stands for: the root of 
 STRIDE = 8
 """Pixels from one cell of the features to the next."""
 _TAPS = {"conv1_2": 1, "conv2_2": 2, "conv3_3": 4, "conv4_3": 8, "conv5_3": 8}
-"""The trunk's layers that the features are made of, and the pixels from one of their cells to the next.
+"""The trunk's layers that the features are made of, and the pixels of its input from one of their cells to the next.
 
 Deep ones know what a thing is, shallow ones where its colours and textures end. fc6 and fc7, which have learnt the
 trunk's own classes, make the features worse: docs/teach.md has the measurements.
@@ -51,7 +51,7 @@ def with_features(content: bytes) -> bytes:
         ModelError: it has no such trunk.
         ValueError: its bytes are no protocol buffer.
     """
-    return _cut(content, _feature_parts(), (FEATURES, _UINT8, (1, "features", "rows", "columns")))
+    return _cut(content, _feature_parts(_zoom(content)), (FEATURES, _UINT8, (1, "features", "rows", "columns")))
 
 
 def with_classifier(content: bytes, weight: NDArray[np.float32], bias: NDArray[np.float32], metadata: str) -> bytes:
@@ -67,7 +67,7 @@ def with_classifier(content: bytes, weight: NDArray[np.float32], bias: NDArray[n
         ModelError, ValueError: as `with_features` raises them.
     """
     parts = [
-        *_feature_parts(),
+        *_feature_parts(_zoom(content)),
         _node("Cast", [FEATURES], "taught.features", to=_FLOAT),
         (_INITIALIZER, _tensor("taught.weight", np.asarray(weight, np.float32)[:, :, None, None])),
         (_INITIALIZER, _tensor("taught.bias", np.asarray(bias, np.float32))),
@@ -76,7 +76,20 @@ def with_classifier(content: bytes, weight: NDArray[np.float32], bias: NDArray[n
     return _cut(content, parts, ("scores", _FLOAT, (1, len(bias), "rows", "columns")), metadata)
 
 
-def _feature_parts() -> list[_Part]:
+def _zoom(content: bytes) -> int:
+    """How many times a photo is enlarged before the trunk sees it."""
+    graph = (
+        part for number, value in fields(memoryview(content)) if number == _GRAPH for part in fields(_bytes(value))
+    )
+    constants = (_bytes(value) for number, value in graph if number == _INITIALIZER)
+    factors = next((tensor for tensor in constants if _name(tensor, _TENSOR_NAME) == "image.zoom.factors"), None)
+    if factors is None:
+        return 1
+    raw = b"".join(bytes(_bytes(value)) for number, value in fields(factors) if number == _RAW)
+    return int(np.frombuffer(raw, "<i8")[-1])
+
+
+def _feature_parts(zoom: int) -> list[_Part]:
     """The nodes and constants behind the trunk that make its features."""
     parts: list[_Part] = [
         (_INITIALIZER, _tensor("features.step", np.array(_STEP, np.float32))),
@@ -86,7 +99,7 @@ def _feature_parts() -> list[_Part]:
     for tap, stride in _TAPS.items():
         maps.append(f"{tap}.float")
         parts.append(_node("Cast", [f"{tap}.u8"], maps[-1], to=_FLOAT))
-        if (cells := STRIDE // stride) > 1:
+        if (cells := STRIDE * zoom // stride) > 1:
             maps[-1] = f"{tap}.mean"
             window = {"kernel_shape": [cells + 1] * 2, "strides": [cells] * 2, "pads": [cells // 2] * 4}
             parts.append(_node("AveragePool", [f"{tap}.float"], maps[-1], **window))

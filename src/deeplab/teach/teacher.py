@@ -335,7 +335,15 @@ class Teacher:
             **{key: trunk.card[key] for key in ("licence",) if key in trunk.card},
         }
         variant = trunk.variant.removeprefix(TAUGHT)
-        return replace(trunk, name=name, variant=TAUGHT + variant, label_set=self.label_set, crf=self._crf, card=card)
+        return replace(
+            trunk,
+            name=name,
+            variant=TAUGHT + variant,
+            label_set=self.label_set,
+            output_stride=STRIDE,
+            crf=self._crf,
+            card=card,
+        )
 
 
 def _places_of(drawn: NDArray[np.uint8], void: int) -> _Places:
