@@ -324,7 +324,7 @@ def card(folder: Path) -> None:
 
 
 def read_card(folder: Path) -> None:
-    from deeplab.network.cards import load_card
+    from deeplab.models.card_files import load_card
 
     load_card(folder / "card.yaml")
 
@@ -377,9 +377,9 @@ def run_model(folder: Path) -> None:
 
 
 def read_model_weights(folder: Path) -> None:
-    from deeplab.network.model_files import read_network
+    from deeplab.network.weights import open_weights
 
-    read_network(folder / "tiny.onnx")
+    open_weights(folder / "tiny.onnx")
 
 
 def weights(folder: Path) -> None:
@@ -409,8 +409,8 @@ def read_weights(name: str) -> Callable[[Path], None]:
 @cache
 def header() -> Any:
     from deeplab.labels import VOC
+    from deeplab.network.header import Header
     from deeplab.network.variants import find_variant
-    from deeplab.network.weights import Header
     from deeplab.preprocessing import PAPER
     from deeplab.training.recipe_files import RECIPES, load_recipe
 
@@ -426,7 +426,8 @@ def checkpoint(folder: Path) -> None:
 
     tensors = {"fc8.bias": torch.ones(21)}
     save_file(tensors, folder / "a.safetensors", metadata={HEADER_KEY: header().to_json()})
-    state = {"position": ["main", 3], "header": header().to_json(), "scaler": {}}
+    photos = {"photos": 3, "sha256": "0" * 64}
+    state = {"position": ["main", 3], "header": header().to_json(), "scaler": {}, "photos": photos}
     save_file({"model.fc8.bias": torch.ones(21)}, folder / "state.safetensors", metadata={"state": json.dumps(state)})
 
 
@@ -436,7 +437,7 @@ def read_checkpoint(folder: Path) -> None:
 
     with suppress(DeepLabError):
         load_checkpoint(folder / "a.safetensors")
-    load_state(folder / "state.safetensors", header())
+    load_state(folder / "state.safetensors", header(), {"photos": 3, "sha256": "0" * 64})
 
 
 def header_text(folder: Path) -> None:
@@ -445,10 +446,10 @@ def header_text(folder: Path) -> None:
 
 
 def read_header_text(folder: Path) -> None:
-    """As `load_checkpoint` and `read_network` read them, of which they are a part."""
+    """As `open_weights` reads them, of which they are a part."""
     from deeplab.errors import MALFORMED
     from deeplab.models import ModelInfo
-    from deeplab.network.weights import Header
+    from deeplab.network.header import Header
 
     read = {name: (folder / f"{name}.json").read_text(errors="replace") for name in ("header", "info")}
     with suppress(DeepLabError, *MALFORMED):

@@ -12,7 +12,7 @@ from typing import NamedTuple, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-__all__ = ["Reporter", "Say", "Show", "duration", "plain_show", "reporter"]
+__all__ = ["Reporter", "Say", "Show", "duration", "plain_show", "reporter", "silent"]
 
 Say = Callable[[str], None]
 """Takes a line that stays."""
@@ -35,6 +35,10 @@ class Reporter(NamedTuple):
     result: Say
     say: Say
     show: Show
+
+
+def silent(*facts: object, **more: object) -> None:
+    """Take what is said, or how far work has come, and keep it."""
 
 
 @contextmanager

@@ -20,6 +20,7 @@ variant: {name}
 start: {start}
 data: [{{reader: voc, path: voc2012, split: train_aug}}]
 validation: {{reader: voc, path: voc2012, split: val}}
+shared_photos: true
 crop_px: 41
 precision: fp32
 {rest}

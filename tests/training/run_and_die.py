@@ -26,7 +26,7 @@ from deeplab.network import variants
 from deeplab.network.importers import Initialisation
 from deeplab.network.vgg import DeepLab
 from deeplab.preprocessing import CAFFE_VGG
-from deeplab.training import checkpoints, loop, stage, warm_up
+from deeplab.training import checkpoints, loop, train, warm_up
 from deeplab.training.recipe import Recipe, Solver, Source, WarmUp
 
 SMALL = MappingProxyType({"largefov": replace(variants.VARIANTS["largefov"], fc_channels=16)})
@@ -39,7 +39,10 @@ RECIPE = Recipe(
     validate_every=2,
     crop_px=41,
     warm_up=WarmUp(Solver(iterations=3, batch=2, micro_batch=2, method="adamw", schedule="poly"), crops_per_photo=2),
-    solver=Solver(iterations=3, batch=2, micro_batch=1, step_iterations=2, frozen=("conv1_", "conv2_"), every_cell=2),
+    solver=Solver(
+        iterations=3, batch=2, micro_batch=1, step_iterations=2, frozen=("conv1_", "conv2_"), every_cell=2, average=0.7
+    ),
+    shared_photos=True,
     seed=3,
 )
 
@@ -87,9 +90,9 @@ def run(data: str, output: str, seconds: float, moment: str) -> None:
     torch.set_num_threads(1)
     variants.VARIANTS, variants.CONV_CHANNELS = SMALL, THIN
     checkpoints.atomic_file = dying_file  # type: ignore[assignment]
-    stage.SECONDS_BETWEEN_STATES = seconds
+    loop.SECONDS_BETWEEN_STATES = seconds
     warm_up.CROPS_BETWEEN_MARKS = 2
-    loop.train(RECIPE, Path(data), random_trunk(), Path(output), partial(print, flush=True), show)
+    train.train(RECIPE, Path(data), random_trunk(), Path(output), partial(print, flush=True), show)
 
 
 def main(data: str, *deaths: str) -> None:

@@ -16,7 +16,7 @@ import torch
 from run_and_die import RECIPE, SMALL, THIN, random_trunk
 
 from deeplab.network import variants
-from deeplab.training import loop
+from deeplab.training.train import train
 
 
 def main(data: str, output: str, moment: str = "") -> None:
@@ -30,7 +30,7 @@ def main(data: str, output: str, moment: str = "") -> None:
     warm_up = replace(RECIPE.warm_up, solver=replace(RECIPE.warm_up.solver, micro_batch=1))
     solver = replace(RECIPE.solver, batch=4, frozen=())
     recipe = replace(RECIPE, warm_up=warm_up, solver=solver, validation=replace(RECIPE.data[0], photos=0))
-    loop.train(recipe, Path(data), random_trunk(), Path(output), partial(print, flush=True), show)
+    train(recipe, Path(data), random_trunk(), Path(output), partial(print, flush=True), show)
 
 
 if __name__ == "__main__":

@@ -15,9 +15,9 @@ from PIL import Image
 from deeplab.data.readers import read_samples
 from deeplab.errors import DataError, InputError
 from deeplab.network.importers import Initialisation
-from deeplab.training.balance import balanced_index, class_counts, median_frequency_weights
-from deeplab.training.loop import train
+from deeplab.training.balance import ClassBalance, class_counts, median_frequency_weights
 from deeplab.training.recipe import Recipe
+from deeplab.training.train import train
 
 Logged = Callable[[Path], list[dict[str, Any]]]
 
@@ -60,10 +60,11 @@ def test_weights_turn_frequencies_into_their_median(rows: list[list[int]]) -> No
 
 def test_classes_are_drawn_alike_however_rare() -> None:
     counts = np.array([[9, 0, 0], [9, 0, 0], [9, 0, 0], [9, 1, 0]])  # one photo alone shows class 1, none class 2
-    drawn = Counter(balanced_index(position, counts, seed=3) for position in range(800))
+    balance = ClassBalance(counts, seed=3)
+    drawn = Counter(balance.photo_at(position) for position in range(800))
     assert drawn[3] == pytest.approx(400 + 100, abs=60)
     assert min(drawn[index] for index in range(3)) > 60
-    assert [balanced_index(p, counts, 3) for p in range(9)] == [balanced_index(p, counts, 3) for p in range(9)]
+    assert [balance.photo_at(p) for p in range(9)] == [ClassBalance(counts, 3).photo_at(p) for p in range(9)]
 
 
 def test_a_run_with_weights_and_balanced_sampling(

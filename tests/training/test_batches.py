@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import resource
+import signal
 import threading
 from dataclasses import replace
 from itertools import islice
@@ -15,11 +17,14 @@ from hypothesis import strategies as st
 from deeplab.data.readers import read_samples
 from deeplab.data.samples import load_sample
 from deeplab.errors import DataError, DeepLabError, OutputError
+from deeplab.network.header import Header
 from deeplab.network.variants import VARIANTS
 from deeplab.network.vgg import DeepLab
 from deeplab.preprocessing import CAFFE_VGG
 from deeplab.training.batches import Crops, Photos, batches, shuffled_index
-from deeplab.training.machine import Process
+from deeplab.training.machine import Machine, Process
+from deeplab.training.recipe import Recipe
+from deeplab.training.run import Run
 from deeplab.training.warm_up import Features, store_features
 
 ALONE = Process(torch.device("cpu"))
@@ -138,24 +143,32 @@ def model(monkeypatch: pytest.MonkeyPatch) -> DeepLab:
     return model
 
 
+@pytest.fixture
+def storing(recipe: Recipe, data: Path, tmp_path: Path, model: DeepLab) -> Run:
+    """A run that stores features in `tmp_path`."""
+    samples = read_samples("folder", data / "set", "all")
+    crops = Crops(Photos(samples, CAFFE_VGG), CAFFE_VGG, 41, seed=9)
+    header = Header(model.variant, samples[0].label_set, CAFFE_VGG)
+    return Run(recipe, Machine(), ALONE, model, header, crops, {}, None, (), tmp_path, str, lambda *_: None, str)
+
+
 def test_stored_features_are_the_trunks_and_survive_a_stop(
-    data: Path, tmp_path: Path, model: DeepLab, monkeypatch: pytest.MonkeyPatch
+    storing: Run, model: DeepLab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("deeplab.training.warm_up.CROPS_BETWEEN_MARKS", 2)
-    crops = Crops(Photos(read_samples("folder", data / "set", "all"), CAFFE_VGG), CAFFE_VGG, 41, seed=9)
     steps: list[tuple[int, int]] = []
 
-    def report(done: int, count: int) -> None:
+    def show(stage: str, done: int, count: int, facts: str) -> None:
         steps.append((done, count))
         if len(steps) == 4:
             raise KeyboardInterrupt
 
-    arguments = (model, crops, 6, tmp_path, torch.float32, ALONE, 1)
+    storing.show = show
     with pytest.raises(KeyboardInterrupt):
-        store_features(*arguments, report)
-    features, labels = store_features(*arguments, report)
+        store_features(storing, 6)
+    features, labels = store_features(storing, 6)
     assert steps == [(1, 6), (2, 6), (3, 6), (4, 6), (5, 6), (6, 6)]
-    pixels, expected = next(batches(crops, 6, first=0))
+    pixels, expected = next(batches(storing.crops, 6, first=0))
     with torch.no_grad():
         trunk = model.train().trunk(pixels).permute(0, 2, 3, 1)
     found = torch.from_numpy(np.array(features)).view(torch.bfloat16).float()
@@ -164,32 +177,53 @@ def test_stored_features_are_the_trunks_and_survive_a_stop(
 
 
 @pytest.mark.parametrize("said", ["", "-1", "7", "9" * 5000, "four"])
-def test_a_damaged_mark_is_named(data: Path, tmp_path: Path, model: DeepLab, said: str) -> None:
-    crops = Crops(Photos(read_samples("folder", data / "set", "all"), CAFFE_VGG), CAFFE_VGG, 41, seed=9)
-    arguments = (model, crops, 2, tmp_path, torch.float32, ALONE, 1, lambda done, count: None)
-    store_features(*arguments)
+def test_a_damaged_mark_is_named(storing: Run, tmp_path: Path, said: str) -> None:
+    store_features(storing, 2)
     (tmp_path / "warm_up_done_0_of_1.txt").write_text(said)
     with pytest.raises(OutputError, match=r"warm_up_done_0_of_1\.txt is damaged; delete"):
-        store_features(*arguments)
+        store_features(storing, 2)
 
 
-def test_features_that_were_cut_off_are_stored_anew(data: Path, tmp_path: Path, model: DeepLab) -> None:
-    crops = Crops(Photos(read_samples("folder", data / "set", "all"), CAFFE_VGG), CAFFE_VGG, 41, seed=9)
-    arguments = (model, crops, 2, tmp_path, torch.float32, ALONE, 1, lambda done, count: None)
-    expected = np.array(store_features(*arguments)[0])
+def test_features_that_were_cut_off_are_stored_anew(storing: Run, tmp_path: Path) -> None:
+    expected = np.array(store_features(storing, 2)[0])
     with (tmp_path / "warm_up_features.u16").open("r+b") as file:
         file.truncate(100)
-    np.testing.assert_array_equal(store_features(*arguments)[0], expected)
+    np.testing.assert_array_equal(store_features(storing, 2)[0], expected)
 
 
 def test_features_that_do_not_fit_on_the_disk_are_an_error(
-    data: Path, tmp_path: Path, model: DeepLab, monkeypatch: pytest.MonkeyPatch
+    storing: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    crops = Crops(Photos(read_samples("folder", data / "set", "all"), CAFFE_VGG), CAFFE_VGG, 41, seed=9)
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 100}))
     with pytest.raises(OutputError, match=r"needs 0\.0 GB for the warm-up's features"):
-        store_features(model, crops, 3, tmp_path, torch.float32, ALONE, 1, lambda done, count: None)
+        store_features(storing, 3)
     assert list(tmp_path.glob("warm_up*")) == []
+
+
+def test_a_disk_that_fills_up_keeps_what_is_stored(
+    storing: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deeplab.training.warm_up.CROPS_BETWEEN_MARKS", 2)
+    expected = np.array(store_features(storing, 6)[0])
+    for path in tmp_path.glob("warm_up_*"):
+        path.unlink()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+    def show(stage: str, done: int, count: int, facts: str) -> None:
+        if done == 3:  # beyond this no file takes more
+            resource.setrlimit(resource.RLIMIT_FSIZE, (expected.nbytes // 2, hard))
+
+    storing.show = show
+    try:
+        with pytest.raises(OutputError, match=r"cannot store the warm-up's features in .*: File too large; make room"):
+            store_features(storing, 6)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+    assert (tmp_path / "warm_up_done_0_of_1.txt").read_text() == "2"
+    storing.show = lambda *_: None
+    np.testing.assert_array_equal(store_features(storing, 6)[0], expected)
 
 
 def test_features_and_labels_are_mirrored_together() -> None:

@@ -10,9 +10,9 @@ import pytest
 from deeplab.errors import OutputError
 from deeplab.network.importers import Initialisation
 from deeplab.training.log import open_log
-from deeplab.training.loop import train
 from deeplab.training.machine import Machine
 from deeplab.training.recipe import Recipe
+from deeplab.training.train import train
 
 Logged = Callable[[Path], list[dict[str, Any]]]
 
@@ -35,7 +35,7 @@ def test_tensorboard_reads_the_same_numbers(
     pytest.importorskip("tensorboard", reason="needs tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    changed = replace(recipe, validation=recipe.data[0])
+    changed = replace(recipe, validation=recipe.data[0], shared_photos=True)
     train(changed, data, fresh, tmp_path / "run", str, machine=Machine(tensorboard=True))
     events = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
     events.Reload()

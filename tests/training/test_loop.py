@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,8 +22,8 @@ from deeplab.network.importers import Initialisation
 from deeplab.network.vgg import DeepLab
 from deeplab.network.weights import load_checkpoint, read_safetensors
 from deeplab.preprocessing import TORCHVISION
-from deeplab.training.loop import train
 from deeplab.training.recipe import Recipe, Solver, Source, WarmUp
+from deeplab.training.train import train
 from deeplab.training.validation import validate
 
 Logged = Callable[[Path], list[dict[str, Any]]]
@@ -34,7 +35,7 @@ def test_a_run_leaves_a_checkpoint_and_a_log(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: Recipe, fresh: Initialisation, logged: Logged
 ) -> None:
     monkeypatch.setattr("deeplab.progress.SECONDS_BETWEEN_LINES", -1.0)  # a line a step, however fast
-    changed = replace(recipe, validation=Source("set", reader="folder"), validate_every=1)
+    changed = replace(recipe, validation=Source("set", reader="folder"), shared_photos=True, validate_every=1)
     lines: list[str] = []
     path = train(changed, data, fresh, tmp_path / "run", lines.append)
     model, header = load_checkpoint(path)
@@ -57,7 +58,7 @@ def test_the_last_state_validates_to_the_logged_figure(
 ) -> None:
     from deeplab.data.readers import read_samples
 
-    path = train(replace(recipe, validation=Source("set")), data, fresh, tmp_path / "run", str)
+    path = train(replace(recipe, validation=Source("set"), shared_photos=True), data, fresh, tmp_path / "run", str)
     model, header = load_checkpoint(path)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     confusion = validate(
@@ -76,7 +77,7 @@ def test_training_and_use_see_large_photos_alike(
     from deeplab.network.export import export_onnx
     from deeplab.segment import Segmenter
 
-    seen = replace(recipe, max_side_px=41, validation=Source("set", reader="folder"))
+    seen = replace(recipe, max_side_px=41, validation=Source("set", reader="folder"), shared_photos=True)
     model, header = load_checkpoint(train(seen, data, fresh, tmp_path / "run", str))
     assert header.preprocessing == replace(fresh.preprocessing, max_side_px=41)
     torch.manual_seed(3)
@@ -196,7 +197,7 @@ def test_own_folders_of_the_same_classes_train_together(
     data: Path, tmp_path: Path, recipe: Recipe, fresh: Initialisation
 ) -> None:
     (data / "held-out").symlink_to(data / "set")
-    changed = replace(recipe, validation=Source("held-out", reader="folder"))
+    changed = replace(recipe, validation=Source("held-out", reader="folder"), shared_photos=True)
     _, header = load_checkpoint(train(changed, data, fresh, tmp_path / "run", str))
     assert header.label_set.name == "own"
 
@@ -262,9 +263,66 @@ def test_a_corrupt_photo_stops_the_run_unless_it_may_be_left_out(
     assert line.startswith("left out: ")
 
 
+def test_photos_in_both_lists_are_named_and_refused_unless_asked_for(
+    data: Path, tmp_path: Path, recipe: Recipe, fresh: Initialisation
+) -> None:
+    (data / "held-out").symlink_to(data / "set")  # other paths, the same files
+    changed = replace(recipe, validation=Source("held-out", photos=2, reader="folder"))
+    named = r"held-out/images/0\.png, .*1\.png\); .*say shared_photos: true"
+    with pytest.raises(DataError, match=rf"2 of the 2 validation photos are training photos too \(.*{named}"):
+        train(changed, data, fresh, tmp_path / "run", str)
+    assert not (tmp_path / "run").exists()
+    train(replace(changed, shared_photos=True), data, fresh, tmp_path / "run", str)
+
+
+def test_a_class_that_no_photo_shows_is_named_before_training(
+    data: Path, tmp_path: Path, recipe: Recipe, fresh: Initialisation
+) -> None:
+    (data / "set" / "classes.txt").write_text("ground\nred\ngreen\nunicorn\n")
+    lines: list[str] = []
+    train(recipe, data, fresh, tmp_path / "run", lines.append)
+    said = [index for index, line in enumerate(lines) if line == "no training photo shows unicorn"]
+    trained = next(index for index, line in enumerate(lines) if "loss" in line or "parameters" in line)
+    assert len(said) == 1
+    assert said[0] < trained
+    lines.clear()
+    train(recipe, data, fresh, tmp_path / "run", lines.append)  # is over, and was told so
+    assert "no training photo shows unicorn" not in lines
+
+
+def test_a_mask_that_cannot_be_read_is_named_before_training(
+    data: Path, tmp_path: Path, recipe: Recipe, fresh: Initialisation
+) -> None:
+    (data / "set" / "masks" / "1.png").write_bytes(b"no mask")
+    with pytest.raises(DeepLabError, match=r"masks/1\.png"):
+        train(recipe, data, fresh, tmp_path / "run", str)
+    assert not (tmp_path / "run" / "state.safetensors").exists()
+
+
+@pytest.mark.parametrize("change", ["gone", "another", "mask"])
+def test_a_run_over_other_photos_is_refused(
+    change: str, data: Path, tmp_path: Path, recipe: Recipe, fresh: Initialisation
+) -> None:
+    """As where a run half done goes to a machine that has other data under the same names."""
+    train(recipe, data, fresh, tmp_path / "run", str)
+    copied = shutil.copytree(data, tmp_path / "elsewhere")
+    train(recipe, copied, fresh, tmp_path / "run", str)
+    images, masks = copied / "set" / "images", copied / "set" / "masks"
+    if change == "gone":
+        (images / "2.png").unlink()
+        (masks / "2.png").unlink()
+    if change == "another":
+        Image.fromarray(np.zeros((50, 60, 3), np.uint8)).save(images / "0.png")
+    if change == "mask":
+        Image.fromarray(np.zeros((50, 60), np.uint8)).save(masks / "0.png")
+    what = r"photos: 3 → 2; sha256: \w+… → \w+…" if change == "gone" else r"sha256: \w+… → \w+…"
+    with pytest.raises(ModelError, match=rf"run with another list of photos \({what}\); give a fresh --output folder"):
+        train(recipe, copied, fresh, tmp_path / "run", str)
+
+
 def test_early_validation_comes_before_the_first_iteration(
     data: Path, tmp_path: Path, recipe: Recipe, fresh: Initialisation
 ) -> None:
-    changed = replace(recipe, validation=Source("set", reader="folder"), validate_at=(0, 1))
+    changed = replace(recipe, validation=Source("set", reader="folder"), shared_photos=True, validate_at=(0, 1))
     _, header = load_checkpoint(train(changed, data, fresh, tmp_path / "run", str))
     assert list(header.progress) == ["main 0", "main 1", "main 2", "iterations"]

@@ -16,8 +16,8 @@ from deeplab.errors import InputError, ModelError
 from deeplab.network.importers import Initialisation, load_initialisation
 from deeplab.network.vgg import DeepLab
 from deeplab.network.weights import load_checkpoint
-from deeplab.training.loop import train
 from deeplab.training.recipe import Recipe, Solver, WarmUp
+from deeplab.training.train import train
 
 Logged = Callable[[Path], list[dict[str, Any]]]
 
@@ -123,7 +123,14 @@ def test_fcn8s_learns_at_full_resolution(
 ) -> None:
     solver = Solver(iterations=2, batch=2, micro_batch=1, method="adamw", frozen=("upscore8",))
     fcn = replace(
-        recipe, name="fcn", variant="fcn8s", fc_channels=8, crop_px=40, solver=solver, validation=recipe.data[0]
+        recipe,
+        name="fcn",
+        variant="fcn8s",
+        fc_channels=8,
+        crop_px=40,
+        solver=solver,
+        validation=recipe.data[0],
+        shared_photos=True,
     )
     path = train(fcn, data, fresh, tmp_path / "fcn", str)
     assert logged(tmp_path / "fcn")[0]["loss"] == pytest.approx(np.log(3), rel=1e-5)  # scores start from zero

@@ -13,7 +13,7 @@ import typer
 
 from deeplab.cli.options import ThreadsOption, extra
 from deeplab.errors import DeepLabError, InputError
-from deeplab.progress import Reporter, reporter
+from deeplab.progress import Reporter, reporter, silent
 
 __all__ = ["export", "train"]
 
@@ -51,10 +51,10 @@ def train(
     with extra("train"):
         import torch
 
-        from deeplab.training.loop import load_start
-        from deeplab.training.loop import train as run
         from deeplab.training.machine import Machine
         from deeplab.training.recipe_files import find_recipe, load_recipe
+        from deeplab.training.train import load_start
+        from deeplab.training.train import train as run
     if tensorboard:
         with extra("tensorboard"):
             import torch.utils.tensorboard as _  # noqa: F401  # before the work begins
@@ -64,7 +64,7 @@ def train(
         torch.set_num_threads(threads)
     machine = Machine(device, workers, cache_gb, tensorboard)
     speaks = os.environ.get("RANK", "0") == "0"  # one of torchrun's processes is enough
-    with reporter() if speaks else nullcontext(Reporter(_silent, _silent, _silent)) as out:
+    with reporter() if speaks else nullcontext(Reporter(silent, silent, silent)) as out:
         checkpoint = run(plan, data, start, output or Path("runs", plan.name), out.say, out.show, machine)
         out.result(f"{checkpoint}: trained; `deeplab export {checkpoint}` makes a model file of it")
 
@@ -139,10 +139,6 @@ def export(
             low_rank=low_rank, calibration=(header.preprocessing.shrink(read_image(photo)) for photo in chosen),
             overwrite=force, say=out.say,
         )  # fmt: skip
-
-
-def _silent(*facts: object) -> None:
-    """Take what another process says."""
 
 
 def _existing(photo: Path | DeepLabError) -> Path:

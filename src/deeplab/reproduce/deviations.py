@@ -13,7 +13,17 @@ from deeplab.reproduce.work import Photos
 __all__ = ["changed_settings", "network_deviations", "run_deviations"]
 
 # Settings that name a run, its data or its watching, or only say how a batch is split up.
-_NEUTRAL = ("name", "variant", "data", "validat", "seed", "solver.micro_batch", "precision", "skip_bad_photos")
+_NEUTRAL = (
+    "name",
+    "variant",
+    "data",
+    "validat",
+    "seed",
+    "solver.micro_batch",
+    "precision",
+    "shared_photos",
+    "skip_bad_photos",
+)
 # The authors freeze an MSc network's trunk and begin with the fine-tuned base.
 _MSC = ("start", "solver.frozen", "solver.layer_rates", "solver.classifier_rate")
 

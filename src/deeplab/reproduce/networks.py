@@ -99,8 +99,8 @@ def _train(plan: Plan, name: str, desk: Desk) -> dict[str, Any]:
     import torch
 
     from deeplab.network.weights import load_checkpoint
-    from deeplab.training.loop import load_start, train
     from deeplab.training.machine import Machine
+    from deeplab.training.train import load_start, train
 
     if plan.threads is not None:
         torch.set_num_threads(plan.threads)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deeplab.data.samples import Sample, load_mask
 from deeplab.errors import DataError
+from deeplab.training.chance import Stream, draw
 
-__all__ = ["balanced_index", "class_counts", "median_frequency_weights"]
+__all__ = ["ClassBalance", "class_counts", "median_frequency_weights"]
 
 
 def class_counts(
@@ -60,15 +62,20 @@ def median_frequency_weights(counts: NDArray[np.int64]) -> NDArray[np.float32]:
     return weights
 
 
-def balanced_index(position: int, counts: NDArray[np.int64], seed: int) -> int:
-    """Which photo comes at a position of an endless stream: a class is drawn, then a photo that shows it.
+class ClassBalance(NamedTuple):
+    """An endless stream of photos in which every class has its turn: a class is drawn, then a photo that shows it.
 
-    Args:
-        position: in the stream, from 0.
+    Attributes:
         counts: (N, L), as `class_counts` gives them, with at least one pixel.
         seed: of the stream.
     """
-    rng = np.random.default_rng((seed, 4, position))
-    shown = counts > 0
-    label = rng.choice(np.flatnonzero(shown.any(axis=0)))
-    return int(rng.choice(np.flatnonzero(shown[:, label])))
+
+    counts: NDArray[np.int64]
+    seed: int
+
+    def photo_at(self, position: int) -> int:
+        """Which photo comes at a position, from 0."""
+        rng = draw(Stream.CLASS, self.seed, position)
+        shown = self.counts > 0
+        label = rng.choice(np.flatnonzero(shown.any(axis=0)))
+        return int(rng.choice(np.flatnonzero(shown[:, label])))

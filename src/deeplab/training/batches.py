@@ -1,4 +1,7 @@
-"""Training examples by number: example k of a run is the same whenever and wherever it is asked for."""
+"""From photos to crops, and from crops to batches.
+
+Training examples go by number: example k of a run is the same whenever and wherever it is asked for.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,8 @@ from deeplab.data.samples import Sample, load_sample
 from deeplab.errors import DataError, ImageError
 from deeplab.preprocessing import Preprocessing
 from deeplab.progress import Say
+from deeplab.training.balance import ClassBalance
+from deeplab.training.chance import Stream, draw
 
 __all__ = ["Batch", "Crops", "Example", "Photos", "batches", "shuffled_index"]
 
@@ -42,7 +47,7 @@ def shuffled_index(position: int, count: int, seed: int) -> int:
 
 @lru_cache(maxsize=4)
 def _permutation(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    return np.random.default_rng((seed, 1, epoch)).permutation(count)
+    return draw(Stream.ORDER, seed, epoch).permutation(count)
 
 
 class Photos:
@@ -124,7 +129,7 @@ class Crops:
         seed: of their order, places and augmentation.
         label_stride: pixels between neighbouring labels.
         augment: beyond place and mirroring.
-        order: position in the stream → photo; None: `shuffled_index`.
+        balance: the order of photos that gives every class its turn; None: `shuffled_index`.
     """
 
     photos: Photos
@@ -133,7 +138,7 @@ class Crops:
     seed: int
     label_stride: int = 8
     augment: Augment = field(default_factory=Augment)
-    order: Callable[[int], int] | None = None
+    balance: ClassBalance | None = None
 
     def __call__(self, number: int) -> Example:
         """Crop `number`: pixels (3, crop_px, crop_px) float32 and labels (h, w) uint8.
@@ -142,9 +147,11 @@ class Crops:
             DataError, ImageError: a photo or mask cannot be read or is wrong.
         """
         samples = self.photos.samples
-        index = shuffled_index(number, len(samples), self.seed) if self.order is None else self.order(number)
+        index = (
+            shuffled_index(number, len(samples), self.seed) if self.balance is None else self.balance.photo_at(number)
+        )
         image, labels = self.photos.load(index)
-        rng = np.random.default_rng((self.seed, 2, number))
+        rng = draw(Stream.CROP, self.seed, number)
         void = samples[0].label_set.void
         crop, labels = training_crop(image, labels, self.crop_px, rng, self.preprocessing, void, self.augment)
         return crop, subsample_labels(labels, self.label_stride)

@@ -1,9 +1,9 @@
 """The state of a run on disk: written whole or not at all, so that a kill at any moment loses minutes, not the run.
 
 A state is a safetensors file: the model's tensors as ``model.<name>``, the optimizer's as ``optimizer.<index>.<key>``,
-and under the metadata key ``state`` the position, the header of the checkpoint to be, with the validation figures so
-far, and the loss scaler of float16. Random numbers need no saving: each iteration draws its own from the seed and its
-number.
+averages of weights as ``average.<name>``, and under the metadata key ``state`` the position, the header of the
+checkpoint to be, with the validation figures so far, which photos are learnt from, and the loss scaler of float16.
+Random numbers need no saving: each iteration draws its own (`deeplab.training.chance`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from deeplab.network.header import Header
 from deeplab.network.weights import read_safetensors
 from deeplab.training.recipe import Recipe
 
-__all__ = ["Position", "State", "load_state", "restore_model", "restore_optimizer", "save_state"]
+__all__ = ["Position", "State", "averages", "load_state", "restore_model", "restore_optimizer", "save_state"]
 
 
 class Position(NamedTuple):
@@ -41,7 +41,7 @@ class State(NamedTuple):
     Attributes:
         position: how far the run had come.
         progress: its validation figures so far, as JSON values.
-        tensors: the model's and the optimizer's, by their names in the file.
+        tensors: the model's, the optimizer's and the averages, by their names in the file.
         scaler: the state of the loss scaler; empty but for float16.
     """
 
@@ -56,10 +56,12 @@ def save_state(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     scaler: torch.amp.GradScaler,
+    means: Mapping[str, Tensor],
     position: Position,
     header: Header,
+    photos: Mapping[str, Any],
 ) -> None:
-    """Write weights, the optimizer's history, position and header, replacing the file before it.
+    """Write weights, the optimizer's history, averages, position, header and photos, replacing the file before it.
 
     Raises:
         ModelError: a weight is not finite, so that going on from here would lead nowhere.
@@ -76,20 +78,22 @@ def save_state(
     for index, state in optimizer.state_dict()["state"].items():
         for key, value in state.items():
             tensors[f"optimizer.{index}.{key}"] = torch.as_tensor(value).contiguous()
-    content = {"position": list(position), "header": header.to_json(), "scaler": scaler.state_dict()}
+    tensors |= {f"average.{name}": mean.contiguous() for name, mean in means.items()}
+    content = {"position": list(position), "header": header.to_json(), "scaler": scaler.state_dict(), "photos": photos}
     with atomic_file(path, overwrite=True) as file:
         file.write(save(tensors, metadata={"state": json.dumps(content)}))
 
 
-def load_state(path: Path, header: Header) -> State:
+def load_state(path: Path, header: Header, photos: Mapping[str, Any]) -> State:
     """Read what `save_state` wrote.
 
     Args:
         path: the file.
         header: of the run that goes on; its progress does not matter.
+        photos: which it learns from, as `deeplab.training.sources.photos_in_short` gives them.
 
     Raises:
-        ModelError: the file is damaged, or belongs to a run with another recipe, other weights or other classes.
+        ModelError: the file is damaged, or belongs to a run with another recipe, other weights, classes or photos.
     """
     tensors, metadata = read_safetensors(path)
     try:
@@ -100,11 +104,12 @@ def load_state(path: Path, header: Header) -> State:
         raise ModelError(f"{path} is no state of a training ({error}); give a fresh --output folder") from None
     found, header = (Header.from_json(each.to_json()) for each in (found, header))  # tuples become lists
     names = {"recipe": "recipe", "initialisation": "--weights", "preprocessing": "--weights", "label_set": "label set"}
-    for part, what in names.items():
-        if getattr(found, part) != getattr(header, part):
-            changes = "; ".join(_differences(_plain(getattr(found, part)), _plain(getattr(header, part))))
+    parts = [(what, _plain(getattr(found, part)), _plain(getattr(header, part))) for part, what in names.items()]
+    parts.append(("list of photos", content.get("photos", photos), dict(photos)))  # older states lack theirs
+    for what, before, now in parts:
+        if before != now:
             raise ModelError(
-                f"{path} belongs to a run with another {what} ({changes}); "
+                f"{path} belongs to a run with another {what} ({'; '.join(_differences(before, now))}); "
                 f"give a fresh --output folder, or that run's {what}"
             )
     return State(Position(stage, iteration), found.progress, tensors, scaler)
@@ -134,6 +139,12 @@ def restore_model(model: nn.Module, tensors: dict[str, Tensor]) -> None:
     """Put a state's weights back into the model."""
     prefix = "model."
     model.load_state_dict({name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)})
+
+
+def averages(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A state's averages of weights, by the weights' names."""
+    prefix = "average."
+    return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:

@@ -1,235 +1,220 @@
-"""Training from a recipe: data, starting weights, then its stages, resumable at any moment."""
+"""The training loop: batches become gradients, gradients become weights, and every two minutes weights become a file.
+
+A photo becomes a crop and crops a batch in `deeplab.training.batches`; a state becomes a file in
+`deeplab.training.checkpoints`.
+"""
 
 from __future__ import annotations
 
+import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from dataclasses import replace
-from functools import partial
-from pathlib import Path
+from contextlib import nullcontext
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
-from deeplab.data.readers import read_samples
-from deeplab.data.samples import Sample
-from deeplab.errors import DataError, InputError, ModelError
-from deeplab.files import alone_in, make_folder
-from deeplab.labels import LabelSet
-from deeplab.network.build import build_network
-from deeplab.network.header import Header
-from deeplab.network.importers import Initialisation, load_initialisation
-from deeplab.network.vgg import DeepLab
-from deeplab.network.weights import save_checkpoint
-from deeplab.progress import Say, Show, duration, plain_show
-from deeplab.training.batches import Batch, Example, batches
-from deeplab.training.checkpoints import Position, load_state, restore_model
-from deeplab.training.log import open_log
-from deeplab.training.machine import Machine, Process, join, totals
-from deeplab.training.recipe import Recipe, Source, WarmUp
-from deeplab.training.run import Run, make_crops
-from deeplab.training.stage import Stage, run_stage
-from deeplab.training.warm_up import Features, Head, store_features
+from deeplab.errors import ModelError
+from deeplab.network.vgg import ALL_CELLS, Cells
+from deeplab.progress import duration
+from deeplab.training.averaging import WeightAverage
+from deeplab.training.batches import Batch, Example
+from deeplab.training.chance import Stream, draw, seed_dropout
+from deeplab.training.checkpoints import Position, State, averages, restore_optimizer, save_state
+from deeplab.training.interruption import stop_requests
+from deeplab.training.machine import autocast, parallel, totals
+from deeplab.training.recipe import Solver
+from deeplab.training.run import Run
+from deeplab.training.solver import learning_rate, make_optimizer, segmentation_loss
 
-__all__ = ["load_start", "train"]
+__all__ = ["Stage", "run_stage"]
 
-HEAD = ("fc6.", "fc7.", "fc8.")
+SECONDS_BETWEEN_STATES = 120.0
 
 
-def load_start(recipe: Recipe, weights: Path) -> Initialisation:
-    """Read what a recipe's network starts from, of the file `weights`, or of the shipped model of that name.
+class Stage(NamedTuple):
+    """One solver over one kind of input.
 
-    Raises:
-        ModelError: as `load_initialisation` raises it.
+    Attributes:
+        name: for progress, log and state.
+        solver: how weights move.
+        trained: beginnings of the names of the layers that do.
+        network: batch of inputs → scores; it holds the run's model.
+        examples: gives the run's training examples by number, once they are needed.
     """
-    return load_initialisation(
-        weights, recipe.network, channels=recipe.channels, seed=recipe.seed, trunk=recipe.start == "trunk"
-    )
+
+    name: str
+    solver: Solver
+    trained: tuple[str, ...]
+    network: nn.Module
+    examples: Callable[[Run], Callable[[int], Example]]
 
 
-def train(
-    recipe: Recipe,
-    data: Path,
-    weights: Initialisation,
-    output: Path,
-    say: Say = print,
-    show: Show | None = None,
-    machine: Machine | None = None,
-) -> Path:
-    """Train a network (section 5 of the paper), or go on with a run that was stopped.
+class Learner(NamedTuple):
+    """What turns batches into updates of the weights.
 
-    A run that is killed at any moment and started again ends in the same weights, bit for bit, on the same machine's
-    CPU with the same number of threads and processes. What it had logged since its last saved state is then logged
-    again. Under ``torchrun`` each process computes its share of every batch; the first one alone speaks and writes.
+    Attributes:
+        network: the stage's, in as many processes as there are.
+        optimizer: moves the weights that the stage trains.
+        scaler: of the loss, for float16.
+        average: of the weights, if the solver wants one.
+    """
+
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    average: WeightAverage
+
+
+class Part(NamedTuple):
+    """A part of a batch: its number in the run, inputs (B, C, H, W), labels (B, h, w), and the cells they are of."""
+
+    number: int
+    inputs: Tensor
+    labels: Tensor
+    cells: Cells
+
+
+def run_stage(run: Run, stage: Stage, state: State | None = None) -> None:
+    """Update the model until the stage's last iteration; the state is saved every two minutes and at the end.
 
     Args:
-        recipe: every setting that the result depends on.
-        data: the folder that the recipe's paths start from.
-        weights: what the network starts from, of the kind that the recipe's ``start`` says.
-        output: the run's folder, made if missing: ``state.safetensors`` to resume from, ``log.jsonl`` (one line an
-            iteration and a validation), ``best.safetensors``, the network that validated best, and the result
-            ``<name>.safetensors``. A run with the same recipe in the same folder is resumed. Several machines must
-            share it.
-        say: takes lines about what happens.
-        show: takes progress; None: a line to `say` every ten seconds.
-        machine: the device, threads and memory to use; None: the defaults.
-
-    Returns:
-        The path of the trained checkpoint.
+        run: what the stages share.
+        stage: this one.
+        state: to go on from, the model's weights already in it; None: the stage begins.
 
     Raises:
-        InputError: the recipe does not fit the number of classes or processes, or there is no such device.
-        DataError, ImageError: photos or masks are missing or wrong.
-        ModelError: weights do not fit, the folder belongs to a run with another recipe, weights or classes, or the loss
-            is not finite.
-        OutputError: the folder cannot be written, or another run is at work in it.
         KeyboardInterrupt: Ctrl-C or a termination signal came; the state is saved.
+        ModelError: the loss or a weight is not finite; the last good state is kept.
+        OutputError: the state cannot be written; the one before is kept.
     """
-    machine = machine or Machine()
-    with join(machine.device) as process, ExitStack() as until_the_end:
-        if not process.is_first:
-            say, show = _silent, _silent
-        return _train(recipe, data, weights, output, say, show or plain_show(say), machine, process, until_the_end)
+    solver, first = stage.solver, 0 if state is None else state.position.iteration
+    if first == solver.iterations:
+        return
+    learner = _make_learner(run, stage, state)
+    if first == 0:
+        _save(run, stage, learner, 0)  # now the folder belongs to this recipe, and the stage before is not needed again
+        if run.held_out and 0 in run.recipe.validate_at:
+            run.validate(stage.name, 0)
+    batches = run.batches(stage.examples(run), solver.micro_batch, first * solver.batch)
+    recent: deque[float] = deque(maxlen=20)
+    saved = started = time.monotonic()
+    with stop_requests(run.say, alone=run.process.count == 1) as stop_asked:
+        for done in range(first + 1, solver.iterations + 1):
+            rate = learning_rate(solver, done - 1)
+            loss, stop = _update(run, stage, learner, batches, done - 1, rate, stop_asked)
+            recent.append(loss)
+            speed = (done - first) * solver.batch / (time.monotonic() - started)
+            left = duration((solver.iterations - done) * solver.batch / speed)
+            facts = f"loss {sum(recent) / len(recent):.4f}  rate {rate:.2e}  {speed:.2f} img/s  ETA {left}"
+            run.show(stage.name, done, solver.iterations, facts)
+            run.log(stage=stage.name, iteration=done, loss=loss, rate=rate, images_per_second=round(speed, 3))
+            last = done == solver.iterations
+            if last:
+                learner.average.settle()
+            if run.held_out and (last or _validation_is_due(run, done)):
+                with learner.average.in_use():
+                    run.validate(stage.name, done)
+            if last or stop or time.monotonic() - saved > SECONDS_BETWEEN_STATES:
+                _save(run, stage, learner, done)
+                saved = time.monotonic()
+            if stop:
+                run.say(f"stopped {stage.name} at iteration {done}; the same command goes on from there")
+                raise KeyboardInterrupt
 
 
-def _silent(*facts: object, **more: object) -> None:
-    """Take what another process says."""
+def _make_learner(run: Run, stage: Stage, state: State | None) -> Learner:
+    optimizer = make_optimizer(run.model, stage.solver, stage.trained)
+    scaler = torch.amp.GradScaler(run.process.device.type, enabled=run.precision == torch.float16)
+    if state is not None:
+        restore_optimizer(optimizer, state.tensors)
+        if state.scaler:
+            scaler.load_state_dict(state.scaler)
+    average = WeightAverage(run.model, stage.solver.average, averages(state.tensors) if state else {})
+    return Learner(parallel(stage.network, run.process), optimizer, scaler, average)
 
 
-def _train(
-    recipe: Recipe,
-    data: Path,
-    weights: Initialisation,
-    output: Path,
-    say: Say,
-    show: Show,
-    machine: Machine,
-    process: Process,
-    until_the_end: ExitStack,
-) -> Path:
-    samples = [sample for source in recipe.data for sample in _read(source, data)]
-    held_out = _read(recipe.validation, data) if recipe.validation else []
-    label_set = samples[0].label_set
-    if any(sample.label_set != label_set for sample in samples + held_out):
-        raise DataError("all sources of a recipe must share one label set; train on each alone, or map their labels")
-    weights = _checked_start(recipe, weights, label_set)
-    _check_share(recipe, process)
-    _prepare(output, process, until_the_end)
-
-    torch.manual_seed(recipe.seed)
-    model = build_network(recipe.network, len(label_set))
-    record = weights.apply_to(model)
-    model.to(process.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in the stubs
-    side_px = recipe.max_side_px or weights.preprocessing.max_side_px
-    preprocessing = replace(weights.preprocessing, max_side_px=side_px)
-    header = Header(recipe.network, label_set, preprocessing, record, recipe.to_dict())
-    crops, class_weights = make_crops(recipe, header, samples, machine, say, show)
-    in_loss = None if class_weights is None else torch.from_numpy(class_weights).to(process.device)
-    log = open_log(output, tensorboard=machine.tensorboard) if process.is_first else _silent
-    run = Run(recipe, machine, process, model, header, crops, in_loss, held_out, output, say, show, log)
-    say(f"{len(samples)} photos, {recipe.network.title}, {recipe.network.parameters(len(label_set)):,} parameters")
-    if process.count > 1 or process.device.type != "cpu":
-        say(f"{process.count} processes, this one on {process.device}")
-    _run_stages(run)
-
-    header.progress["iterations"] = recipe.solver.iterations
-    result = output / f"{recipe.name}.safetensors"
-    if process.is_first:
-        for leftover in output.glob("warm_up_*"):  # before the result, which may be called so
-            leftover.unlink()
-        save_checkpoint(result, model, header)
-    return result
+def _save(run: Run, stage: Stage, learner: Learner, done: int) -> None:
+    if run.process.is_first:
+        _, optimizer, scaler, average = learner
+        position = Position(stage.name, done)
+        save_state(run.state_path, run.model, optimizer, scaler, average.means, position, run.header, run.photos)
 
 
-def _read(source: Source, data: Path) -> list[Sample]:
-    names = data / source.names if source.names else None
-    samples = read_samples(source.reader, data / source.path, source.split, names=names, crowds=source.crowds)
-    return list(samples[: source.photos or None])
+def _validation_is_due(run: Run, done: int) -> bool:
+    every = run.recipe.validate_every
+    return done in run.recipe.validate_at or (every > 0 and done % every == 0)
 
 
-def _checked_start(recipe: Recipe, weights: Initialisation, label_set: LabelSet) -> Initialisation:
-    """Check that the weights are of the kind that the recipe starts from; other classes' layers are left out."""
-    if (weights.header is None) != (recipe.start == "imagenet"):
-        given = "published weights" if weights.header is None else "a network of deeplab's"
-        wanted = "start: checkpoint, other_labels or trunk" if weights.header is not None else "start: imagenet"
-        raise ModelError(f"the recipe says start: {recipe.start}, but --weights is {given}; change one ({wanted})")
-    if weights.header is None or recipe.start == "trunk":
-        return weights
-    if recipe.start == "other_labels":
-        return weights.without_classifiers()
-    theirs = weights.header.label_set
-    if (theirs.names, theirs.void) != (label_set.names, label_set.void):
+def _update(
+    run: Run,
+    stage: Stage,
+    learner: Learner,
+    batches: Iterator[Batch],
+    iteration: int,
+    rate: float,
+    stop_asked: Callable[[], bool],
+) -> tuple[float, bool]:
+    """Make one update of the weights; return the loss before it, and whether any process was asked to stop."""
+    for group in learner.optimizer.param_groups:
+        group["lr"] = rate * group["rate_multiplier"]
+    learner.network.train()
+    learner.optimizer.zero_grad()
+    loss = _add_gradients(run, stage.solver, learner, _next_parts(run, stage.solver, batches, iteration))
+    facts = torch.stack([loss, loss.new_tensor(float(stop_asked()))])
+    total, stop = totals(run.process, facts).tolist()
+    if not math.isfinite(total):
         raise ModelError(
-            f"--weights has the {len(theirs)} labels of {theirs.name!r} ({theirs.names[0]} …), the data the "
-            f"{len(label_set)} of {label_set.name!r} ({label_set.names[0]} …); say start: other_labels for fresh "
-            "classifiers"
+            f"the loss became {total} in iteration {iteration} of {stage.name}; lower learning_rate, or try precision "
+            f"fp32, and a fresh --output folder ({run.state_path} keeps the last good state)"
         )
-    return weights
+    learner.scaler.step(learner.optimizer)
+    learner.scaler.update()
+    learner.average.update()
+    return total, stop > 0
 
 
-def _check_share(recipe: Recipe, process: Process) -> None:
-    """Check that every stage's batch comes in as many parts as can be dealt out evenly."""
-    for solver in (recipe.solver, *([recipe.warm_up.solver] if recipe.warm_up else [])):
-        parts = solver.batch // solver.micro_batch
-        if parts % process.count:
-            raise InputError(
-                f"a batch of {solver.batch} in parts of micro_batch {solver.micro_batch} makes {parts} parts, which "
-                f"{process.count} processes cannot share evenly; change micro_batch or the number of processes"
-            )
+def _next_parts(run: Run, solver: Solver, batches: Iterator[Batch], iteration: int) -> list[Part]:
+    """This process's parts of an iteration's batch."""
+    count, process = solver.batch // solver.micro_batch, run.process
+    parts = []
+    for number in range(iteration * count + process.rank, (iteration + 1) * count, process.count):
+        inputs, labels = next(batches)
+        cells = _draw_cells(run.recipe.seed, number, solver.every_cell)
+        parts.append(Part(number, inputs, cells.of(labels), cells))
+    return parts
 
 
-def _prepare(output: Path, process: Process, until_the_end: ExitStack) -> None:
-    make_folder(output)
-    if process.is_first:
-        until_the_end.enter_context(alone_in(output))
-    process.barrier()
+def _draw_cells(seed: int, number: int, step: int) -> Cells:
+    if step == 1:
+        return ALL_CELLS
+    row, column = draw(Stream.CELLS, seed, number).integers(step, size=2)
+    return Cells(int(row), int(column), step)
 
 
-def _run_stages(run: Run) -> None:
-    stages = _stages(run)
-    names = [stage.name for stage in stages]
-    position, tensors, scaler = Position(names[0], 0), dict[str, Tensor](), dict[str, float]()
-    if run.state_path.is_file():
-        position, progress, tensors, scaler = load_state(run.state_path, run.header)
-        restore_model(run.model, tensors)
-        run.header.progress.update(progress)
-        run.say(f"resuming {position.stage} at iteration {position.iteration}")
-    agreed = totals(run.process, torch.tensor(position.iteration, device=run.process.device))
-    if int(agreed) != position.iteration * run.process.count:
-        raise ModelError(
-            f"the processes do not see one {run.state_path}; give an --output folder that all machines share"
-        )
-    for stage in stages[names.index(position.stage) :]:
-        resumed = stage.name == position.stage
-        run_stage(run, stage, position.iteration if resumed else 0, *((tensors, scaler) if resumed else ({}, {})))
+def _add_gradients(run: Run, solver: Solver, learner: Learner, parts: list[Part]) -> Tensor:
+    """Sum the gradients of this process's parts; return its share of the loss, a float64 scalar."""
+    process, void = run.process, run.header.label_set.void
+    valid = torch.tensor(sum(int((part.labels != void).sum()) for part in parts), device=process.device)
+    whole = max(int(totals(process, valid)), 1) if solver.loss == "mean" else 1
+    total = torch.zeros((), dtype=torch.float64, device=process.device)
+    for part in parts:
+        seed_dropout(run.recipe.seed, part.number)
+        pixels, truth = (x.to(process.device, non_blocking=True) for x in (part.inputs, part.labels))
+        with _gradients_kept_here(learner.network, part is not parts[-1]):
+            with autocast(process.device, run.precision):
+                cells = () if part.cells is ALL_CELLS else (part.cells,)
+                scores = learner.network(pixels, *cells)
+            loss = segmentation_loss(scores, truth, void, run.class_weights) / whole
+            # gradients are averaged over the processes, where they should be summed
+            learner.scaler.scale(loss * process.count).backward()  # type: ignore[no-untyped-call]
+        total += loss.detach()
+    return total
 
 
-def _stages(run: Run) -> list[Stage]:
-    recipe = run.recipe
-    crops = replace(run.crops, seed=recipe.seed + 1)
-    stages = [Stage("main", recipe.solver, ("",), run.model, partial(_share, run, crops, recipe.solver.micro_batch))]
-    if recipe.warm_up is not None and isinstance(run.model, DeepLab):
-        loaded = partial(_warm_up_batches, run, run.model, recipe.warm_up)
-        stages.insert(0, Stage("warm-up", recipe.warm_up.solver, HEAD, Head(run.model), loaded))
-    return stages
-
-
-def _share(run: Run, example: Callable[[int], Example], size: int, first: int) -> Iterator[Batch]:
-    """This process's batches."""
-    process = run.process
-    share, pin = (process.rank, process.count), process.device.type == "cuda"
-    return batches(example, size, first, share=share, workers=run.workers, pin=pin)
-
-
-def _warm_up_batches(run: Run, model: DeepLab, warm_up: WarmUp, first: int) -> Iterator[Batch]:
-    start = time.monotonic()
-
-    def report(done: int, count: int) -> None:
-        run.show("trunk features", done, count, duration(time.monotonic() - start))
-
-    count = len(run.crops.photos.samples) * warm_up.crops_per_photo
-    stored = store_features(
-        model, run.crops, count, run.output, run.precision, run.process, run.workers, report
-    )  # fmt: skip
-    return _share(run, Features(*stored, run.recipe.seed), warm_up.solver.micro_batch, first)
+def _gradients_kept_here(network: nn.Module, kept: bool) -> Any:
+    """Within it, backward adds to this process's gradients alone; they are shared with the last part of a batch."""
+    return network.no_sync() if kept and isinstance(network, DistributedDataParallel) else nullcontext()

@@ -59,6 +59,8 @@ class Solver:
         loss: ``"mean"`` over the batch's valid positions (the authors' code) or their ``"sum"`` (the paper's text).
         every_cell: 1 scores every cell of a crop; 2 every second of every second row, which ones by chance for each
             part of a batch: fc6 to fc8 then cost a quarter, and neighbouring cells say much the same. Without MSc.
+        average: the network becomes the exponential moving average of its weights, each update's with the share
+            1 − `average`: 0.99 reaches over some hundred updates. 0: it is as the last update left it.
     """
 
     iterations: int = 6000
@@ -78,6 +80,7 @@ class Solver:
     frozen: tuple[str, ...] = ()
     loss: Literal["mean", "sum"] = "mean"
     every_cell: int = 1
+    average: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("iterations", "batch", "micro_batch", "step_iterations", "every_cell"):
@@ -88,6 +91,8 @@ class Solver:
         for name, value in numbers.items():
             if isinstance(value, float) and not 0 <= value < math.inf:
                 raise InputError(f"{name} must be a finite number, 0 or more, got {value}")
+        if self.average >= 1:
+            raise InputError(f"average must be below 1, e.g. 0.99, or 0 for none, got {self.average}")
         if self.batch % self.micro_batch:
             raise InputError(f"batch must be a multiple of micro_batch, got {self.batch} and {self.micro_batch}")
 
@@ -141,6 +146,7 @@ class Recipe:
         augment: variation of photos beyond the paper's, none by default.
         sampling: ``"shuffled"`` passes over all photos, or ``"class_balanced"``: a class is drawn, then a photo of it.
         class_weights: of the loss: ``"even"``, ``"median_frequency"``, or a number for each class in order.
+        shared_photos: photos may be in both `data` and `validation`, whose figures then say little.
         skip_bad_photos: leave out photos and masks that cannot be read, each named, instead of stopping.
         precision: ``"bf16"`` or ``"fp16"`` (autocast; weights stay float32) or ``"fp32"``.
         seed: of initialisation, channels drawn, order, crops and dropout.
@@ -165,6 +171,7 @@ class Recipe:
     augment: Augment = field(default_factory=Augment)
     sampling: Literal["shuffled", "class_balanced"] = "shuffled"
     class_weights: Literal["even", "median_frequency"] | tuple[float, ...] = "even"
+    shared_photos: bool = False
     skip_bad_photos: bool = False
     precision: Literal["bf16", "fp16", "fp32"] = "bf16"
     seed: int = 0
@@ -219,6 +226,11 @@ class Recipe:
             variant = variant.with_paper_pooling()
         channels = self.fc_channels or variant.fc_channels
         return replace(variant, strided_msc=self.strided_msc, input_zoom=self.input_zoom, fc_channels=channels)
+
+    @property
+    def goes_by_counts(self) -> bool:
+        """Whether training depends on how often each class occurs."""
+        return self.sampling == "class_balanced" or self.class_weights == "median_frequency"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe as plain JSON values, for checkpoints and model cards."""

@@ -72,8 +72,8 @@ def whole_recipe(path: Path) -> str:
         InputError: as `load_recipe` raises it.
     """
     content = parse_json(json.dumps(load_recipe(path).to_dict()))  # tuples become lists
-    opening = takewhile(lambda line: line.startswith("#"), read_text(path).splitlines())
-    return "".join(f"{line}\n" for line in opening) + write_yaml(content)
+    opening = takewhile(lambda line: line[:1] in ("#", ""), read_text(path).splitlines())
+    return "".join(f"{line}\n" for line in opening if line) + write_yaml(content)
 
 
 def _resolve(path: Path, heirs: tuple[Path, ...]) -> Any:

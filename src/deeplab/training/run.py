@@ -2,38 +2,33 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from deeplab.data.samples import Sample
-from deeplab.errors import DataError, InputError
 from deeplab.evaluation.confusion import Confusion
-from deeplab.labels import LabelSet
 from deeplab.network.build import Network
 from deeplab.network.header import Header
 from deeplab.network.weights import save_checkpoint
-from deeplab.progress import Say, Show, duration
-from deeplab.training.balance import balanced_index, class_counts, median_frequency_weights
-from deeplab.training.batches import Crops, Photos
+from deeplab.progress import Say, Show
+from deeplab.training.batches import Batch, Crops, Example, batches
 from deeplab.training.log import Log
 from deeplab.training.machine import DTYPES, Machine, Process, totals
 from deeplab.training.recipe import Recipe
 from deeplab.training.validation import validate
 
-__all__ = ["Run", "make_crops"]
+__all__ = ["STATE", "Run"]
 
 BEST = "best.safetensors"
+STATE = "state.safetensors"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Run:
     """A run in one process.
 
@@ -42,7 +37,8 @@ class Run:
         process: which one this is.
         model: the network, on its device.
         header: of the checkpoint to be; its ``progress`` collects validation figures.
-        crops: the training crops by number, but for their `Crops.seed`, which a stage gives.
+        crops: the training crops by number, those that a warm-up stores; the main stage's have another seed.
+        photos: which photos these are, in short; see `deeplab.training.sources.photos_in_short`.
         class_weights: (L,) float32 on the device, or None.
         held_out: validation photos.
         output: the run's folder.
@@ -55,6 +51,7 @@ class Run:
     model: Network
     header: Header
     crops: Crops
+    photos: dict[str, Any]
     class_weights: Tensor | None
     held_out: Sequence[Sample]
     output: Path
@@ -68,14 +65,15 @@ class Run:
         return DTYPES[self.recipe.precision]
 
     @property
-    def workers(self) -> int:
-        """Threads that load photos in this process."""
-        return self.process.workers(self.machine.workers)
-
-    @property
     def state_path(self) -> Path:
         """The file to resume from."""
-        return self.output / "state.safetensors"
+        return self.output / STATE
+
+    def batches(self, examples: Callable[[int], Example], size: int, first: int) -> Iterator[Batch]:
+        """This process's batches of `size`, without end, from example `first` of all processes' on."""
+        process = self.process
+        share, pin = (process.rank, process.count), process.device.type == "cuda"
+        return batches(examples, size, first, share=share, workers=process.workers(self.machine.workers), pin=pin)
 
     def validate(self, stage: str, iteration: int) -> None:
         """Score the held-out photos, each process its share; keep the network if it is the best so far."""
@@ -93,53 +91,3 @@ class Run:
         self.log(stage=stage, iteration=iteration, **facts)
         if confusion.mean_iou > best:
             save_checkpoint(self.output / BEST, self.model, self.header)
-
-
-def make_crops(
-    recipe: Recipe, header: Header, samples: Sequence[Sample], machine: Machine, say: Say, show: Show
-) -> tuple[Crops, NDArray[np.float32] | None]:
-    """Prepare a recipe's training crops, and the weights (L,) of classes in the loss, None for none.
-
-    Raises:
-        InputError: the recipe gives weights for another number of classes.
-        DataError: a mask has to be counted and cannot be read, or none has a labelled pixel.
-    """
-    label_set, counts = header.label_set, None
-    if recipe.sampling == "class_balanced" or recipe.class_weights == "median_frequency":
-        start = time.monotonic()
-
-        def report(done: int, count: int) -> None:
-            show("counting classes", done, count, duration(time.monotonic() - start))
-
-        counts = class_counts(samples, recipe.skip_bad_photos, report)
-        if not counts.any():
-            raise DataError("no training photo has a labelled pixel; check the data with `deeplab check-data`")
-        if never := [name for name, pixels in zip(label_set.names, counts.sum(axis=0), strict=True) if not pixels]:
-            say(f"no training photo shows {', '.join(never)}")
-    order = None
-    if counts is not None and recipe.sampling == "class_balanced":
-        order = partial(balanced_index, counts=counts, seed=recipe.seed)
-    skip = say if recipe.skip_bad_photos else None
-    crops = Crops(
-        Photos(samples, header.preprocessing, cache_bytes=machine.cache_gb * 1e9, skip=skip),
-        header.preprocessing,
-        recipe.crop_px,
-        recipe.seed,
-        header.variant.label_stride,
-        recipe.augment,
-        order,
-    )
-    return crops, _class_weights(recipe, label_set, counts)
-
-
-def _class_weights(recipe: Recipe, label_set: LabelSet, counts: NDArray[np.int64] | None) -> NDArray[np.float32] | None:
-    if recipe.class_weights == "even":
-        return None
-    if recipe.class_weights == "median_frequency":
-        assert counts is not None
-        return median_frequency_weights(counts)
-    if len(recipe.class_weights) != len(label_set):
-        raise InputError(
-            f"class_weights has {len(recipe.class_weights)} numbers, but there are {len(label_set)} classes"
-        )
-    return np.array(recipe.class_weights, dtype=np.float32)
