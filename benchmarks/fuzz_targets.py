@@ -277,7 +277,7 @@ OWNER = {"model": "tiny", "labels": ["a", "b"], "iterations": 10}
 
 def journal(folder: Path) -> None:
     from deeplab.crf import CRFParams
-    from deeplab.evaluation.journal import Journal
+    from deeplab.crf_search.journal import Journal
 
     kept = Journal(folder / "trials.jsonl", OWNER, (2, 3, 5))
     for name in ("x", "y"):
@@ -287,7 +287,7 @@ def journal(folder: Path) -> None:
 
 
 def read_journal(folder: Path) -> None:
-    from deeplab.evaluation.journal import Journal
+    from deeplab.crf_search.journal import Journal
 
     kept = Journal(folder / "trials.jsonl", OWNER, (2, 3, 5))
     if ("x", None) in kept:

@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,8 +14,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from deeplab import cli
+from deeplab.data.samples import Sample
+from deeplab.evaluation.stored_scores import StoredScores, store_scores
+from deeplab.label_maps import write_label_map
+from deeplab.labels import VOC
+from deeplab.segment import Segmenter
 
 # For PyTorch: threads that wait for one another are slow on tiny networks, and slower on a busy machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -129,3 +135,28 @@ def photo() -> NDArray[np.uint8]:
     image[:30], image[30:] = (40, 80, 200), (230, 140, 30)
     noise: NDArray[Any] = np.random.default_rng(7).integers(-20, 21, image.shape)
     return (image + noise).clip(0, 255).astype(np.uint8)
+
+
+@pytest.fixture
+def samples(tmp_path: Path) -> tuple[Sample, ...]:
+    """Three small noisy photos, each with a rectangle of one class and a strip of void in its mask."""
+    random = np.random.default_rng(5)
+    folder = tmp_path / "set"
+    folder.mkdir()
+    made = []
+    for number, (height, width) in enumerate(((40, 61), (57, 33), (9, 80))):
+        labels = np.zeros((height, width), dtype=np.uint8)
+        labels[2 : height // 2, 5 : width // 2] = 8 + number
+        labels[height // 2, :] = VOC.void
+        pixels = random.integers(0, 60, (height, width, 3)) + 60 * (labels[..., None] % 3)
+        sample = Sample(f"photo{number}", folder / f"{number}.ppm", folder / f"{number}.png", VOC)
+        Image.fromarray(pixels.astype(np.uint8)).save(sample.photo)
+        write_label_map(sample.mask, labels, VOC)
+        made.append(sample)
+    return tuple(made)
+
+
+@pytest.fixture
+def scores(samples: Sequence[Sample], tmp_path: Path, tiny_model: Path) -> StoredScores:
+    """The tiny network's scores of the three photos."""
+    return store_scores(samples, tmp_path / "scores", Segmenter.from_pretrained(tiny_model, threads=1))

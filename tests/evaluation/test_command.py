@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from deeplab.crf import CRFParams
+from deeplab.crf_search import search as crf_search
 from deeplab.data.samples import Sample
-from deeplab.evaluation import crf_search
 from deeplab.files import alone_in
 from deeplab.label_maps import read_label_map, write_label_map
 from deeplab.labels import VOC, LabelSet
@@ -166,7 +166,7 @@ def test_without_optuna_the_smart_search_says_how_to_get_it(
     run: Run, devkit: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
-    monkeypatch.delitem(sys.modules, "deeplab.evaluation.smart_search", raising=False)
+    monkeypatch.delitem(sys.modules, "deeplab.crf_search.smart", raising=False)
     outcome = run("crf-search", "--data", str(devkit), "--smart", "-o", str(tmp_path / "search"))
     assert outcome.status == 1
     assert "this command needs optuna: run pip install '.[search]'" in outcome.err

@@ -62,10 +62,10 @@ def test_a_photo_that_network_and_crf_see_smaller_is_counted_as_the_main_path_la
 
 
 def test_without_crf_only_the_network_is_counted(samples: Sequence[Sample], scores: StoredScores) -> None:
-    steps: list[tuple[int, int]] = []
-    result = evaluate_scores(samples, scores, progress=lambda *step: steps.append(step))
+    steps: list[tuple[str, int, int, str]] = []
+    result = evaluate_scores(samples, scores, show=lambda *step: steps.append(step))
     assert list(result.outcomes) == ["network"]
-    assert steps == [(1, 3), (2, 3), (3, 3)]
+    assert steps == [("evaluating", done, 3, "") for done in range(1, 4)]
     with_crf = evaluate_scores(samples, scores, crf=CRFSettings(CRFParams(0, spatial_weight=0)))
     for outcome in with_crf.outcomes.values():  # a CRF without weights moves nothing
         np.testing.assert_array_equal(outcome.confusion.counts, result.outcomes["network"].confusion.counts)

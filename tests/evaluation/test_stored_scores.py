@@ -46,11 +46,11 @@ def store(samples: Sequence[Sample], folder: Path, network: Any = None, **option
 
 def test_scores_come_back_as_they_were_up_to_a_constant(samples: Sequence[Sample], tmp_path: Path) -> None:
     score = CountingNetwork()
-    steps: list[tuple[int, int]] = []
-    store(samples, tmp_path / "new" / "scores", score, progress=lambda *step: steps.append(step))
+    steps: list[tuple[str, int, int, str]] = []
+    store(samples, tmp_path / "new" / "scores", score, show=lambda *step: steps.append(step))
     stored = open_scores(tmp_path / "new" / "scores")
     assert (stored.info, stored.model_sha256) == (INFO, "ab12")
-    assert steps == [(1, 3), (2, 3), (3, 3)]
+    assert steps == [("scoring", done, 3, "") for done in range(1, 4)]
     for sample in samples:
         image = read_image(sample.photo)
         scores, photo_size, network_size, _ = stored.load(sample.name)

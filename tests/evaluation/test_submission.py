@@ -42,8 +42,8 @@ def members(path: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("name", ["results.tgz", "r.tar.gz", "r.tar", "r.zip"])
 def test_the_archive_is_laid_out_as_the_server_wants_it(tmp_path: Path, photos: Path, name: str) -> None:
-    steps: list[tuple[int, int]] = []
-    write_submission(tmp_path / name, NAMES, photos, label, progress=lambda *step: steps.append(step))
+    steps: list[tuple[str, int, int, str]] = []
+    write_submission(tmp_path / name, NAMES, photos, label, show=lambda *step: steps.append(step))
     held = members(tmp_path / name)
     assert list(held) == [f"{FOLDER}/{photo}.png" for photo in NAMES]
     for photo in NAMES:
@@ -54,7 +54,7 @@ def test_the_archive_is_laid_out_as_the_server_wants_it(tmp_path: Path, photos: 
         assert palette is not None
         assert palette[:9] == [0, 0, 0, 128, 0, 0, 0, 128, 0]  # background, aeroplane, bicycle in VOC's own masks
         assert palette[60:63] == [0, 64, 128]  # tvmonitor
-    assert steps == [(1, 2), (2, 2)]
+    assert steps == [("labelling", done, 2, "") for done in range(1, 3)]
 
 
 def test_photos_may_have_another_ending(tmp_path: Path, photos: Path) -> None:

@@ -39,7 +39,7 @@ def network(name: str, title: str, folder: Path, shift: float = 0.0) -> dict[str
         "search": {"crf": {"params": {"w1": 5.0, "xy": 50.0, "rgb": 3.5, "w2": 3.0, "g": 3.0}, "iterations": 10,
                            "normalization": "after"}, "trials": [{}] * 48,
                    "best": [0.6, 0.5, 0.7], "gain": up, "runs": 480, "seconds": 12.0, "threads": 2,
-                   "pydensecrf2_seconds_per_run": None, "heat_map": f"{name}/heat.svg"},
+                   "heat_map": f"{name}/heat.svg"},
         "evaluation": {
             "results": {"network": outcome(0.5388 + shift), "network + CRF": outcome(0.57 + shift)},
             "gain": {"mean_iou": up, "pixel_accuracy": down, "iou": dict.fromkeys(CLASSES, up)},

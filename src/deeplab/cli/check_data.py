@@ -42,7 +42,7 @@ def check_data(
     with reporter() as out:
         report = check(
             folder, reader=reader, splits=splits, names=names, crowds=crowds, threads=thread_count(threads),
-            progress=lambda done, total: out.show("checking", done, total, ""),
+            show=out.show,
         )  # fmt: skip
     if json_file is not None:
         with atomic_file(json_file, overwrite=force) as file:

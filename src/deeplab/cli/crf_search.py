@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deeplab.cli.options import CrowdsOption, ModelOption, NamesOption, ReaderOption, ThreadsOption, extra, make_folder
-from deeplab.cli.scoring import SkipOption, show_step, sound_samples, stored_scores
-from deeplab.progress import Reporter, duration, reporter
+from deeplab.cli.options import CrowdsOption, ModelOption, NamesOption, ReaderOption, ThreadsOption, extra
+from deeplab.cli.scoring import SkipOption, sound_samples, stored_scores
+from deeplab.files import make_folder
+from deeplab.progress import reporter
 
 if TYPE_CHECKING:
     from deeplab.data.samples import Sample
@@ -63,20 +62,20 @@ def crf_search(
     """
     from deeplab.checks import check_choice, thread_count
     from deeplab.crf import CRFSettings
+    from deeplab.crf_search import results
+    from deeplab.crf_search.files import write_search
+    from deeplab.crf_search.search import Objective, Search, choose_photos, grid_search
+    from deeplab.crf_search.trials import Band, Trials
     from deeplab.data.readers import read_samples
-    from deeplab.evaluation import search_results, tables
+    from deeplab.evaluation import tables
     from deeplab.evaluation.confusion import class_labels
-    from deeplab.evaluation.crf_search import Objective, Search, choose_photos, grid_search
-    from deeplab.evaluation.crf_trials import Band, Trials
     from deeplab.evaluation.evaluate import evaluate_scores
-    from deeplab.evaluation.peer_cost import pydensecrf_seconds
-    from deeplab.evaluation.search_files import write_search
     from deeplab.evaluation.trimap import AROUND
     from deeplab.files import alone_in
 
     if smart:
         with extra("search"):
-            from deeplab.evaluation.smart_search import smart_search
+            from deeplab.crf_search.smart import smart_search
     crf = CRFSettings(iterations=iterations, normalization=normalization)
     check_choice(trimap, AROUND, "--trimap")
     every: Sequence[Sample] = read_samples(reader, data, split, names=names, crowds=crowds)
@@ -91,32 +90,12 @@ def crf_search(
         samples = choose_photos(sound_samples(out, every) if skip_broken else every, photos, seed)
         stored = stack.enter_context(stored_scores(out, samples, scores, model, threads=threads, force=force))
         band = Band(trimap, trimap_px) if objective == "trimap" else None
-        trials = Trials(samples, stored, output, crf=crf, band=band, threads=cores, progress=_timed(out), force=force)
+        trials = Trials(samples, stored, output, crf=crf, band=band, threads=cores, show=out.show, force=force)
         search = Search(trials, wanted)
         best = smart_search(search, trials=proposals, seed=seed) if smart else grid_search(search)
-        theirs = pydensecrf_seconds(samples[:3], stored, best, iterations) if trials.runs else None
         settings = CRFSettings(best, iterations, normalization)
-        evaluation = evaluate_scores(
-            samples, stored, crf=settings, threads=cores, progress=partial(show_step, out, "evaluating the best")
-        )
-        written = write_search(search, output, theirs)
-    lines = [*search_results.result_lines(search), *search_results.cost_lines(search, theirs)]
+        evaluation = evaluate_scores(samples, stored, crf=settings, threads=cores, show=out.show)
+        written = write_search(search, output)
+    lines = [*results.result_lines(search), *results.cost_lines(search)]
     files = ", ".join(map(str, written))
     print("\n".join([*lines, "", tables.format_table(evaluation, named), "", f"written: {files}"]))
-
-
-def _timed(out: Reporter) -> Callable[[str, int, int], None]:
-    """Show CRF runs with their rate and the time left."""
-    begun = 0.0
-
-    def show(stage: str, done: int, total: int) -> None:
-        nonlocal begun
-        if done == 0:
-            begun = time.monotonic()
-            return
-        taken = time.monotonic() - begun
-        out.show(
-            stage, done, total, f"{done / taken:.1f} CRF runs a second, {duration(taken / done * (total - done))} left"
-        )
-
-    return show

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from deeplab.cli.options import CrowdsOption, ModelOption, NamesOption, ReaderOption, ThreadsOption, extra
-from deeplab.cli.scoring import SkipOption, show_step, sound_samples, stored_scores, write_text
+from deeplab.cli.scoring import SkipOption, sound_samples, stored_scores, write_text
 from deeplab.progress import reporter
 
 if TYPE_CHECKING:
@@ -89,16 +88,15 @@ def evaluate(
     extras, cores = Extras(trimap, boundary_f1), thread_count(threads)
     with reporter() as out:
         samples = sound_samples(out, samples) if skip_broken else samples
-        progress = partial(show_step, out, "evaluating")
         if predictions is not None:
             evaluation = evaluate_predictions(
-                samples, predictions, numbers=numbers, extras=extras, threads=cores, progress=progress
+                samples, predictions, numbers=numbers, extras=extras, threads=cores, show=out.show
             )
         else:
             with stored_scores(out, samples, scores, model, threads=threads, force=force) as stored:
                 evaluation = evaluate_scores(
                     samples, stored, crf=(settings or stored.info.crf) if crf else None,
-                    extras=extras, threads=cores, progress=progress,
+                    extras=extras, threads=cores, show=out.show,
                 )  # fmt: skip
     print(tables.format_table(evaluation, named, resamples=resamples))
     if trimap is not None:

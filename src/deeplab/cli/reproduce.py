@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from deeplab.cli.options import ThreadsOption, extra, make_folder
+from deeplab.cli.options import ThreadsOption, extra
 from deeplab.errors import InputError
-from deeplab.files import alone_in
+from deeplab.files import alone_in, make_folder
 from deeplab.progress import reporter
 
 __all__ = ["reproduce"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from deeplab.data.samples import Sample
     from deeplab.evaluation.stored_scores import StoredScores
 
-__all__ = ["SkipOption", "show_step", "sound_samples", "stored_scores", "write_text"]
+__all__ = ["SkipOption", "sound_samples", "stored_scores", "write_text"]
 
 SkipOption = Annotated[
     bool, typer.Option("--skip-broken", help="Leave out photos and masks that cannot be read, naming them.")
@@ -50,7 +49,7 @@ def stored_scores(
             return
     segmenter = Segmenter.from_pretrained(model, threads=threads)
     with nullcontext(folder) if folder is not None else TemporaryDirectory() as place:
-        yield store_scores(samples, Path(place), segmenter, force=force, progress=partial(show_step, out, "scoring"))
+        yield store_scores(samples, Path(place), segmenter, force=force, show=out.show)
 
 
 def sound_samples(out: Reporter, samples: Sequence[Sample]) -> list[Sample]:
@@ -67,11 +66,6 @@ def sound_samples(out: Reporter, samples: Sequence[Sample]) -> list[Sample]:
         else:
             sound.append(sample)
     return sound
-
-
-def show_step(out: Reporter, stage: str, done: int, total: int) -> None:
-    """Show how many photos of all are through a stage."""
-    out.show(stage, done, total, "")
 
 
 def write_text(path: Path, content: str, *, overwrite: bool) -> None:

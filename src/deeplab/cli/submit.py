@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from deeplab.cli.options import ModelOption, ThreadsOption
-from deeplab.cli.scoring import show_step
 from deeplab.files import is_folder
 from deeplab.progress import reporter
 
@@ -68,6 +66,6 @@ def submit(
     with reporter() as out:
         write_submission(
             output, names, photos, label,
-            competition=competition, overwrite=force, progress=partial(show_step, out, "labelling"),
+            competition=competition, overwrite=force, show=out.show,
         )  # fmt: skip
         out.result(f"{output}: {len(names)} photos for {competition}")

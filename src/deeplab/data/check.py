@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +21,9 @@ from deeplab.errors import DataError
 from deeplab.files import is_file, is_folder
 from deeplab.images import PHOTO_SUFFIXES, not_taken
 from deeplab.labels import LabelSet
+from deeplab.progress import Show, silent
 
 __all__ = ["DataReport", "Finding", "SplitCounts", "check_data"]
-
-Progress = Callable[[int, int], None]
 
 
 class Finding(NamedTuple):
@@ -94,7 +93,7 @@ def check_data(
     names: Path | None = None,
     crowds: str = CROWDS_AUTO,
     threads: int = 1,
-    progress: Progress = lambda done, total: None,
+    show: Show = silent,
 ) -> DataReport:
     """Read every photo and mask of a data set, and find what spoils training, by name.
 
@@ -105,7 +104,7 @@ def check_data(
         names: a names file, as for `read_samples`.
         crowds: what becomes of COCO's crowds, as for `read_samples`.
         threads: photos in work at a time. The result does not depend on it.
-        progress: called after each photo with the number done and the number of all photos.
+        show: takes progress after each photo.
 
     Returns:
         What was found, and how often every class occurs.
@@ -128,7 +127,7 @@ def check_data(
     try:
         for key, result in zip(samples, pool.map(inspect_sample, samples.values()), strict=True):
             inspected[key] = result
-            progress(len(inspected), len(samples))
+            show("checking", len(inspected), len(samples), "")
     finally:
         pool.shutdown(cancel_futures=True)  # when stopped, not after all photos
     label_set = next(iter(samples.values())).label_set

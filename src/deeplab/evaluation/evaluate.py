@@ -24,10 +24,10 @@ from deeplab.evaluation.trimap import band_tallies, boundary_distance
 from deeplab.files import is_file, sha256_of
 from deeplab.labels import LabelSet
 from deeplab.look import Look
+from deeplab.progress import Show, silent
 
 __all__ = ["Evaluation", "Extras", "Outcome", "check_samples", "evaluate_predictions", "evaluate_scores", "load_scored"]
 
-Progress = Callable[[int, int], None]
 Labels = NDArray[np.uint8]
 
 
@@ -95,7 +95,7 @@ def evaluate_scores(
     crf: CRFSettings | None = None,
     extras: Extras = Extras(),
     threads: int = 1,
-    progress: Progress = lambda done, total: None,
+    show: Show = silent,
 ) -> Evaluation:
     """Label photos from stored scores as `deeplab.segment.Segmenter` does, and count (VOC protocol, section 5).
 
@@ -105,7 +105,7 @@ def evaluate_scores(
         crf: also label with the CRF run like this; None: the network alone.
         extras: what to measure beside the confusion matrix.
         threads: photos in work at a time. The result does not depend on it.
-        progress: called after each photo with the number done and the number of all photos.
+        show: takes progress after each photo.
 
     Returns:
         An outcome for ``"network"`` and, with `crf`, one for ``"network + CRF"``.
@@ -129,7 +129,7 @@ def evaluate_scores(
         "crf": None if crf is None else crf.to_dict(),
     }
     check_samples(samples, scores.info.label_set)
-    return Evaluation(_count_all(samples, label, ways, extras, threads, progress), facts | _said(extras))
+    return Evaluation(_count_all(samples, label, ways, extras, threads, show), facts | _said(extras))
 
 
 def evaluate_predictions(
@@ -139,7 +139,7 @@ def evaluate_predictions(
     numbers: str | None = None,
     extras: Extras = Extras(),
     threads: int = 1,
-    progress: Progress = lambda done, total: None,
+    show: Show = silent,
 ) -> Evaluation:
     """Count label maps that lie in a folder as ``<photo>.png``.
 
@@ -150,7 +150,7 @@ def evaluate_predictions(
             they show; see `deeplab.evaluation.predictions`.
         extras: what to measure beside the confusion matrix.
         threads: photos in work at a time. The result does not depend on it.
-        progress: called after each photo with the number done and the number of all photos.
+        show: takes progress after each photo.
 
     Returns:
         One outcome, ``"predictions"``.
@@ -175,7 +175,7 @@ def evaluate_predictions(
 
     check_samples(samples)
     table = prediction_table(samples, folder, numbers)
-    outcomes = _count_all(samples, label, ["predictions"], extras, threads, progress)
+    outcomes = _count_all(samples, label, ["predictions"], extras, threads, show)
     return Evaluation(outcomes, {"folder": str(folder)} | _said(extras))
 
 
@@ -252,7 +252,7 @@ def _count_all(
     ways: Sequence[str],
     extras: Extras,
     threads: int,
-    progress: Progress,
+    show: Show,
 ) -> dict[str, Outcome]:
     """Count what `label` gives for every photo, several photos at a time: its true labels, and those of each way."""
     check_count(threads, 1, "threads")
@@ -268,7 +268,7 @@ def _count_all(
         for counted in pool.map(count, samples):
             totals = [total + confusion for total, (confusion, _) in zip(totals, counted, strict=True)]
             rows.append([parts for _, parts in counted])
-            progress(len(rows), len(samples))
+            show("evaluating", len(rows), len(samples), "")
     finally:
         pool.shutdown(cancel_futures=True)
     columns = zip(*rows, strict=True)

@@ -8,7 +8,7 @@ of it that the network saw; and ``photo_sha256``, of the photo's file, in hexade
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +22,7 @@ from deeplab.documents import parse_json, read_json
 from deeplab.errors import MALFORMED, DataError, ImageError, InputError, ModelError, OutputError
 from deeplab.files import atomic_file, is_file, make_folder, sha256_of
 from deeplab.models import ModelInfo
+from deeplab.progress import Show, silent
 from deeplab.segment import Segmenter
 
 __all__ = ["PhotoScores", "StoredScores", "open_scores", "store_scores"]
@@ -112,7 +113,7 @@ def store_scores(
     segmenter: Segmenter,
     *,
     force: bool = False,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    show: Show = silent,
 ) -> StoredScores:
     """Score photos and keep the scores; photos unchanged since, with intact scores, are not scored again.
 
@@ -121,7 +122,7 @@ def store_scores(
         folder: where the scores go, made if missing.
         segmenter: the model, which looks at them.
         force: replace the scores of another model in this folder.
-        progress: called after each photo with the number done and the number of all photos.
+        show: takes progress after each photo.
 
     Raises:
         ImageError: a photo cannot be read.
@@ -141,7 +142,7 @@ def store_scores(
                 np.savez(
                     file, scores=scores, photo_size=sizes[0], network_size=sizes[1], photo_sha256=np.array(photo_sha256)
                 )
-        progress(done, len(samples))
+        show("scoring", done, len(samples), "")
     return stored
 
 

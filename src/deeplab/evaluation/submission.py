@@ -22,6 +22,7 @@ from deeplab.files import atomic_file, check_output, is_file
 from deeplab.images import read_image
 from deeplab.label_maps import encode_label_map
 from deeplab.labels import VOC
+from deeplab.progress import Show, silent
 
 __all__ = ["COMPETITIONS", "read_ids", "write_submission"]
 
@@ -57,7 +58,7 @@ def write_submission(
     *,
     competition: str = "comp6",
     overwrite: bool = False,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    show: Show = silent,
 ) -> None:
     """Label photos and write ``results/VOC2012/Segmentation/<competition>_test_cls/<name>.png`` for each.
 
@@ -70,7 +71,7 @@ def write_submission(
         label: photo's path → labels (H, W) uint8, 0–20.
         competition: one of `COMPETITIONS`.
         overwrite: replace an existing archive.
-        progress: called after each photo with the number done and the number of all photos.
+        show: takes progress after each photo.
 
     Raises:
         DataError: a photo is missing, or its labels are not of its size or not 0–20. This comes before any labelling
@@ -89,7 +90,7 @@ def write_submission(
     with atomic_file(target, overwrite=overwrite) as file, _archive(file, target.name.lower()) as add:
         for done, (name, path) in enumerate(zip(names, paths, strict=True), start=1):
             add(f"{folder}/{name}.png", encode_label_map(_checked(label(path), path), VOC))
-            progress(done, len(names))
+            show("labelling", done, len(names), "")
 
 
 def _checked(labels: Labels, photo: Path) -> Labels:

@@ -89,13 +89,13 @@ def _updates(count: int) -> str:
 def searches(content: Mapping[str, Any], folder: Path) -> Html:
     """List the CRF parameters found, and draw what the search saw."""
     columns = ["network", "w1", "σα, px", "σβ", "w2", "σγ, px", "settings", "mean IoU there", "gain there",
-               "a run", "pydensecrf2"]  # fmt: skip
+               "a run"]  # fmt: skip
     rows, maps = [], []
     for network in content["networks"]:
         search = network["search"]
         numbers = [f"{number:g}" for number in search["crf"]["params"].values()]
         rows.append([network["title"], *numbers, f"{len(search['trials']):,}", estimate(*search["best"]),
-                     gain(*search["gain"]), *_costs(search)])  # fmt: skip
+                     gain(*search["gain"]), _cost(search)])  # fmt: skip
         drawing = Html(_read(folder / search["heat_map"]).decode())
         box = tag("div", drawing, class_="scroll drawing", tabindex=0, role="region", aria_label="heat map")
         maps.append(
@@ -110,16 +110,11 @@ def searches(content: Mapping[str, Any], folder: Path) -> Html:
 _MAP = "Each cell is the best over the parameter that the panel leaves out; the best of all is framed."
 
 
-_COSTS = (
-    "A run: what one CRF run takes of the clock while several photos are in work at a time; pydensecrf2's is estimated "
-    "from three photos. A dash: not measured, as nothing had to be run or pydensecrf2 is not installed."
-)
+_COSTS = "A run: what one CRF run takes of the clock while several photos are in work at a time. A dash: none."
 
 
-def _costs(search: Mapping[str, Any]) -> list[str]:
-    ours = 1000 * search["seconds"] / search["runs"] if search["runs"] else None
-    theirs = search["pydensecrf2_seconds_per_run"]
-    return [quantity(ours, "ms"), quantity(None if theirs is None else 1000 * theirs / search["threads"], "ms")]
+def _cost(search: Mapping[str, Any]) -> str:
+    return quantity(1000 * search["seconds"] / search["runs"] if search["runs"] else None, "ms")
 
 
 def _image(path: Path, words: str, width: int | None = None, height: int | None = None) -> Html:

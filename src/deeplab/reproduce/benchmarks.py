@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from deeplab.checks import choose
 from deeplab.crf import CRFParams
-from deeplab.evaluation.crf_search import PAPER_GRID
+from deeplab.crf_search.search import PAPER_GRID
 from deeplab.labels import CAMVID, VOC, LabelSet
 
 __all__ = ["BENCHMARKS", "FULL", "QUICK", "Benchmark", "Effort", "find_benchmark"]

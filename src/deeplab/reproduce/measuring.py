@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from deeplab.arrays import open_npz
 from deeplab.crf import CRFSettings, refine
+from deeplab.crf_search import files as search_files
+from deeplab.crf_search.search import Search, grid_search
+from deeplab.crf_search.trials import Trials
 from deeplab.data.samples import Sample
-from deeplab.evaluation import figures, search_files, tables
-from deeplab.evaluation.crf_search import Search, grid_search
-from deeplab.evaluation.crf_trials import Trials
+from deeplab.evaluation import figures, tables
 from deeplab.evaluation.evaluate import Extras, evaluate_scores, load_scored
-from deeplab.evaluation.peer_cost import pydensecrf_seconds
 from deeplab.evaluation.stored_scores import open_scores, store_scores
 from deeplab.files import atomic_file
 from deeplab.images import read_image
@@ -55,7 +55,7 @@ def _scoring(
 ) -> Callable[[], dict[str, Any]]:
     def make() -> dict[str, Any]:
         segmenter = Segmenter.from_pretrained(model.path, threads=plan.threads)
-        store_scores(samples, folder, segmenter, force=True, progress=desk.progress("scoring"))
+        store_scores(samples, folder, segmenter, force=True, show=desk.show_step)
         return {"photos": len(samples)}
 
     return make
@@ -64,7 +64,7 @@ def _scoring(
 def search_crf(work: Work) -> Done:
     """Search the CRF's parameters on stored scores (section 4.2), and leave a heat map and tables.
 
-    Its result is that of `deeplab.evaluation.search_files.to_json`.
+    Its result is that of `deeplab.crf_search.files.to_json`.
     """
     effort, photos, scores = work.plan.effort, work.photos.search, work.scores.search
     folder = work.desk.make_folder("crf-search")
@@ -72,21 +72,19 @@ def search_crf(work: Work) -> Done:
     def make() -> dict[str, Any]:
         trials = Trials(
             photos, scores, folder, crf=CRFSettings(), threads=work.threads,
-            progress=lambda stage, done, total: work.desk.progress(stage)(done, total), force=True,
+            show=work.desk.show_step, force=True,
         )  # fmt: skip
         search = Search(trials)
         if work.plan.smart:
-            from deeplab.evaluation.smart_search import smart_search  # here, because it needs Optuna
+            from deeplab.crf_search.smart import smart_search  # here, because it needs Optuna
 
             smart_search(search, seed=work.plan.seed)
         elif effort.refine:
             grid_search(search, effort.grid)
         else:
             search.measure("first grid", effort.grid)
-        best = search.best()
-        peer = pydensecrf_seconds(photos[:3], scores, best, trials.crf.iterations)
-        search_files.write_search(search, folder, peer)
-        return search_files.to_json(search, peer)
+        search_files.write_search(search, folder)
+        return search_files.to_json(search)
 
     grid = [params.to_dict() for params in effort.grid]
     how = {"smart": True} if work.plan.smart else {"grid": grid, "refine": effort.refine}
@@ -106,7 +104,7 @@ def evaluate(work: Work, crf: CRFSettings) -> Done:
     def make() -> dict[str, Any]:
         evaluation = evaluate_scores(
             photos, work.scores.test, crf=crf, extras=Extras(plan.benchmark.trimap, boundary_f1=True),
-            threads=work.threads, progress=desk.progress("evaluating"),
+            threads=work.threads, show=desk.show_step,
         )  # fmt: skip
         tallies = {way: outcome.tallies for way, outcome in evaluation.outcomes.items()}
         with atomic_file(desk.folder / TALLIES, overwrite=True) as file:
@@ -154,7 +152,7 @@ def measure_speed(work: Work, crf: CRFSettings) -> Done:
             refine(photo, probabilities, settings, threads=threads)
             rows.append((between - begun, time.perf_counter() - between))
             sizes.add(f"{photo.shape[1]}x{photo.shape[0]}")
-            work.desk.progress("timing")(done, len(timed))
+            work.desk.show_step("timing", done, len(timed), "")
         network_ms, crf_ms = (1000 * float(seconds) for seconds in np.median(rows, axis=0))
         return {
             "network_ms": network_ms,

@@ -70,9 +70,9 @@ class Desk:
             out.write(json.dumps({"inputs": wanted, **done._asdict()}, ensure_ascii=False, indent=1).encode())
         return done
 
-    def progress(self, stage: str) -> Callable[[int, int], None]:
-        """Return what takes the numbers of photos done and in all, and shows them."""
-        return lambda done, total: self.show(f"{self.folder.name}: {stage}", done, total, "")
+    def show_step(self, stage: str, done: int, total: int, facts: str) -> None:
+        """Show progress under the name of this network."""
+        self.show(f"{self.folder.name}: {stage}", done, total, facts)
 
     def make_folder(self, name: str = "") -> Path:
         """Make the desk's folder, or one in it.

@@ -7,10 +7,10 @@ from typing import Any
 
 from deeplab.checks import thread_count
 from deeplab.crf import CRFSettings
+from deeplab.crf_search.search import choose_photos
 from deeplab.data.readers import read_samples
 from deeplab.data.samples import Sample
 from deeplab.errors import DataError
-from deeplab.evaluation.crf_search import choose_photos
 from deeplab.evaluation.stored_scores import StoredScores
 from deeplab.reproduce.networks import Model
 from deeplab.reproduce.plan import Plan

@@ -8,8 +8,8 @@ from xml.sax.saxutils import escape
 
 from deeplab.crf import CRFParams
 from deeplab.crf.params import PARAMETERS
-from deeplab.evaluation.crf_search import Search
-from deeplab.evaluation.search_results import describe, objective_name
+from deeplab.crf_search.results import describe, objective_name
+from deeplab.crf_search.search import Search
 
 __all__ = ["heat_map_svg"]
 

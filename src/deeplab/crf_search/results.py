@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from deeplab.crf import CRFParams
+from deeplab.crf_search.search import PAPER_GRID, Search
 from deeplab.evaluation.bootstrap import Estimate
-from deeplab.evaluation.crf_search import PAPER_GRID, Search
 from deeplab.progress import duration
 
 __all__ = ["cost_lines", "describe", "in_words", "objective_name", "result_lines"]
@@ -34,32 +34,21 @@ def result_lines(search: Search) -> list[str]:
     return lines
 
 
-def cost_lines(search: Search, pydensecrf_seconds: float | None) -> list[str]:
-    """Say how long the CRF runs took, and how long the paper's grid on 100 photos would take, here and there.
+def cost_lines(search: Search) -> list[str]:
+    """Say how long the CRF runs took, and how long the paper's grid on 100 photos would take.
 
-    The grid's times are processor time over the number of threads: what it takes where nothing else runs.
-
-    Args:
-        search: a search that has measured something.
-        pydensecrf_seconds: the processor time of one run of pydensecrf2 on these photos; None: not measured.
+    The grid's time is processor time over the number of threads: what it takes where nothing else runs.
     """
     trials = search.trials
     if not trials.runs:
         return ["nothing was run: every trial was in the journal already"]
     ours = trials.processor_seconds / trials.runs
-    grid = f"the paper's first grid, {len(PAPER_GRID)} settings on {_PAPERS_PHOTOS} photos"
-    lines = [
+    grid_seconds = len(PAPER_GRID) * _PAPERS_PHOTOS * ours / trials.threads
+    return [
         f"{trials.runs:,} CRF runs in {duration(trials.seconds)} h, {1000 * ours:.0f} ms of processor time each",
-        f"{grid}, on {trials.threads} free cores: {_grid_time(ours, trials.threads)}",
+        f"the paper's first grid, {len(PAPER_GRID)} settings on {_PAPERS_PHOTOS} photos, "
+        f"on {trials.threads} free cores: {duration(grid_seconds)} h",
     ]
-    if pydensecrf_seconds is None:
-        return [*lines, "the same with pydensecrf2: not measured, it is not installed (pip install pydensecrf2)"]
-    theirs = _grid_time(pydensecrf_seconds, trials.threads)
-    return [*lines, f"the same with pydensecrf2, {1000 * pydensecrf_seconds:.0f} ms a run: {theirs}"]
-
-
-def _grid_time(seconds_a_run: float, threads: int) -> str:
-    return f"{duration(len(PAPER_GRID) * _PAPERS_PHOTOS * seconds_a_run / threads)} h"
 
 
 def describe(params: CRFParams) -> str:

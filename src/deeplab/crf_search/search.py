@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from deeplab.checks import check_choice
 from deeplab.crf import CRFParams
+from deeplab.crf_search.trials import Trials
 from deeplab.data.samples import Sample
 from deeplab.errors import DataError, InputError
 from deeplab.evaluation import figures
 from deeplab.evaluation.bootstrap import Estimate, Figure, draw_photos, estimate
-from deeplab.evaluation.crf_trials import Trials
 
 __all__ = ["OBJECTIVES", "PAPER_GRID", "Objective", "Search", "choose_photos", "grid_search", "refine_best"]
 

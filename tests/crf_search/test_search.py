@@ -13,9 +13,10 @@ import pytest
 from numpy.typing import NDArray
 
 from deeplab.crf import CRFParams, CRFSettings
-from deeplab.data.samples import Sample
-from deeplab.errors import DataError, InputError
-from deeplab.evaluation.crf_search import (
+from deeplab.crf_search.files import best_yaml, to_json, trials_csv
+from deeplab.crf_search.heat_map import heat_map_svg
+from deeplab.crf_search.results import cost_lines, result_lines
+from deeplab.crf_search.search import (
     MOST_TRIED,
     PAPER_GRID,
     Objective,
@@ -24,11 +25,7 @@ from deeplab.evaluation.crf_search import (
     grid_search,
     refine_best,
 )
-from deeplab.evaluation.heat_map import heat_map_svg
-from deeplab.evaluation.peer_cost import pydensecrf_seconds
-from deeplab.evaluation.search_files import best_yaml, to_json, trials_csv
-from deeplab.evaluation.search_results import cost_lines, result_lines
-from deeplab.evaluation.stored_scores import StoredScores
+from deeplab.errors import DataError, InputError
 from deeplab.labels import LabelSet
 
 PETS = LabelSet("pets", ("none", "cat"))
@@ -121,7 +118,7 @@ def test_the_search_never_leaves_what_is_possible() -> None:
 
 
 def test_the_smart_search_reaches_the_grids_optimum_in_a_fraction_of_the_runs() -> None:
-    smart_search = pytest.importorskip("deeplab.evaluation.smart_search", reason="needs optuna").smart_search
+    smart_search = pytest.importorskip("deeplab.crf_search.smart", reason="needs optuna").smart_search
     whole: Any = Search(FakeTrials(peak(7.5, 65, 6.5)))  # type: ignore[arg-type]
     smart: Any = Search(FakeTrials(peak(7.5, 65, 6.5)))  # type: ignore[arg-type]
     assert smart.objective.of(smart.trials.tallies(None)) < whole.value(grid_search(whole))
@@ -197,7 +194,7 @@ def test_the_best_settings_are_read_back_by_other_commands(found: Any, tmp_path:
 
 
 def test_the_json_holds_the_search(found: Any) -> None:
-    content = json.loads(json.dumps(to_json(found, 1.0), allow_nan=False))
+    content = json.loads(json.dumps(to_json(found), allow_nan=False))
     assert content["crf"]["params"]["bilateral_rgb_std"] == 4
     assert content["trials"][0]["objective"] == pytest.approx(content["best"][0])
     assert len(content["trials"]) == len(found.stages)
@@ -208,13 +205,11 @@ def test_the_words_name_the_best_its_gain_and_the_cost(found: Any) -> None:
     assert result_lines(found)[0].endswith("settings: w1 = 5, σα = 50 px, σβ = 4, w2 = 3, σγ = 3 px")
     assert "+50.00 [+50.00, +50.00] over the network alone" in result_lines(found)[1]
     found.trials.runs, found.trials.seconds, found.trials.processor_seconds = 2850, 285.0, 570.0
-    runs, ours, theirs = cost_lines(found, 1.2)
+    runs, grid = cost_lines(found)
     assert runs == "2,850 CRF runs in 0:04:45 h, 200 ms of processor time each"
-    assert ours == "the paper's first grid, 288 settings on 100 photos, on 2 free cores: 0:48:00 h"
-    assert theirs == "the same with pydensecrf2, 1200 ms a run: 4:48:00 h"
-    assert "not measured" in cost_lines(found, None)[-1]
+    assert grid == "the paper's first grid, 288 settings on 100 photos, on 2 free cores: 0:48:00 h"
     found.trials.runs = 0
-    assert cost_lines(found, None) == ["nothing was run: every trial was in the journal already"]
+    assert cost_lines(found) == ["nothing was run: every trial was in the journal already"]
 
 
 def test_the_heat_map_shows_every_pair_and_frames_the_best(found: Any) -> None:
@@ -231,12 +226,3 @@ def test_the_heat_map_shows_every_pair_and_frames_the_best(found: Any) -> None:
     assert sum(cell.get("stroke") == "#d62728" for cell in cells) == 3
     texts = [text.text for text in root.iter(f"{space}text")]
     assert f"{100 * found.value(found.best()):.2f}" in texts
-
-
-def test_the_peers_time_is_measured_where_it_is_installed(samples: Sequence[Sample], scores: StoredScores) -> None:
-    try:
-        import pydensecrf.densecrf  # noqa: F401
-    except ImportError:
-        assert pydensecrf_seconds(samples, scores, CRFParams(), 2) is None
-    else:
-        assert (pydensecrf_seconds(samples, scores, CRFParams(), 2) or 0) > 0

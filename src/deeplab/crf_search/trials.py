@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from itertools import chain, groupby
@@ -15,22 +15,21 @@ from numpy.typing import NDArray
 
 from deeplab.checks import check_count
 from deeplab.crf import CRFParams, CRFSettings, DenseCRF, Shortcuts, photo_kernels
+from deeplab.crf_search.journal import Journal
 from deeplab.data.samples import Sample, load_mask
 from deeplab.evaluation.confusion import Confusion
 from deeplab.evaluation.evaluate import check_samples, load_scored
-from deeplab.evaluation.journal import Journal
 from deeplab.evaluation.stored_scores import StoredScores
 from deeplab.evaluation.trimap import boundary_distance
 from deeplab.labels import LabelSet
 from deeplab.look import Look
+from deeplab.progress import Show, duration, silent
 
 __all__ = ["Band", "Trials"]
 
 # Settings of one photo that are tried in one go: enough that loading the photo does not count, few enough that little
 # is lost when the search is stopped.
 _AT_A_TIME = 48
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ class Trials:
         crf: how the CRF runs; its parameters are what varies.
         band: also count the pixels near boundaries.
         threads: photos in work at a time. The results do not depend on it.
-        progress: called with a stage, how many CRF runs of it are done, 0 at first, and how many there are.
+        show: takes progress in CRF runs, 0 of each stage at first, with their rate and the time left.
         force: begin anew where the journal is another search's.
 
     Attributes:
@@ -80,7 +79,7 @@ class Trials:
         crf: CRFSettings,
         band: Band | None = None,
         threads: int = 1,
-        progress: Progress = lambda stage, done, total: None,
+        show: Show = silent,
         force: bool = False,
     ) -> None:
         check_samples(samples, scores.info.label_set)
@@ -91,7 +90,7 @@ class Trials:
         self.band = band
         self.threads = threads
         self.runs, self.seconds, self.processor_seconds = 0, 0.0, 0.0
-        self._progress = progress
+        self._show = show
         self._identities = {sample.name: _identity(sample, scores) for sample in samples}
         owner = {
             "format": 2,
@@ -127,7 +126,7 @@ class Trials:
         total, done = sum(_runs(part) for _, part in work), 0
         if not work:
             return
-        self._progress(stage, 0, total)
+        self._show(stage, 0, total, "")
         pool = ThreadPoolExecutor(self.threads)
         try:
             running = {pool.submit(self._try, *job): job for job in work}
@@ -137,7 +136,7 @@ class Trials:
                 self._journal.add(self._identities[sample.name], part, tallies)
                 self.processor_seconds += seconds
                 done += _runs(part)
-                self._progress(stage, done, total)
+                self._show(stage, done, total, _pace(done, total, time.monotonic() - begun))
         finally:
             pool.shutdown(cancel_futures=True)
         self.runs += total
@@ -191,6 +190,11 @@ def _labels(look: Look, tried: Sequence[CRFParams], crf: CRFSettings) -> Iterato
             kernels = [bilateral.changed(weight=params.bilateral_weight), spatial.changed(weight=params.spatial_weight)]
             field = DenseCRF.from_probabilities(probabilities, kernels, prune_below=Shortcuts().prune_below, threads=1)
             yield look.segmentation(field.infer(crf.iterations)).labels
+
+
+def _pace(done: int, total: int, seconds: float) -> str:
+    rate = done / max(seconds, 1e-3)
+    return f"{rate:.1f} CRF runs a second, {duration((total - done) / max(rate, 1e-3))} left"
 
 
 def _runs(tried: Sequence[CRFParams | None]) -> int:

@@ -11,12 +11,12 @@ import pytest
 
 from deeplab import look
 from deeplab.crf import CRFParams, CRFSettings
+from deeplab.crf_search import trials as crf_trials
+from deeplab.crf_search.journal import Journal
+from deeplab.crf_search.trials import Band, Trials
 from deeplab.data.samples import Sample, load_mask
 from deeplab.errors import DataError, InputError, OutputError
-from deeplab.evaluation import crf_trials
-from deeplab.evaluation.crf_trials import Band, Trials
 from deeplab.evaluation.evaluate import Extras, evaluate_scores
-from deeplab.evaluation.journal import Journal
 from deeplab.evaluation.stored_scores import StoredScores
 from deeplab.label_maps import write_label_map
 from deeplab.labels import VOC
@@ -61,7 +61,7 @@ def test_trials_count_what_the_evaluation_counts(
 def test_what_is_in_the_journal_is_not_run_again(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(crf_trials, "_AT_A_TIME", 3)
     steps: list[tuple[str, int, int]] = []
-    first = make(progress=lambda *step: steps.append(step))
+    first = make(show=lambda *step: steps.append(step[:3]))
     first.measure("some", TRIED[:2], photos=2)
     assert (first.photos_of(TRIED[0]), first.photos_of(TRIED[2])) == (2, 0)
     assert steps == [("some", 0, 4), ("some", 2, 4), ("some", 4, 4)]
@@ -136,12 +136,12 @@ def test_a_file_that_is_no_journal_keeps_its_last_line(make: Any, tmp_path: Path
 
 
 def test_an_interruption_keeps_what_was_done(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(stage: str, done: int, total: int) -> None:
+    def interrupt(stage: str, done: int, total: int, facts: str) -> None:
         if done:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        make(progress=interrupt).measure("all", TRIED)
+        make(show=interrupt).measure("all", TRIED)
     again = make()
     again.measure("all", TRIED)
     assert again.runs == 2 * len(TRIED)

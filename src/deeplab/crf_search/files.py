@@ -9,10 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from deeplab.crf_search.heat_map import heat_map_svg
+from deeplab.crf_search.results import in_words, objective_name
+from deeplab.crf_search.search import Search
 from deeplab.evaluation import figures
-from deeplab.evaluation.crf_search import Search
-from deeplab.evaluation.heat_map import heat_map_svg
-from deeplab.evaluation.search_results import in_words, objective_name
 from deeplab.files import atomic_file
 
 __all__ = ["best_yaml", "to_json", "trials_csv", "write_search"]
@@ -20,20 +20,19 @@ __all__ = ["best_yaml", "to_json", "trials_csv", "write_search"]
 _NAMES = ("w1", "sigma_alpha_px", "sigma_beta", "w2", "sigma_gamma_px")
 
 
-def write_search(search: Search, folder: Path, pydensecrf_seconds: float | None = None) -> list[Path]:
+def write_search(search: Search, folder: Path) -> list[Path]:
     """Write ``trials.csv``, ``search.json``, ``best.yaml`` and ``heat-map.svg``, over older ones; return their paths.
 
     Args:
         search: one that has tried something on all its photos.
         folder: where they go.
-        pydensecrf_seconds: what one run of pydensecrf2 takes; None: not measured.
 
     Raises:
         OutputError: a file cannot be written.
     """
     contents = {
         folder / "trials.csv": trials_csv(search),
-        folder / "search.json": json.dumps(to_json(search, pydensecrf_seconds), indent=1),
+        folder / "search.json": json.dumps(to_json(search), indent=1),
         folder / "best.yaml": best_yaml(search),
         folder / "heat-map.svg": heat_map_svg(search),
     }
@@ -62,7 +61,7 @@ def trials_csv(search: Search) -> str:
     return text.getvalue()
 
 
-def to_json(search: Search, pydensecrf_seconds: float | None) -> dict[str, Any]:
+def to_json(search: Search) -> dict[str, Any]:
     """Return the search as JSON values: what was searched, what was found, what it took; figures in 0–1.
 
     ``trials`` lists all, best first, each with its parameters, stage, number of photos and objective.
@@ -82,7 +81,6 @@ def to_json(search: Search, pydensecrf_seconds: float | None) -> dict[str, Any]:
         "seconds": trials.seconds,
         "processor_seconds": trials.processor_seconds,
         "threads": trials.threads,
-        "pydensecrf2_seconds_per_run": pydensecrf_seconds,
         "trials": [
             {
                 "params": params.to_dict(),

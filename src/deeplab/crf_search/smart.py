@@ -7,7 +7,7 @@ from optuna.distributions import BaseDistribution, FloatDistribution
 
 from deeplab.crf import CRFParams
 from deeplab.crf.params import PARAMETERS
-from deeplab.evaluation.crf_search import REFINEMENTS, Search, refine_best
+from deeplab.crf_search.search import REFINEMENTS, Search, refine_best
 
 __all__ = ["smart_search"]
 
