@@ -5,7 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -83,3 +87,21 @@ def test_refine_takes_and_gives_streams_too(here: Path) -> None:
     both = shell("deeplab refine - --scores - -o x.png < cat.png", here)
     assert both.stderr == b"error: standard input (-) is one file; give the other by its name\n"
     assert b"takes one file" in shell("deeplab refine cat.png --scores scores.npy -o - --overlay", here).stderr
+
+
+def test_refine_takes_a_photo_from_the_web(here: Path) -> None:
+    class Answers(SimpleHTTPRequestHandler):
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Answers, directory=str(here))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        taken = shell(f"deeplab refine '{address}/cat.png?size=1' --scores scores.npy -o web.png", here)
+        missing = shell(f"deeplab refine {address}/none.png --scores scores.npy -o none.png", here)
+        server.shutdown()
+    assert shell("deeplab refine cat.png --scores scores.npy -o file.png", here).returncode == 0
+    assert (here / "web.png").read_bytes() == (here / "file.png").read_bytes()
+    assert f"{address}/cat.png?size=1 → web.png: ".encode() in taken.stdout
+    assert f"{address}/none.png cannot be read (the server says 404".encode() in missing.stderr
+    assert not (here / "none.png").exists()

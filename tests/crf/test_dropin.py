@@ -90,7 +90,7 @@ class TestPublished:
 
     @pytest.fixture
     def read(self):
-        if "DEEPLAB_DATA" not in os.environ:
+        if not os.environ.get("DEEPLAB_DATA"):
             pytest.skip("DEEPLAB_DATA does not name the data folder")
         folder = Path(os.environ["DEEPLAB_DATA"]) / "crf_examples" / "pydensecrf"
         if not folder.is_dir():

@@ -12,7 +12,7 @@ from PIL import Image
 
 from deeplab.crf import DenseCRF, GaussianKernel, bilateral_kernel, spatial_kernel
 
-if "DEEPLAB_DATA" not in os.environ:
+if not os.environ.get("DEEPLAB_DATA"):
     pytest.skip("DEEPLAB_DATA does not name the data folder", allow_module_level=True)
 EXAMPLES = Path(os.environ["DEEPLAB_DATA"]) / "crf_examples"
 if not EXAMPLES.is_dir():

@@ -21,7 +21,7 @@ from deeplab.errors import DataError, InputError
 from deeplab.label_maps import write_label_map
 from deeplab.labels import VOC, voc_colour_map
 
-DATA = os.environ.get("DEEPLAB_DATA")
+DATA = os.environ.get("DEEPLAB_DATA") or None
 
 
 @pytest.fixture

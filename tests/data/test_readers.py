@@ -13,7 +13,7 @@ from deeplab.errors import DataError, ImageError
 from deeplab.label_maps import write_label_map
 from deeplab.labels import CAMVID, VOC, LabelSet
 
-DATA = os.environ.get("DEEPLAB_DATA")
+DATA = os.environ.get("DEEPLAB_DATA") or None
 
 
 @pytest.fixture

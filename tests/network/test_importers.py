@@ -311,7 +311,7 @@ def test_no_code_of_a_file_is_run(tmp_path: Path, largefov: Variant, monkeypatch
 
 
 def test_the_published_convolutions(largefov: Variant) -> None:
-    folder = os.environ.get("DEEPLAB_DATA")
+    folder = os.environ.get("DEEPLAB_DATA") or None
     path = Path(folder or ".", "weights", "vgg16_imagenet_conv13_fp16_oihw.npz")
     if folder is None or not path.is_file():
         pytest.skip("set DEEPLAB_DATA to a folder with weights/vgg16_imagenet_conv13_fp16_oihw.npz")

@@ -34,7 +34,7 @@ __all__ = ["refine"]
 
 @crf_options("iterations", **CRFParams().to_dict())
 def refine(
-    photo: Annotated[str, typer.Argument(metavar="PHOTO", help="A photo, a folder of photos, a glob, or - for stdin.")],
+    photo: Annotated[str, typer.Argument(metavar="PHOTO", help="A photo, folder, glob, address, or - for stdin.")],
     scores: Annotated[
         Path,
         typer.Option(
@@ -103,7 +103,7 @@ def refine(
         raise InputError("standard output takes one file, the label map; name a file with -o to have the overlay too")
     read = partial(read_photo, value_range=range_in(value_range), bands=bands_in(bands))
     assumptions = Assumptions()
-    with streams([photo, str(scores)], output) as given:
+    with streams([photo, str(scores)], output, fetch=True) as given:
         place = Path(given.inputs[1])
         with reporter() as out:  # scores beside photos are no photos left out
             tell = None if is_folder(place) and Path(photo).resolve() == place.resolve() else given.named(out).say

@@ -1,4 +1,7 @@
-"""``-`` on the command line, standard input or output, and outputs that name a file in place of a folder."""
+"""What on the command line stands for a file: ``-``, standard input or output, and addresses of the web.
+
+And outputs that name a file in place of a folder.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from typing import NamedTuple
 from deeplab.errors import DeepLabError, InputError, OutputError
 from deeplab.files import is_folder
 from deeplab.progress import Reporter, Say
+from deeplab.web import file_name, is_web
 
 __all__ = ["STREAM", "Streams", "names_file", "streams"]
 
@@ -40,10 +44,13 @@ class Streams(NamedTuple):
 
 
 @contextmanager
-def streams(inputs: Sequence[str], output: Path) -> Iterator[Streams]:
+def streams(inputs: Sequence[str], output: Path, *, fetch: bool = False) -> Iterator[Streams]:
     """Give the block files in place of each ``-``; a PNG that it leaves in the output's goes to standard output.
 
+    With `fetch`, files at addresses of the web are read first.
+
     Raises:
+        ImageError: an address cannot be read.
         InputError: two inputs are standard input.
         OutputError: the result would go to a terminal.
     """
@@ -59,10 +66,12 @@ def streams(inputs: Sequence[str], output: Path) -> Iterator[Streams]:
             kind = (suffix for start, suffix in _SUFFIXES.items() if content.startswith(start))
             given = given.with_suffix(next(kind, ".png"))  # images are known by their content
             given.write_bytes(content)
+        fetched = {path: _fetched(path, Path(folder) / "web") for path in inputs if fetch and is_web(path)}
         names = {str(given): "standard input", str(result): "standard output"}
+        names |= {str(place): address for address, place in fetched.items()}
         try:
             yield Streams(
-                [str(given) if path == STREAM else path for path in inputs],
+                [str(fetched.get(path, given if path == STREAM else path)) for path in inputs],
                 result if to_stdout else output,
                 to_stdout,
                 partial(_named, names=names, to_stdout=to_stdout),
@@ -71,6 +80,16 @@ def streams(inputs: Sequence[str], output: Path) -> Iterator[Streams]:
             raise type(error)(_with_names(str(error), names)) from None
         if to_stdout and result.exists():
             sys.stdout.buffer.write(result.read_bytes())
+
+
+def _fetched(address: str, folder: Path) -> Path:
+    """The file that holds what lies at an address, called as it is there."""
+    from deeplab.batch.web import read_web
+
+    folder.mkdir()
+    path = folder / file_name(address)[-100:]
+    path.write_bytes(read_web(address))
+    return path
 
 
 def names_file(output: Path) -> bool:
