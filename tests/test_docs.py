@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+import deeplab
+
 ROOT = Path(__file__).parent.parent
 TEXTS = {
     page.relative_to(ROOT).as_posix(): page.read_text()
@@ -44,6 +46,11 @@ def skipping_what_is_not_installed() -> Iterator[None]:
         if (error.name or "").startswith("deeplab"):
             raise
         pytest.skip(f"needs {error.name}")
+
+
+def test_every_public_class_and_function_has_an_example() -> None:
+    shown = {example.name.split(".")[0] for example in EXAMPLES}
+    assert {name for name in deeplab.__all__ if callable(getattr(deeplab, name))} <= shown
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)

@@ -30,7 +30,14 @@ _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\
 
 
 class DeepLabError(Exception):
-    """The root of deeplab's errors."""
+    """The root of deeplab's errors.
+
+    >>> try:
+    ...     Segmenter.from_pretrained("voc-largefow")
+    ... except DeepLabError as error:
+    ...     print(error)
+    unknown model 'voc-largefow': did you mean 'voc-largefov'? shipped are ...
+    """
 
     def __str__(self) -> str:
         """Return the message, on one line of bounded length whatever it quotes."""
@@ -41,23 +48,54 @@ class DeepLabError(Exception):
 
 
 class InputError(DeepLabError, ValueError):
-    """An array, parameter or option is unusable."""
+    """An array, parameter or option is unusable.
+
+    >>> CRFParams(bilateral_rgb_std=0)
+    Traceback (most recent call last):
+        ...
+    deeplab.errors.InputError: bilateral_rgb_std is 0; expected a number above 0 and at most 1e+09
+    """
 
 
 class ImageError(DeepLabError):
-    """A photo or label map cannot be read."""
+    """A photo or label map cannot be read.
+
+    >>> Segmenter.from_pretrained().segment("nowhere.jpg")
+    Traceback (most recent call last):
+        ...
+    deeplab.errors.ImageError: nowhere.jpg: no such file; check the spelling
+    """
 
 
 class OutputError(DeepLabError):
-    """A result cannot be written."""
+    """A result cannot be written.
+
+    >>> Segmenter.from_pretrained().segment("examples/cat.jpg").save("nowhere/cat.txt")
+    Traceback (most recent call last):
+        ...
+    deeplab.errors.OutputError: ...
+    """
 
 
 class DataError(DeepLabError):
-    """A data set's folder, list or label is wrong."""
+    """A data set's folder, list or label is wrong.
+
+    >>> from deeplab.data.readers import read_samples
+    >>> read_samples("voc", "nowhere", "val")
+    Traceback (most recent call last):
+        ...
+    deeplab.errors.DataError: there is no folder nowhere; give the data set's folder
+    """
 
 
 class ModelError(DeepLabError):
-    """A model file, checkpoint or weight file is missing, damaged or does not fit."""
+    """A model file, checkpoint or weight file is missing, damaged or does not fit.
+
+    >>> Segmenter.from_pretrained("nowhere.onnx")
+    Traceback (most recent call last):
+        ...
+    deeplab.errors.ModelError: nowhere.onnx: no such model file; check the path, or give one of ...
+    """
 
 
 class _Short(reprlib.Repr):

@@ -58,6 +58,10 @@ def colours_to_values(
 class LabelSet:
     """Names and colours of the labels 0 … L−1, and the label that means "no answer".
 
+    >>> pets = LabelSet("pets", ("background", "cat", "dog"))
+    >>> pets.names[1], pets.palette[1], pets.void, pets.background
+    ('cat', (128, 0, 0), 255, 0)
+
     Attributes:
         name: what the set is called, e.g. ``"voc"``.
         names: the L class names, 1 ≤ L ≤ 255, all different; label i is ``names[i]``. A list will do here and below.

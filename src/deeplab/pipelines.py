@@ -70,6 +70,10 @@ def pipeline(
 ) -> SegmentationPipeline:
     """Load a model for a task.
 
+    >>> segmenter = pipeline("image-segmentation")
+    >>> [segment["label"] for segment in segmenter("examples/cat.jpg")]
+    ['cat', 'background']
+
     Args:
         task: ``"image-segmentation"``, the only one there is.
         model: a shipped model's name, a file or a folder, as `deeplab.Segmenter.from_pretrained` takes it.

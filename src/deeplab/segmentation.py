@@ -78,7 +78,8 @@ class Segmentation:
         """
         if isinstance(self._probabilities, Planes):
             return self._probabilities.belief(labels)
-        return self._probabilities[list(labels)].sum(axis=0)
+        belief: NDArray[np.float32] = self._probabilities[list(labels)].sum(axis=0)
+        return belief
 
     def with_min_confidence(self, threshold: float) -> Segmentation:
         """Return the same segmentation with the label void wherever `confidence` is below `threshold`.

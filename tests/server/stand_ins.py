@@ -11,30 +11,30 @@ from typing import Any
 
 from deeplab.server.program_jobs import Done
 from deeplab.server.uploads import Upload
-from deeplab.server.worker import Workshop
+from deeplab.server.worker import JobContext
 
 
-def sleep(_: Workshop, *, seconds: float = 60.0, **__: Any) -> Done:
+def sleep(_: JobContext, *, seconds: float = 60.0, **__: Any) -> Done:
     """Work without a step between."""
     time.sleep(seconds)
     return Done(b"done", 1)
 
 
-def step_until_abandoned(workshop: Workshop, *, file: str, **__: Any) -> Done:
+def step_until_abandoned(context: JobContext, *, file: str, **__: Any) -> Done:
     """Work in steps of 10 ms, for at most 10 s, and note in a file how it ended."""
     path = Path(file)
     path.write_text("started")
     try:
         for _ in range(1000):
             time.sleep(0.01)
-            workshop.step()
+            context.step()
     except BaseException as error:
         path.write_text(type(error).__name__)
         raise
     return Done(b"done", 1)
 
 
-def crash(_: Workshop, *, file: str, photo: Upload, **__: Any) -> Done:
+def crash(_: JobContext, *, file: str, photo: Upload, **__: Any) -> Done:
     """Die as by a segmentation fault, with a photo in a temporary file, whose name is noted in `file`."""
     handle, name = tempfile.mkstemp()
     os.write(handle, photo.data)
@@ -43,7 +43,7 @@ def crash(_: Workshop, *, file: str, photo: Upload, **__: Any) -> Done:
     raise AssertionError
 
 
-def crash_once(_: Workshop, *, file: str, **__: Any) -> Done:
+def crash_once(_: JobContext, *, file: str, **__: Any) -> Done:
     """Die if the file is not there yet, and leave it."""
     if not Path(file).exists():
         Path(file).touch()
@@ -51,10 +51,10 @@ def crash_once(_: Workshop, *, file: str, **__: Any) -> Done:
     return Done(b"done", 1)
 
 
-def stumble(_: Workshop, **__: Any) -> Done:
+def stumble(_: JobContext, **__: Any) -> Done:
     """Fail in a way nobody foresaw."""
     raise KeyError("a secret of the server")
 
 
-def run_out(_: Workshop, **__: Any) -> Done:
+def run_out(_: JobContext, **__: Any) -> Done:
     raise MemoryError

@@ -24,7 +24,7 @@ from deeplab.server import program_jobs
 from deeplab.server.pictures import PICTURES
 from deeplab.server.schemas import described_labels
 from deeplab.server.uploads import Upload
-from deeplab.server.worker import Workshop
+from deeplab.server.worker import JobContext
 
 
 @pytest.fixture(scope="module")
@@ -198,14 +198,14 @@ def test_scores_that_do_not_fit_are_refused(client: Any, photo_png: bytes, shape
 def test_archives_that_unpack_to_too_much_are_refused(
     photo_png: bytes, photo: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    workshop = Workshop({}, 10_000, 1, lambda: None)
+    context = JobContext({}, 10_000, 1, lambda: None)
     archive = io.BytesIO()
     np.savez_compressed(archive, scores=np.zeros((2, *photo.shape[:2]), np.float32))
     arguments = {"key": None, "options": {}, "confidence": 0.7, "crf": CRFSettings(), "form": "mask"}
     files = {"photo": Upload("p.png", photo_png), "scores": Upload("s.npz", archive.getvalue())}
     monkeypatch.setattr("deeplab.arrays.MOST_BYTES", 40_000)  # 43,200 of zeros
     with pytest.raises(InputError, match=r"^s.npz: its array 'scores' unpacks to"):
-        program_jobs.refine_upload(workshop, **files, **arguments)
+        program_jobs.refine_upload(context, **files, **arguments)
 
 
 def test_scores_of_more_labels_than_memory_holds_are_refused(client: Any, encode: Any) -> None:

@@ -102,7 +102,7 @@ def _table1(plan: Plan, network: NetworkResults) -> list[dict[str, Any]]:
 def _compare(plan: Plan, results: Sequence[NetworkResults]) -> list[dict[str, Any]]:
     """How far each further network's mean IoU is ahead of the first one's on the same photos: [value, low, high]."""
     first, *others = results
-    base = read_tallies(first.work.desk)
+    base = read_tallies(first.work.workspace)
     resampled = draw_photos(len(next(iter(base.values()))), resamples=plan.effort.resamples, seed=plan.seed)
     of = partial(estimate, figures.mean_iou, draws=resampled)
     return [
@@ -113,7 +113,7 @@ def _compare(plan: Plan, results: Sequence[NetworkResults]) -> list[dict[str, An
             "mean_iou": figures.or_none(of(tallies, minus=base[way])),
         }
         for other in others
-        for way, tallies in read_tallies(other.work.desk).items()
+        for way, tallies in read_tallies(other.work.workspace).items()
     ]
 
 

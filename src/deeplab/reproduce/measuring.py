@@ -23,7 +23,7 @@ from deeplab.files import atomic_file
 from deeplab.images import read_image
 from deeplab.reproduce.networks import Model
 from deeplab.reproduce.plan import Plan
-from deeplab.reproduce.steps import Desk, Done, identity_of
+from deeplab.reproduce.steps import Done, Workspace, identity_of
 from deeplab.reproduce.work import Photos, Scores, Work
 from deeplab.runtime import ScoreNetwork
 from deeplab.segment import Segmenter
@@ -34,7 +34,7 @@ TALLIES = "tallies.npz"
 HEAT_MAP = "heat-map.svg"
 
 
-def store(plan: Plan, model: Model, photos: Photos, desk: Desk) -> Scores:
+def store(plan: Plan, model: Model, photos: Photos, workspace: Workspace) -> Scores:
     """Run the network once over every photo and keep its scores (section 3); all that follows works from them."""
     benchmark, seconds = plan.benchmark, 0.0
     by_split: dict[str, dict[str, Sample]] = {}
@@ -42,20 +42,20 @@ def store(plan: Plan, model: Model, photos: Photos, desk: Desk) -> Scores:
         by_split.setdefault(split, {}).update({sample.name: sample for sample in samples})
     stored = {}
     for split, named in by_split.items():
-        samples, folder = tuple(named.values()), desk.folder / f"scores-{split}"
+        samples, folder = tuple(named.values()), workspace.folder / f"scores-{split}"
         inputs = {"model_sha256": model.sha256, "photos": identity_of(samples)}
-        make = _scoring(plan, model, samples, folder, desk)
-        seconds += desk.step(folder.name, inputs, make, makes=[folder / "scores.json"]).seconds
+        make = _scoring(plan, model, samples, folder, workspace)
+        seconds += workspace.step(folder.name, inputs, make, makes=[folder / "scores.json"]).seconds
         stored[split] = open_scores(folder)
     return Scores(stored[benchmark.search_split], stored[benchmark.test_split], seconds)
 
 
 def _scoring(
-    plan: Plan, model: Model, samples: Sequence[Sample], folder: Path, desk: Desk
+    plan: Plan, model: Model, samples: Sequence[Sample], folder: Path, workspace: Workspace
 ) -> Callable[[], dict[str, Any]]:
     def make() -> dict[str, Any]:
         segmenter = Segmenter.from_pretrained(model.path, threads=plan.threads)
-        store_scores(samples, folder, segmenter, force=True, show=desk.show_step)
+        store_scores(samples, folder, segmenter, force=True, show=workspace.show_step)
         return {"photos": len(samples)}
 
     return make
@@ -67,12 +67,12 @@ def search_crf(work: Work) -> Done:
     Its result is that of `deeplab.crf_search.files.to_json`.
     """
     effort, photos, scores = work.plan.effort, work.photos.search, work.scores.search
-    folder = work.desk.make_folder("crf-search")
+    folder = work.workspace.make_folder("crf-search")
 
     def make() -> dict[str, Any]:
         trials = Trials(
             photos, scores, folder, crf=CRFSettings(), threads=work.threads,
-            show=work.desk.show_step, force=True,
+            show=work.workspace.show_step, force=True,
         )  # fmt: skip
         search = Search(trials)
         if work.plan.smart:
@@ -89,7 +89,7 @@ def search_crf(work: Work) -> Done:
     grid = [params.to_dict() for params in effort.grid]
     how = {"smart": True} if work.plan.smart else {"grid": grid, "refine": effort.refine}
     inputs = {**work.inputs(photos), **how}
-    return work.desk.step("search", inputs, make, makes=[folder / HEAT_MAP])
+    return work.workspace.step("search", inputs, make, makes=[folder / HEAT_MAP])
 
 
 def evaluate(work: Work, crf: CRFSettings) -> Done:
@@ -98,16 +98,16 @@ def evaluate(work: Work, crf: CRFSettings) -> Done:
     Its result is that of `deeplab.evaluation.tables.to_json`; ``by_photo`` holds the photos' names and each photo's own
     mean IoU by way of labelling. The photos' tallies are left beside it.
     """
-    plan, photos, desk = work.plan, work.photos.test, work.desk
+    plan, photos, workspace = work.plan, work.photos.test, work.workspace
     resamples, seed = plan.effort.resamples, plan.seed
 
     def make() -> dict[str, Any]:
         evaluation = evaluate_scores(
             photos, work.scores.test, crf=crf, extras=Extras(plan.benchmark.trimap, boundary_f1=True),
-            threads=work.threads, show=desk.show_step,
+            threads=work.threads, show=workspace.show_step,
         )  # fmt: skip
         tallies = {way: outcome.tallies for way, outcome in evaluation.outcomes.items()}
-        with atomic_file(desk.folder / TALLIES, overwrite=True) as file:
+        with atomic_file(workspace.folder / TALLIES, overwrite=True) as file:
             np.savez_compressed(file, **tallies)  # type: ignore[arg-type]  # the stubs' keyword allow_pickle
         return {
             **tables.to_json(evaluation, resamples=resamples, seed=seed),
@@ -118,16 +118,16 @@ def evaluate(work: Work, crf: CRFSettings) -> Done:
         }
 
     inputs = {**work.inputs(photos, crf), "resamples": resamples, "seed": seed}
-    return desk.step("evaluation", inputs, make, makes=[desk.folder / TALLIES])
+    return workspace.step("evaluation", inputs, make, makes=[workspace.folder / TALLIES])
 
 
-def read_tallies(desk: Desk) -> dict[str, NDArray[np.int64]]:
+def read_tallies(workspace: Workspace) -> dict[str, NDArray[np.int64]]:
     """Return each photo's tallies by way of labelling, (photos, 3, L), as `evaluate` left them.
 
     Raises:
         InputError: the file was damaged since.
     """
-    with open_npz(desk.folder / TALLIES) as archive:
+    with open_npz(workspace.folder / TALLIES) as archive:
         return {way: archive[way] for way in archive.names}
 
 
@@ -152,7 +152,7 @@ def measure_speed(work: Work, crf: CRFSettings) -> Done:
             refine(photo, probabilities, settings, threads=threads)
             rows.append((between - begun, time.perf_counter() - between))
             sizes.add(f"{photo.shape[1]}x{photo.shape[0]}")
-            work.desk.show_step("timing", done, len(timed), "")
+            work.workspace.show_step("timing", done, len(timed), "")
         network_ms, crf_ms = (1000 * float(seconds) for seconds in np.median(rows, axis=0))
         return {
             "network_ms": network_ms,
@@ -162,4 +162,4 @@ def measure_speed(work: Work, crf: CRFSettings) -> Done:
             "sizes": sorted(sizes),
         }
 
-    return work.desk.step("speed", {**work.inputs(timed, crf), "threads": threads}, make)
+    return work.workspace.step("speed", {**work.inputs(timed, crf), "threads": threads}, make)

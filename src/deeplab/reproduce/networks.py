@@ -14,7 +14,7 @@ from deeplab.files import sha256_of
 from deeplab.models import ModelInfo
 from deeplab.network.variants import find_variant
 from deeplab.reproduce.plan import Plan
-from deeplab.reproduce.steps import Desk
+from deeplab.reproduce.steps import Workspace
 from deeplab.runtime import ScoreNetwork
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Model:
     seconds: Mapping[str, float]
 
 
-def obtain(plan: Plan, name: str, desk: Desk) -> Model:
+def obtain(plan: Plan, name: str, workspace: Workspace) -> Model:
     """Return the model file of a variant: the one given, or a checkpoint exported, or one trained first.
 
     Raises:
@@ -62,13 +62,16 @@ def obtain(plan: Plan, name: str, desk: Desk) -> Model:
         parameters = find_variant(name).parameters(len(info.label_set))
         return Model(given, sha256_of(given, ModelError), info, "given as a model file", parameters, None, {})
     if given is None:
-        training, seconds["training"] = desk.step(
-            "training", _training_inputs(plan, name), lambda: _train(plan, name, desk), makes=[_checkpoint(plan, name)]
+        training, seconds["training"] = workspace.step(
+            "training",
+            _training_inputs(plan, name),
+            lambda: _train(plan, name, workspace),
+            makes=[_checkpoint(plan, name)],
         )
-    checkpoint, path = _checkpoint(plan, name), desk.folder / "model.onnx"
+    checkpoint, path = _checkpoint(plan, name), workspace.folder / "model.onnx"
     inputs = {"checkpoint_sha256": sha256_of(checkpoint, ModelError)}
-    exported, seconds["export"] = desk.step(
-        "export", inputs, lambda: _export(checkpoint, path, name, desk), makes=[path]
+    exported, seconds["export"] = workspace.step(
+        "export", inputs, lambda: _export(checkpoint, path, name, workspace), makes=[path]
     )
     origin = "trained here" if given is None else "given as a checkpoint"
     info = ScoreNetwork(path, threads=1).info
@@ -94,7 +97,7 @@ def _training_inputs(plan: Plan, name: str) -> dict[str, Any]:
     return {"recipe": plan.recipes[name].to_dict(), "weights_sha256": sha256_of(_start(plan, name), ModelError)}
 
 
-def _train(plan: Plan, name: str, desk: Desk) -> dict[str, Any]:
+def _train(plan: Plan, name: str, workspace: Workspace) -> dict[str, Any]:
     """Train as the recipe says; a run that was stopped goes on."""
     import torch
 
@@ -106,8 +109,8 @@ def _train(plan: Plan, name: str, desk: Desk) -> dict[str, Any]:
         torch.set_num_threads(plan.threads)
     recipe: Recipe = plan.recipes[name]
     start = load_start(recipe, _start(plan, name))
-    folder = desk.make_folder("training")
-    checkpoint = train(recipe, plan.data, start, folder, desk.say, desk.show, Machine(plan.device))
+    folder = workspace.make_folder("training")
+    checkpoint = train(recipe, plan.data, start, folder, workspace.say, workspace.show, Machine(plan.device))
     header = load_checkpoint(checkpoint)[1]
     return {
         "initialisation": header.initialisation,
@@ -128,11 +131,11 @@ def _images_per_second(log: Path) -> float | None:
     return None
 
 
-def _export(checkpoint: Path, path: Path, name: str, desk: Desk) -> dict[str, Any]:
+def _export(checkpoint: Path, path: Path, name: str, workspace: Workspace) -> dict[str, Any]:
     from deeplab.network.export import export_onnx
     from deeplab.network.weights import load_checkpoint
 
     model, header = load_checkpoint(checkpoint)
     card = {"recipe": header.recipe, "initialisation": header.initialisation, "progress": header.progress}
-    export_onnx(model, header, path, name=name, crf=CRFSettings(), card=card, overwrite=True, say=desk.say)
+    export_onnx(model, header, path, name=name, crf=CRFSettings(), card=card, overwrite=True, say=workspace.say)
     return {"parameters": sum(tensor.numel() for tensor in model.state_dict().values())}

@@ -50,7 +50,7 @@ def draw_gallery(work: Work, crf: CRFSettings, evaluation: Mapping[str, Any]) ->
     """
     chosen = _choose(evaluation, work.plan.effort.examples)
     by_name = {sample.name: sample for sample in work.photos.test}
-    folder = work.desk.make_folder("gallery")
+    folder = work.workspace.make_folder("gallery")
 
     def make() -> list[dict[str, Any]]:
         return [
@@ -65,7 +65,7 @@ def draw_gallery(work: Work, crf: CRFSettings, evaluation: Mapping[str, Any]) ->
 
     shown = tuple(by_name[name] for name, _, _ in chosen)
     files = [folder / file for sample in shown for file in _names(sample).values()]
-    return work.desk.step("gallery", {**work.inputs(shown, crf), "chosen": chosen}, make, makes=files)
+    return work.workspace.step("gallery", {**work.inputs(shown, crf), "chosen": chosen}, make, makes=files)
 
 
 def _choose(evaluation: Mapping[str, Any], count: int) -> list[tuple[str, str, list[float]]]:
@@ -129,7 +129,7 @@ def draw_mean_field(work: Work, crf: CRFSettings, evaluation: Mapping[str, Any])
     """
     best = _choose(evaluation, 1)[0][0]
     sample = next(sample for sample in work.photos.test if sample.name == best)
-    folder = work.desk.make_folder("mean-field")
+    folder = work.workspace.make_folder("mean-field")
     names = {updates: {part: f"{part}-{updates}.png" for part in ("score", "belief")} for updates in UPDATES}
 
     def make() -> dict[str, Any]:
@@ -148,7 +148,7 @@ def draw_mean_field(work: Work, crf: CRFSettings, evaluation: Mapping[str, Any])
         return {"name": sample.name, "class": sample.label_set.names[label], "steps": steps}
 
     files = [folder / file for pair in names.values() for file in pair.values()]
-    return work.desk.step("mean-field", work.inputs((sample,), crf), make, makes=files)
+    return work.workspace.step("mean-field", work.inputs((sample,), crf), make, makes=files)
 
 
 def _most_mended(truth: Labels, before: Labels, after: Labels, label_set: LabelSet) -> int:

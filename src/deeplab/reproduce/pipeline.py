@@ -14,7 +14,7 @@ from deeplab.reproduce.measuring import evaluate, measure_speed, search_crf, sto
 from deeplab.reproduce.networks import obtain
 from deeplab.reproduce.pictures import draw_gallery, draw_mean_field
 from deeplab.reproduce.plan import Plan
-from deeplab.reproduce.steps import Desk
+from deeplab.reproduce.steps import Workspace
 from deeplab.reproduce.work import Work, choose
 
 __all__ = ["reproduce"]
@@ -44,11 +44,11 @@ def reproduce(plan: Plan, say: Say, show: Show) -> Path:
     photos = choose(plan)
     results = []
     for name in plan.variants:
-        desk = Desk(plan.output / name, say, show)
-        desk.make_folder()
-        model = obtain(plan, name, desk)  # fine-tuned from ImageNet (section 5), or given
-        scores = store(plan, model, photos, desk)  # dense scores of every photo (sections 3.1, 3.2)
-        work = Work(plan, photos, desk, model, scores)
+        workspace = Workspace(plan.output / name, say, show)
+        workspace.make_folder()
+        model = obtain(plan, name, workspace)  # fine-tuned from ImageNet (section 5), or given
+        scores = store(plan, model, photos, workspace)  # dense scores of every photo (sections 3.1, 3.2)
+        work = Work(plan, photos, workspace, model, scores)
         search = search_crf(work)  # the CRF for this network (section 4.2)
         crf = CRFSettings.from_dict(search.result["crf"])
         evaluation = evaluate(work, crf)  # tables 1 and 3, figure 5

@@ -16,7 +16,7 @@ from deeplab.errors import DataError, InputError
 from deeplab.files import atomic_file, make_folder
 from deeplab.progress import Say, Show
 
-__all__ = ["Desk", "Done", "identity_of"]
+__all__ = ["Done", "Workspace", "identity_of"]
 
 
 class Done(NamedTuple):
@@ -27,7 +27,7 @@ class Done(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Desk:
+class Workspace:
     """Where one network's steps are done and kept.
 
     Attributes:
@@ -75,7 +75,7 @@ class Desk:
         self.show(f"{self.folder.name}: {stage}", done, total, facts)
 
     def make_folder(self, name: str = "") -> Path:
-        """Make the desk's folder, or one in it.
+        """Make the workspace's folder, or one in it.
 
         Raises:
             OutputError: that is not possible.

@@ -14,7 +14,7 @@ from deeplab.errors import DataError
 from deeplab.evaluation.stored_scores import StoredScores
 from deeplab.reproduce.networks import Model
 from deeplab.reproduce.plan import Plan
-from deeplab.reproduce.steps import Desk, identity_of
+from deeplab.reproduce.steps import Workspace, identity_of
 
 __all__ = ["Photos", "Scores", "Work", "choose"]
 
@@ -45,11 +45,11 @@ class Scores:
 
 @dataclass(frozen=True)
 class Work:
-    """One network at hand: its file and scores, the photos, the plan, and the desk where its steps are done."""
+    """One network at hand: its file and scores, the photos, the plan, and the workspace where its steps are done."""
 
     plan: Plan
     photos: Photos
-    desk: Desk
+    workspace: Workspace
     model: Model
     scores: Scores
 

@@ -15,7 +15,7 @@ from deeplab.images import encode_jpeg
 from deeplab.server import page_jobs, pictures, sliders
 from deeplab.server.photos import KeptPhoto
 from deeplab.server.schemas import OCTETS, Limits, PhotoInfo, RefineRequest, binary, described_labels
-from deeplab.server.service import AskedCRF, Classes, ModelName, Service, TheService, compute, received, took_in
+from deeplab.server.service import Classes, CRFQuery, ModelName, Service, TheService, compute, received, took_in
 
 __all__ = ["WORKING_SIDE_PX", "page_files", "router"]
 
@@ -24,7 +24,7 @@ WORKING_SIDE_PX = 1024
 
 _PAGE = Path(__file__).parent / "page"
 _NOT_STORED = {"Cache-Control": "no-store"}
-_ASKED_AGAIN = {"Cache-Control": "no-cache"}  # or an upgrade would meet old modules in the browser
+_REVALIDATED = {"Cache-Control": "no-cache"}  # or an upgrade would meet old modules in the browser
 
 router = APIRouter()
 
@@ -32,7 +32,7 @@ router = APIRouter()
 class _PageFiles(StaticFiles):
     def file_response(self, *given: Any, **named: Any) -> Response:
         response = super().file_response(*given, **named)
-        response.headers.update(_ASKED_AGAIN)
+        response.headers.update(_REVALIDATED)
         return response
 
 
@@ -44,7 +44,7 @@ def page_files() -> StaticFiles:
 @router.get("/", include_in_schema=False)
 async def page() -> FileResponse:
     """Return the page."""
-    return FileResponse(_PAGE / "index.html", headers=_ASKED_AGAIN)
+    return FileResponse(_PAGE / "index.html", headers=_REVALIDATED)
 
 
 @router.get("/api/v1/limits", tags=["photos"])
@@ -92,12 +92,12 @@ async def network(service: TheService, photo_id: str) -> Response:
 
 
 @router.post("/api/v1/photos/{photo_id}/refine", tags=["photos"], response_class=Response, responses=binary(OCTETS))
-async def refine(request: Request, service: TheService, photo_id: str, asked: RefineRequest) -> Response:
+async def refine(request: Request, service: TheService, photo_id: str, crf_request: RefineRequest) -> Response:
     """Run the CRF, and return 2 H W bytes: labels, then confidence; or as many for each iteration from 0 on."""
     kept = service.photos.find(photo_id)
-    crf = sliders.chosen(kept, service.models[kept.model].crf, asked)
+    crf = sliders.chosen(kept, service.models[kept.model].crf, crf_request)
     request.state.pixels = math.prod(kept.opened.look.photo.shape[:2])
-    every = asked.every_iteration
+    every = crf_request.every_iteration
     beliefs = await compute(request, page_jobs.refine_photo, photo=kept.opened, crf=crf, every_iteration=every)
     return Response(b"".join(beliefs), 200, _NOT_STORED, OCTETS)
 
@@ -113,7 +113,7 @@ async def download(
     service: TheService,
     photo_id: str,
     result: Literal["mask.png", "overlay.jpg", "cutout.png"],
-    asked: AskedCRF,
+    crf_request: CRFQuery,
     classes: Classes = (),
 ) -> Response:
     """Refine a photo at its full size, and return a file: palette label map, photo tinted by class, or RGBA cutout.
@@ -132,7 +132,7 @@ async def download(
         page_jobs.draw_photo,
         photo=kept.upload,
         look=kept.opened.look,
-        crf=sliders.chosen(kept, info.crf, asked),
+        crf=sliders.chosen(kept, info.crf, crf_request),
         picture=kind,
         wanted=pictures.named_labels(classes, info.label_set),
     )

@@ -1,4 +1,4 @@
-"""What the worker computes for the page: each a function of the `Workshop`, sent as a `functools.partial` of it."""
+"""What the worker computes for the page: each a function of the `JobContext`, sent as a `functools.partial` of it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from deeplab.look import Look
 from deeplab.segmentation import Segmentation
 from deeplab.server import pictures
 from deeplab.server.uploads import Upload, read_photo
-from deeplab.server.worker import Workshop
+from deeplab.server.worker import JobContext
 
 __all__ = ["Opened", "as_bytes", "draw_photo", "open_photo", "refine_photo"]
 
@@ -36,7 +36,7 @@ class Opened:
     notes: tuple[str, ...] = ()
 
 
-def open_photo(workshop: Workshop, *, photo: Upload, model: str, side_px: int) -> Opened:
+def open_photo(context: JobContext, *, photo: Upload, model: str, side_px: int) -> Opened:
     """Decode a photo, show it to a network, and make a working copy of at most `side_px` a side.
 
     Raises:
@@ -45,15 +45,15 @@ def open_photo(workshop: Workshop, *, photo: Upload, model: str, side_px: int) -
     """
     reading = read_photo(photo)
     full = reading.pixels
-    workshop.step()
-    look = workshop.segmenters[model].look(full)
-    workshop.step()
+    context.step()
+    look = context.segmenters[model].look(full)
+    context.step()
     size = full.shape[:2]
     look = look.at(shrunk(full, side_px / max(size)))
     return Opened(look, size, as_bytes(look.unrefined()), reading.notes)
 
 
-def refine_photo(workshop: Workshop, *, photo: Opened, crf: CRFSettings, every_iteration: bool) -> list[bytes]:
+def refine_photo(context: JobContext, *, photo: Opened, crf: CRFSettings, every_iteration: bool) -> list[bytes]:
     """Run the CRF on the working copy of a photo, its distances in pixels of what the network saw.
 
     Returns:
@@ -67,25 +67,25 @@ def refine_photo(workshop: Workshop, *, photo: Opened, crf: CRFSettings, every_i
         look.probabilities(),
         photo_kernels(look.photo, crf.scaled(look.enlargement)),
         prune_below=Shortcuts().prune_below,
-        threads=workshop.threads,
+        threads=context.threads,
     )
-    workshop.step()
+    context.step()
     if not every_iteration:
         return [as_bytes(look.segmentation(field.infer(crf.iterations)))]
     found = []
     for belief in islice(field.iterate(), crf.iterations + 1):
         found.append(as_bytes(look.segmentation(belief)))
-        workshop.step()
+        context.step()
     return found
 
 
 def draw_photo(
-    workshop: Workshop, *, photo: Upload, look: Look, crf: CRFSettings, picture: str, wanted: Sequence[int]
+    context: JobContext, *, photo: Upload, look: Look, crf: CRFSettings, picture: str, wanted: Sequence[int]
 ) -> bytes:
     """Refine a photo at its full size, and return one of `pictures.PICTURES` of it.
 
     Args:
-        workshop: what there is to work with.
+        context: the worker's networks and limits.
         photo: the photo.
         look: the network's look at it, over any copy.
         crf: the CRF's settings, its distances in pixels of what the network saw.
@@ -96,9 +96,9 @@ def draw_photo(
         InputError: as `deeplab.crf.refine` raises it.
     """
     look = look.at(read_photo(photo).pixels)
-    workshop.step()
+    context.step()
     labels = look.refined(crf).labels
-    workshop.step()
+    context.step()
     return pictures.PICTURES[picture].render(look.photo, labels, look.info.label_set, wanted)
 
 

@@ -9,10 +9,10 @@ from fastapi.responses import Response
 
 from deeplab.crf import CRFSettings
 from deeplab.server import pictures, program_jobs
-from deeplab.server.asked import as_asked
+from deeplab.server.crf_request import requested_crf
 from deeplab.server.errors import SafeJSON
 from deeplab.server.schemas import OCTETS, Model, Models, Segmented, binary, described_labels
-from deeplab.server.service import AskedCRF, Classes, ModelName, Service, TheService, compute, received, took_in
+from deeplab.server.service import Classes, CRFQuery, ModelName, Service, TheService, compute, received, took_in
 
 __all__ = ["router"]
 
@@ -50,7 +50,7 @@ async def segment(
     request: Request,
     service: TheService,
     photo: UploadFile,
-    asked: AskedCRF,
+    crf_request: CRFQuery,
     model: ModelName = None,
     crf: Annotated[bool, Query(description="Refine by the fully connected CRF.")] = True,
     form: Annotated[Literal["json", "mask", "overlay", "cutout", "npz"], Query(alias="format")] = "json",
@@ -68,7 +68,7 @@ async def segment(
         photo=upload,
         model=name,
         crf=crf,
-        asked=asked.given(),
+        changes=crf_request.given(),
         form=form,
         min_confidence=min_confidence,
         classes=classes,
@@ -82,7 +82,7 @@ async def refine(
     service: TheService,
     photo: UploadFile,
     scores: UploadFile,
-    asked: AskedCRF,
+    crf_request: CRFQuery,
     key: Annotated[str | None, Query(max_length=200, description="Which array of an .npz of several.")] = None,
     kind: Annotated[str | None, Query(description="probabilities, log-probabilities, logits or labels.")] = None,
     axes: Annotated[str | None, Query(description="LHW, HWL, HW; or width first: LWH, WHL, WH.")] = None,
@@ -105,7 +105,7 @@ async def refine(
         key=key,
         options={"kind": kind, "axes": axes, "align": align, "stretch": stretch, "void": void},
         confidence=confidence,
-        crf=as_asked(CRFSettings(), asked.given()),
+        crf=requested_crf(CRFSettings(), crf_request.given()),
         form=form,
     )
     return _answer(request, service, done, form, image.name)

@@ -1,4 +1,4 @@
-"""What the worker computes for programs: each a function of the `Workshop`, sent as a `functools.partial` of it."""
+"""What the worker computes for programs: each a function of the `JobContext`, sent as a `functools.partial` of it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from deeplab.refinement import load_scores, refine_scores, understand
 from deeplab.refinement.score_files import write_labels
 from deeplab.segmentation import Segmentation
 from deeplab.server import pictures
-from deeplab.server.asked import as_asked
+from deeplab.server.crf_request import requested_crf
 from deeplab.server.uploads import Upload, as_file, read_photo
-from deeplab.server.worker import Workshop
+from deeplab.server.worker import JobContext
 
 __all__ = ["Done", "refine_upload", "segment_upload"]
 
@@ -35,12 +35,12 @@ class Done(NamedTuple):
 
 
 def segment_upload(
-    workshop: Workshop,
+    context: JobContext,
     *,
     photo: Upload,
     model: str,
     crf: bool,
-    asked: Mapping[str, float],
+    changes: Mapping[str, float],
     form: str,
     min_confidence: float,
     classes: tuple[str, ...],
@@ -48,11 +48,11 @@ def segment_upload(
     """Segment a photo; the answer is a file, one of `pictures.PICTURES` or "npz", or a description ("json").
 
     Args:
-        workshop: what there is to work with.
+        context: the worker's networks and limits.
         photo: the photo.
         model: the network's name.
         crf: whether the CRF runs.
-        asked: its parameters that are not to be the model's own, distances in pixels of the photo; see `as_asked`.
+        changes: its parameters that are not to be the model's own, in pixels of the photo; see `requested_crf`.
         form: of the answer.
         min_confidence: pixels below it become void.
         classes: the names of those that files shall hold; () for all.
@@ -62,15 +62,15 @@ def segment_upload(
         InputError: there is no such class.
         ModelError: the network fails.
     """
-    segmenter = workshop.segmenters[model]
+    segmenter = context.segmenters[model]
     wanted = pictures.named_labels(classes, segmenter.info.label_set)
     image, notes, _ = read_photo(photo)
-    workshop.step()
+    context.step()
     look = segmenter.look(image)
-    workshop.step()
-    result = look.refined(as_asked(look.info.crf, asked, look.enlargement)) if crf else look.unrefined()
+    context.step()
+    result = look.refined(requested_crf(look.info.crf, changes, look.enlargement)) if crf else look.unrefined()
     result = result.with_min_confidence(min_confidence)
-    workshop.step()
+    context.step()
     labels, label_set = result.labels, result.label_set
     if form in pictures.PICTURES:
         return Done(pictures.PICTURES[form].render(image, labels, label_set, wanted), labels.size, notes)
@@ -103,7 +103,7 @@ def _described(name: str, model: str, result: Segmentation) -> dict[str, Any]:
 
 
 def refine_upload(
-    workshop: Workshop,
+    context: JobContext,
     *,
     photo: Upload,
     scores: Upload,
@@ -116,7 +116,7 @@ def refine_upload(
     """Refine another model's scores by a photo; the answer is the label map as PNG, or an .npz with confidence.
 
     Args:
-        workshop: what there is to work with.
+        context: the worker's networks and limits.
         photo: the photo.
         scores: .npy, .npz or a label map, as `deeplab.refinement.load_scores` reads it, which unpickles nothing.
         key: which array of an .npz of several.
@@ -131,12 +131,12 @@ def refine_upload(
         MemoryError: the result would not fit.
     """
     image, notes, _ = read_photo(photo)
-    workshop.step()
+    context.step()
     with as_file(scores, Path(scores.name).suffix.lower()) as path:
         given = load_scores(path, key=key)
         _check_result(given, image, options)
-        result = refine_scores(image, given, crf, confidence=confidence, threads=workshop.threads, **options)
-        workshop.step()
+        result = refine_scores(image, given, crf, confidence=confidence, threads=context.threads, **options)
+        context.step()
         if form == "npz":
             archive = _npz(
                 labels=result.labels,

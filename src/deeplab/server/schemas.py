@@ -10,7 +10,7 @@ from deeplab.crf.params import PARAMETERS
 from deeplab.labels import LabelSet
 
 __all__ = [
-    "OCTETS", "AskedParameters", "Class", "Failure", "Label", "Limits", "Model", "Models", "Parameters", "PhotoInfo",
+    "OCTETS", "CRFRequest", "Class", "Failure", "Label", "Limits", "Model", "Models", "Parameters", "PhotoInfo",
     "RefineRequest", "Segmented", "binary", "described_labels",
 ]  # fmt: skip
 
@@ -82,30 +82,30 @@ class Limits(BaseModel):
     max_upload_bytes: int
 
 
-def _asked(name: str) -> Any:
+def _optional(name: str) -> Any:
     parameter = PARAMETERS[name]
     least, most = parameter.allowed
     return Field(None, ge=least, le=most, description=parameter.help)
 
 
-class AskedParameters(BaseModel):
+class CRFRequest(BaseModel):
     """Parameters of the CRF, those left out at their defaults."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-    bilateral_weight: float | None = _asked("bilateral_weight")
-    bilateral_xy_std_px: float | None = _asked("bilateral_xy_std_px")
-    bilateral_rgb_std: float | None = _asked("bilateral_rgb_std")
-    spatial_weight: float | None = _asked("spatial_weight")
-    spatial_xy_std_px: float | None = _asked("spatial_xy_std_px")
-    iterations: int | None = _asked("iterations")
+    bilateral_weight: float | None = _optional("bilateral_weight")
+    bilateral_xy_std_px: float | None = _optional("bilateral_xy_std_px")
+    bilateral_rgb_std: float | None = _optional("bilateral_rgb_std")
+    spatial_weight: float | None = _optional("spatial_weight")
+    spatial_xy_std_px: float | None = _optional("spatial_xy_std_px")
+    iterations: int | None = _optional("iterations")
 
     def given(self) -> dict[str, float]:
         """Return those that are not left out, by name."""
-        return self.model_dump(include=set(AskedParameters.model_fields), exclude_none=True)
+        return self.model_dump(include=set(CRFRequest.model_fields), exclude_none=True)
 
 
-class RefineRequest(AskedParameters):
+class RefineRequest(CRFRequest):
     """Parameters of the CRF, and whether every iteration is wanted."""
 
     every_iteration: bool = False

@@ -16,12 +16,12 @@ from deeplab.server.errors import ApiError
 from deeplab.server.metrics import Metrics
 from deeplab.server.photos import Photos
 from deeplab.server.pictures import clean_name
-from deeplab.server.schemas import AskedParameters
+from deeplab.server.schemas import CRFRequest
 from deeplab.server.settings import Settings
 from deeplab.server.uploads import TooManyPixelsError, Upload
-from deeplab.server.worker import Workshop
+from deeplab.server.worker import JobContext
 
-__all__ = ["AskedCRF", "Classes", "ModelName", "Service", "TheService", "compute", "received", "took_in"]
+__all__ = ["CRFQuery", "Classes", "ModelName", "Service", "TheService", "compute", "received", "took_in"]
 
 ModelName = Annotated[str | None, Query(max_length=200, description="A served model; the default one if not given.")]
 Classes = Annotated[
@@ -29,7 +29,7 @@ Classes = Annotated[
 ]
 
 
-AskedCRF = Annotated[AskedParameters, Depends(AskedParameters)]
+CRFQuery = Annotated[CRFRequest, Depends(CRFRequest)]
 """The CRF's parameters in a query."""
 
 Result = TypeVar("Result")
@@ -94,7 +94,7 @@ async def compute(request: Request, job: Callable[..., Result], /, **arguments: 
         DeepLabError: whatever the job raises.
     """
     service = _service(request)
-    work: Callable[[Workshop], Result] = partial(job, **arguments)
+    work: Callable[[JobContext], Result] = partial(job, **arguments)
     result = asyncio.ensure_future(service.compute.run(work))
     gone = asyncio.ensure_future(_disconnected(request))
     try:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from deeplab.crf import CRFSettings
 from deeplab.crf.params import PARAMETERS
-from deeplab.server.asked import as_asked
+from deeplab.server.crf_request import requested_crf
 from deeplab.server.errors import ApiError
 from deeplab.server.photos import KeptPhoto
-from deeplab.server.schemas import AskedParameters, Parameters
+from deeplab.server.schemas import CRFRequest, Parameters
 
 __all__ = ["chosen", "defaults", "limits"]
 
@@ -27,15 +27,15 @@ def limits(photo: KeptPhoto, crf: CRFSettings) -> dict[str, tuple[float, float]]
     return found
 
 
-def chosen(photo: KeptPhoto, crf: CRFSettings, asked: AskedParameters) -> CRFSettings:
-    """Return the CRF's settings as asked, a model's own where nothing is, in pixels of what the network saw.
+def chosen(photo: KeptPhoto, crf: CRFSettings, request: CRFRequest) -> CRFSettings:
+    """Return the CRF's settings as requested, a model's own where nothing is, in pixels of what the network saw.
 
     Raises:
         ApiError: a parameter is out of its limits.
     """
-    given, bounds = asked.given(), limits(photo, crf)
+    given, bounds = request.given(), limits(photo, crf)
     for name, value in given.items():
         least, most = bounds[name]
         if not least <= value <= most:
             raise ApiError(422, "invalid_input", f"{name} is {value:g}; expected {least:g} to {most:g}")
-    return as_asked(crf, given, photo.opened.look.enlargement)
+    return requested_crf(crf, given, photo.opened.look.enlargement)

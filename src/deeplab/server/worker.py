@@ -19,7 +19,7 @@ from PIL import Image
 from deeplab.errors import DeepLabError
 from deeplab.segment import Segmenter
 
-__all__ = ["AbandonedError", "Failed", "Job", "Ready", "Workshop", "work"]
+__all__ = ["AbandonedError", "Failed", "Job", "JobContext", "Ready", "work"]
 
 
 class AbandonedError(Exception):
@@ -27,7 +27,7 @@ class AbandonedError(Exception):
 
 
 @dataclass(frozen=True)
-class Workshop:
+class JobContext:
     """What jobs work with.
 
     Attributes:
@@ -43,7 +43,7 @@ class Workshop:
     step: Callable[[], None]
 
 
-Job = Callable[[Workshop], Any]
+Job = Callable[[JobContext], Any]
 """Computes something; it is sent to the worker, and its result or what it raises is sent back."""
 
 
@@ -94,7 +94,7 @@ def work(
 
     try:
         segmenters = {name: Segmenter.from_pretrained(path, threads=threads) for name, path in models.items()}
-        workshop = Workshop(segmenters, max_pixels, threads, step)
+        context = JobContext(segmenters, max_pixels, threads, step)
         jobs.send(Ready({name: segmenter.info for name, segmenter in segmenters.items()}))
     except Exception as error:  # a model that does not load is the server's to report
         jobs.send(Failed(error))
@@ -102,15 +102,15 @@ def work(
     while True:
         try:
             current, job = jobs.recv()
-            jobs.send(_result(job, workshop))
+            jobs.send(_result(job, context))
         except (EOFError, OSError):  # the server has ended
             shutil.rmtree(folder, ignore_errors=True)  # which it did itself, unless it was killed
             return
 
 
-def _result(job: Job, workshop: Workshop) -> Any:
+def _result(job: Job, context: JobContext) -> Any:
     try:
-        return job(workshop)
+        return job(context)
     except (DeepLabError, MemoryError, AbandonedError) as error:
         return Failed(error)
     except Exception:  # not every exception can be sent
