@@ -38,10 +38,14 @@ Factors factors_of(Normalization normalization, const std::vector<float>& k) {
   std::vector<float> inverse(k.size());
   for (size_t i = 0; i < k.size(); ++i) inverse[i] = 1.0f / (k[i] + kEpsilon);
   switch (normalization) {
-    case Normalization::none: return {};
-    case Normalization::before: return {inverse, {}};
-    case Normalization::after: return {{}, inverse};
-    case Normalization::symmetric: break;
+    case Normalization::none:
+      return {};
+    case Normalization::before:
+      return {inverse, {}};
+    case Normalization::after:
+      return {{}, inverse};
+    case Normalization::symmetric:
+      break;
   }
   for (float& value : inverse) value = std::sqrt(value);
   return {inverse, inverse};
@@ -119,10 +123,12 @@ enum Outcome { kDone = 0, kNoMemory = 1, kTooFar = 2 };
 
 // (labels, points) probabilities -> their marginals, in place. `fixed` may be null, or say of each point whether it
 // keeps its probabilities.
-__attribute__((export_name("refine"))) int refine(
-    const uint8_t* pixels, size_t height, size_t width, size_t stride, size_t top, size_t left, float* probabilities,
-    size_t labels, const uint8_t* fixed, float bilateral_weight, float bilateral_xy_std_px, float bilateral_rgb_std,
-    float spatial_weight, double spatial_xy_std_px, int normalization, int iterations, float negligible) {
+__attribute__((export_name("refine"))) int refine(const uint8_t* pixels, size_t height, size_t width, size_t stride,
+                                                  size_t top, size_t left, float* probabilities, size_t labels,
+                                                  const uint8_t* fixed, float bilateral_weight,
+                                                  float bilateral_xy_std_px, float bilateral_rgb_std,
+                                                  float spatial_weight, double spatial_xy_std_px, int normalization,
+                                                  int iterations, float negligible) {
   try {
     Team team(1);
     const Window window{pixels, height, width, stride, top, left};

@@ -74,11 +74,10 @@ def download(
 
 
 def _statement(name: str, archive: Archive, origin: str | None = None) -> str:
-    lines = [
-        f"{name}: {archive.title}, {_size(archive.size_bytes)} from {origin or archive.host}, into {archive.folder}/",
-        f"  licence: {archive.licence}",
-    ]
-    return "\n".join(lines + [f"  {archive.remark}"] * bool(archive.remark))
+    return (
+        f"{name}: {archive.title}, {_size(archive.size_bytes)} from {origin or archive.host}, into {archive.folder}/\n"
+        f"  licence: {archive.licence}"
+    )
 
 
 def _check_room(needed: int, data: Path) -> None:

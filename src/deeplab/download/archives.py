@@ -27,7 +27,6 @@ class Archive:
         root: the folder within the archive whose parts are unpacked; None: the file is no archive.
         folder: where they belong, below the folder of all data.
         parts: the folders and files that are taken from the root; of a file that is no archive, its name.
-        remark: what else its user should know, in a sentence.
     """
 
     title: str
@@ -38,7 +37,6 @@ class Archive:
     root: str | None
     folder: str
     parts: tuple[str, ...]
-    remark: str = ""
 
     @property
     def file_name(self) -> str:
