@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,13 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from deeplab.errors import InputError, ModelError
 from deeplab.network.importers import Initialisation, load_initialisation
 from deeplab.network.vgg import DeepLab
 from deeplab.network.weights import load_checkpoint
-from deeplab.training.recipe import Recipe, Solver, WarmUp
+from deeplab.training.recipe import Recipe, Solver, Source, WarmUp
+from deeplab.training.sources import read_sources
 from deeplab.training.train import train
 
 Logged = Callable[[Path], list[dict[str, Any]]]
@@ -148,3 +151,21 @@ def test_msc_on_a_frozen_base_sees_what_that_saw(recipe: Recipe, base: Path) -> 
     msc = replace(recipe, name="msc", variant="msc-largefov", start="checkpoint", input_zoom=2)
     with pytest.raises(ModelError, match=r"input zoom 1.*cannot start.*input zoom 2"):
         load_initialisation(base, msc.network)
+
+
+def test_what_is_lost_of_the_annotations_is_said(tmp_path: Path, recipe: Recipe) -> None:
+    Image.new("RGB", (8, 6)).save(tmp_path / "x.jpg")
+    box = [[1, 1, 5, 1, 5, 4, 1, 4]]
+    annotations = [
+        {"id": number, "image_id": 1, "category_id": 1, "iscrowd": 1, "segmentation": outline}
+        for number, outline in enumerate((box, box, [[1, 1]], []))
+    ]
+    image = {"id": 1, "file_name": "x.jpg", "height": 6, "width": 8}
+    content = {"images": [image], "categories": [{"id": 1, "name": "leaf"}], "annotations": annotations}
+    (tmp_path / "train.json").write_text(json.dumps(content))
+    said: list[str] = []
+    read_sources(replace(recipe, data=(Source(".", split="train", reader="coco"),)), tmp_path, said.append)
+    assert [line.partition(", train: ")[2] for line in said] == [
+        "objects that cannot be drawn, 2, such as x: annotation 2: its polygons have fewer than three points; left out",
+        "2 of 4 objects are marked as crowds and are taken for their classes: leaf 2",
+    ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -16,6 +16,7 @@ from deeplab.data.coco import coco_splits, read_coco
 from deeplab.data.coco_objects import CROWDS_AUTO
 from deeplab.data.cvat import cvat_splits, read_cvat
 from deeplab.data.folders import camvid_splits, folder_splits, list_splits, read_camvid, read_folder, read_list
+from deeplab.data.inspection import KINDS
 from deeplab.data.labelme import labelme_splits, read_labelme
 from deeplab.data.msrc import msrc_splits, read_msrc, read_msrc21
 from deeplab.data.names import NAMES_FILE, read_names
@@ -86,7 +87,13 @@ _GUESSES = (
 
 
 def read_samples(
-    reader: str, root: Path, split: str, *, names: Path | None = None, crowds: str = CROWDS_AUTO
+    reader: str,
+    root: Path,
+    split: str,
+    *,
+    names: Path | None = None,
+    crowds: str = CROWDS_AUTO,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> tuple[Sample, ...]:
     """Read the labelled photos of one split.
 
@@ -98,6 +105,7 @@ def read_samples(
             the layout's own classes.
         crowds: what becomes of COCO's crowds: ``"class"``, ``"void"``, ``"skip"``, or ``"auto"``, void where they are
             rare and else their class. Other layouts have none.
+        tell: takes a line for each kind of thing that the layout's files show to be lost, or worth a look.
 
     Returns:
         The photos in the layout's order, at least one, each with its mask, and no two with the same name. The files
@@ -115,7 +123,18 @@ def read_samples(
     if missing:
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         raise DataError(f"{missing[0]} is missing{more}; every photo listed needs its mask")
+    for line in _remarks_in_short(listing):
+        tell(f"{root}, {split}: {line}")
     return listing.samples
+
+
+def _remarks_in_short(listing: Listing) -> Iterator[str]:
+    for kind, (title, *_) in KINDS.items():
+        found = [remark for remark in listing.remarks if remark.kind == kind]
+        if len(found) == 1 and not found[0].name:
+            yield found[0].detail
+        elif found:
+            yield f"{title}, {len(found):,}, such as {found[0].name}: {found[0].detail}"
 
 
 def list_samples(

@@ -23,15 +23,15 @@ from deeplab.training.recipe import Recipe, Source
 __all__ = ["class_weights", "count_classes", "photos_in_short", "read_sources"]
 
 
-def read_sources(recipe: Recipe, data: Path) -> tuple[list[Sample], list[Sample]]:
-    """List a recipe's photos, those to learn from and those held out for validation.
+def read_sources(recipe: Recipe, data: Path, say: Say) -> tuple[list[Sample], list[Sample]]:
+    """List a recipe's photos, those to learn from and those held out for validation, and say what is lost of them.
 
     Raises:
         DataError: photos, masks or lists are missing, sources differ in their labels, or photos are in both parts
             though the recipe does not say `Recipe.shared_photos`.
     """
-    samples = [sample for source in recipe.data for sample in _read(source, data)]
-    held_out = _read(recipe.validation, data) if recipe.validation else []
+    samples = [sample for source in recipe.data for sample in _read(source, data, say)]
+    held_out = _read(recipe.validation, data, say) if recipe.validation else []
     if any(sample.label_set != samples[0].label_set for sample in samples + held_out):
         raise DataError("all sources of a recipe must share one label set; train on each alone, or map their labels")
     learnt = {os.path.realpath(sample.photo) for sample in samples}
@@ -45,9 +45,10 @@ def read_sources(recipe: Recipe, data: Path) -> tuple[list[Sample], list[Sample]
     return samples, held_out
 
 
-def _read(source: Source, data: Path) -> list[Sample]:
+def _read(source: Source, data: Path, say: Say) -> list[Sample]:
     names = data / source.names if source.names else None
-    samples = read_samples(source.reader, data / source.path, source.split, names=names, crowds=source.crowds)
+    where = data / source.path
+    samples = read_samples(source.reader, where, source.split, names=names, crowds=source.crowds, tell=say)
     return list(samples[: source.photos or None])
 
 

@@ -86,7 +86,7 @@ def train(
     machine = machine or Machine()
     with join(machine.device) as process, ExitStack() as until_the_end:
         say, show = (say, show or plain_show(say)) if process.is_first else (silent, silent)
-        samples, held_out = read_sources(recipe, data)
+        samples, held_out = read_sources(recipe, data, say)
         label_set = samples[0].label_set
         weights = _checked_start(recipe, weights, label_set)
         _check_share(recipe, process)
