@@ -85,6 +85,11 @@ class ModelInfo:
                 raise InputError(f"{key} is {value!r}; expected text")
         check_count(self.output_stride, 1, "output_stride", most=_COARSEST_STRIDE)
 
+    @property
+    def taught(self) -> bool:
+        """Whether the model is a trunk and a classifier of its features, as `deeplab.teach` makes it."""
+        return self.variant.startswith(TAUGHT)
+
     def to_json(self) -> str:
         """Return the JSON text for the model file's metadata; `from_json` is the way back."""
         return json.dumps(

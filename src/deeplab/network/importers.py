@@ -100,7 +100,7 @@ def load_initialisation(
             of ours than `variant` or, for MSc, its single-scale base.
     """
     weights = open_weights(path)
-    source = _READERS[weights.kind](weights) if weights.header is None else _own(weights)
+    source = _READERS[weights.kind](weights) if weights.header is None else _own(weights, trunk=trunk)
     record = {**source.record, "file": weights.path.name, "sha256": weights.sha256}
     if source.header is not None and trunk:
         return replace(source.trunk(), record={**record, "layers": "conv1 to conv5"})
@@ -126,7 +126,10 @@ def _check_kin(path: Path, found: Variant, wanted: Variant) -> None:
     raise ModelError(f"{path} holds {has}, which cannot start {needs}; give one of {wanted.name!r}{base}")
 
 
-def _own(weights: Weights) -> Initialisation:
+def _own(weights: Weights, *, trunk: bool) -> Initialisation:
+    if trunk and weights.info is not None and weights.info.taught and weights.header is not None:
+        source = {"source": "deeplab model file", "variant": weights.info.variant}
+        return Initialisation(dict(weights.tensors), weights.header.preprocessing, source, weights.header)
     model, header = weights.network()
     kind = "model file" if weights.info else "checkpoint"
     record = {"source": f"deeplab {kind}", "variant": header.variant.name, "started_from": header.initialisation}

@@ -8,7 +8,7 @@ channels; read back, it is their product.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,7 +22,7 @@ from torch import Tensor
 
 from deeplab.errors import MALFORMED, InputError, ModelError
 from deeplab.files import atomic_file, check_output
-from deeplab.models import METADATA_KEY, ModelInfo
+from deeplab.models import METADATA_KEY, TAUGHT, ModelInfo
 from deeplab.models.card_files import CardFile
 from deeplab.models.external_data import external_files
 from deeplab.network.build import build_network
@@ -40,7 +40,7 @@ class StoredNetwork(NamedTuple):
         info: what it says of itself.
         variant: the network.
         tensors: by parameter name, float32; of int8 files to half a step of what was exported, layers of lower
-            rank as they compute.
+            rank as they compute. Of a file that `deeplab.teach` made, those of the trunk, conv1 to conv5.
     """
 
     info: ModelInfo
@@ -78,7 +78,9 @@ def read_network(path: Path, content: bytes) -> StoredNetwork:
         arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
         variant = _variant(info, model.graph, arrays)
         with torch.device("meta"):
-            names = build_network(variant, len(info.label_set)).state_dict()
+            names: Iterable[str] = build_network(variant, len(info.label_set)).state_dict()
+        if info.taught:
+            names = [name for name in names if name.startswith("conv")]
         return StoredNetwork(info, variant, {name: _parameter(arrays, name, info.preprocessing) for name in names})
     except (InputError, ModelError) as error:
         raise ModelError(f"{path}: {error}") from None
@@ -125,9 +127,10 @@ def written_info(info: ModelInfo) -> str:
 
 def _variant(info: ModelInfo, graph: onnx.GraphProto, arrays: Mapping[str, NDArray[np.generic]]) -> Variant:
     """The network that the file names; the graph of one of an older version tells of its options."""
+    name = info.variant.removeprefix(TAUGHT)
     if info.network:
-        return Variant.from_dict({**info.network, "name": info.variant})
-    variant = find_variant(info.variant)
+        return Variant.from_dict({**info.network, "name": name})
+    variant = find_variant(name)
     nodes = {node.name: node for node in graph.node}
     if "pool1" not in nodes:
         raise ModelError("its graph has no layer pool1; give a model file that `deeplab export` made")
@@ -136,7 +139,7 @@ def _variant(info: ModelInfo, graph: onnx.GraphProto, arrays: Mapping[str, NDArr
         variant = variant.with_paper_pooling()
     return replace(
         variant,
-        fc_channels=len(_array(arrays, "fc7.weight")),
+        fc_channels=variant.fc_channels if info.taught else len(_array(arrays, "fc7.weight")),
         strided_msc=variant.msc and info.output_stride > 1,
         input_zoom=_number(arrays, "image.zoom.factors", 1),
     )

@@ -78,6 +78,11 @@ class Weights:
                 f"{self.path} is a file without deeplab's header; give a checkpoint of `deeplab train`, a model file, "
                 "or a shipped model's name"
             )
+        if self.info is not None and self.info.taught:
+            raise ModelError(
+                f"{self.path} was taught by marks and holds conv1 to conv5 alone; train from it with a recipe that "
+                "says start: trunk, or give the model that it was taught on"
+            )
         try:
             with torch.device("meta"):
                 model = build_network(self.header.variant, len(self.header.label_set))

@@ -11,7 +11,7 @@ __all__ = ["fit"]
 
 Array = NDArray[np.float32]
 
-_DECAY = 3e-4  # of squared weights, over a mean loss
+_DECAY = 3e-5  # of squared weights, over a mean loss
 _STEPS = 60
 _MEMORY = 8  # of past steps
 _STILL = 1e-4  # of the gradient's length at the start: then it is done
@@ -20,8 +20,8 @@ _STILL = 1e-4  # of the gradient's length at the start: then it is done
 def fit(rows: Array, labels: NDArray[np.intp], count: int, mean: Array, std: Array) -> tuple[Array, Array]:
     """Fit multinomial logistic regression with a small penalty on the weights.
 
-    A class counts as the root of how often it was marked, so that a long stroke does not outvote a dot. The same input
-    gives the same result.
+    All classes count alike, however much of each is marked: a long stroke does not outvote a dot. The same input gives
+    the same result.
 
     Args:
         rows: (N, D) float32 features.
@@ -36,8 +36,7 @@ def fit(rows: Array, labels: NDArray[np.intp], count: int, mean: Array, std: Arr
     found, target = np.unique(labels, return_inverse=True)
     scale = 1 / (std * np.float32(np.sqrt(rows.shape[1])))
     inputs = np.concatenate([(rows - mean) * scale, np.ones((len(rows), 1), np.float32)], axis=1)
-    share = 1 / np.sqrt(np.bincount(target).astype(np.float32))[target]
-    share /= share.sum()
+    share = 1 / (len(found) * np.bincount(target).astype(np.float32))[target]
     one_hot = np.eye(len(found), dtype=np.float32)[target]
 
     def loss(weights: Array) -> tuple[float, Array]:
