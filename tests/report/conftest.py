@@ -36,7 +36,8 @@ def network(name: str, title: str, folder: Path, shift: float = 0.0) -> dict[str
                   "training_images_per_second": 1.25, "published_training_images_per_second": 4.84},
         "recipe": {"file": f"{name}-camvid.yaml", "text": f"# {NASTY}"},
         "deviations": [NASTY],
-        "search": {"crf": {"params": {"w1": 5.0, "xy": 50.0, "rgb": 3.5, "w2": 3.0, "g": 3.0}, "iterations": 10,
+        "search": {"photos": ["a", "b", "c"],
+                   "crf": {"params": {"w1": 5.0, "xy": 50.0, "rgb": 3.5, "w2": 3.0, "g": 3.0}, "iterations": 10,
                            "normalization": "after"}, "trials": [{}] * 48,
                    "best": [0.6, 0.5, 0.7], "gain": up, "runs": 480, "seconds": 12.0, "threads": 2,
                    "heat_map": f"{name}/heat.svg"},
@@ -49,7 +50,7 @@ def network(name: str, title: str, folder: Path, shift: float = 0.0) -> dict[str
         },
         "gallery": [{"name": NASTY, "kind": "best", "mean_iou": [0.5, 0.6], "size": [6, 4],
                      "images": {"photo": f"{name}/photo.jpg", **images}}],
-        "mean_field": {"name": "a", "class": NASTY, "steps": [
+        "mean_field": {"name": "a", "label": NASTY, "steps": [
             {"updates": updates, "score": f"{name}/map.png", "belief": f"{name}/map.png"} for updates in (0, 1, 10)]},
         "seconds": {"scoring": 12.25, "search": 190.0, "evaluation": 4000.0},
     }  # fmt: skip
@@ -70,7 +71,12 @@ def content(tmp_path: Path) -> dict[str, Any]:
             "published": 0.5,
             "difference": value - 0.5,
         }
-        return {"title": which["title"], "way": way, "figures": dict.fromkeys(measures, figures)}
+        return {
+            "network": which["name"],
+            "title": which["title"],
+            "way": way,
+            "figures": dict.fromkeys(measures, figures),
+        }
 
     return {
         "benchmark": "camvid", "title": "CamVid", "quick": False, "made": "2026-01-02T03:04:05+00:00",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
+from dataclasses import asdict
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,8 @@ from typing import Any
 import pytest
 
 from deeplab.errors import DataError
+from deeplab.report.content import Report
+from deeplab.report.content import read as read_content
 from deeplab.report.page import render_page
 
 VOID = {"br", "img", "meta", "col"}
@@ -51,6 +55,10 @@ class Reader(HTMLParser):
         return (attributes for name, attributes in self.tags if name == tag)
 
 
+def read_report(content: dict[str, Any]) -> Report:
+    return read_content(Report, json.loads(json.dumps(content)))
+
+
 def read(page: str) -> Reader:
     reader = Reader()
     reader.feed(page)
@@ -61,7 +69,7 @@ def read(page: str) -> Reader:
 
 @pytest.fixture
 def page(content: dict[str, Any], tmp_path: Path) -> str:
-    return render_page(content, tmp_path)
+    return render_page(read_report(content), tmp_path)
 
 
 def test_the_page_is_well_formed_and_every_name_is_escaped(page: str) -> None:
@@ -117,7 +125,7 @@ def test_table_1_holds_the_contents_figures(page: str, content: dict[str, Any]) 
 
 def test_quick_is_said_loudly_and_only_then(content: dict[str, Any], tmp_path: Path, page: str) -> None:
     assert "QUICK" not in page
-    loud = "".join(read(render_page({**content, "quick": True}, tmp_path)).words)
+    loud = "".join(read(render_page(read_report({**content, "quick": True}), tmp_path)).words)
     assert loud.count("QUICK") == 2  # in the title and above all figures
     assert "The figures mean nothing" in loud
 
@@ -125,10 +133,20 @@ def test_quick_is_said_loudly_and_only_then(content: dict[str, Any], tmp_path: P
 def test_a_missing_picture_is_an_error(content: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "largefov" / "map.png").unlink()
     with pytest.raises(DataError, match=r"cannot read .*map\.png"):
-        render_page(content, tmp_path)
+        render_page(read_report(content), tmp_path)
 
 
 def test_the_papers_curves_stand_beside_ours_on_voc(content: dict[str, Any], tmp_path: Path, page: str) -> None:
     assert "paper: DeepLab-CRF" not in page
     content["benchmark"], content["data"]["trimap_around"] = "voc2012", "void"
-    assert "paper: DeepLab-CRF" in render_page(content, tmp_path)
+    assert "paper: DeepLab-CRF" in render_page(read_report(content), tmp_path)
+
+
+def test_a_report_comes_back_from_its_json(content: dict[str, Any]) -> None:
+    report = read_report(content)
+    assert read_report(asdict(report)) == report
+    assert report.networks[1].search.crf.params["xy"] == 50
+    assert read_report({**content, "more": 1}) == report
+    del content["networks"][0]["speed"]["photos"]
+    with pytest.raises(KeyError, match="photos"):
+        read_report(content)

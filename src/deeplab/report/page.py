@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from deeplab.report.content import Network, Report
 from deeplab.report.curves import boundaries
 from deeplab.report.markup import Html, tag
 from deeplab.report.numbers import estimate, gain
@@ -27,23 +26,23 @@ _LINKS = {
 }  # fmt: skip
 
 
-def render_page(content: Mapping[str, Any], folder: Path) -> str:
+def render_page(content: Report, folder: Path) -> str:
     """Lay a report out as HTML.
 
     Args:
-        content: what `deeplab.reproduce.content.collect` returns, or the JSON file made of it.
+        content: all that it says; `deeplab.report.content.read` makes one of ``report.json``.
         folder: what the content's pictures are named from.
 
     Raises:
         DataError: a picture is missing.
     """
-    title = f"{content['title']} — DeepLab reproduced"
+    title = f"{content.title} — DeepLab reproduced"
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", name="color-scheme", content="light dark"),
-        tag("title", ("QUICK: " if content["quick"] else "") + title),
+        tag("title", ("QUICK: " if content.quick else "") + title),
         tag("style", Html(_STYLE.read_text(encoding="utf-8"))),
     )
     main = tag(
@@ -60,36 +59,36 @@ def render_page(content: Mapping[str, Any], folder: Path) -> str:
         deviations(content),
         settings(content),
     )
-    maker = f"deeplab {content['versions'].get('deeplab-crf', '')}".strip()
+    maker = f"deeplab {content.versions.get('deeplab-crf', '')}".strip()
     footer = tag("footer", tag("p", f"The paper: {_PAPER}. Made by {maker}."))
     return f"<!DOCTYPE html>\n{tag('html', head, tag('body', _header(content), main, footer), lang='en')}\n"
 
 
-def _header(content: Mapping[str, Any]) -> Html:
-    names = ", ".join(network["title"] for network in content["networks"])
+def _header(content: Report) -> Html:
+    names = ", ".join(network.title for network in content.networks)
     lead = (
-        f"{names} on {content['data']['test_photos']} photos of {content['data']['test_split']}, with and without the "
+        f"{names} on {content.data.test_photos} photos of {content.data.test_split}, with and without the "
         "fully connected CRF, beside the published figures."
     )
     parts = [
         tag("p", "DeepLab reproduced", class_="kicker"),
-        tag("h1", content["title"]),
+        tag("h1", content.title),
         tag("p", lead, class_="lead"),
     ]
-    if content["quick"]:
+    if content.quick:
         words = tag("p", tag("strong", "QUICK"), " — every step ran, on next to nothing. The figures mean nothing.")
         parts.append(tag("div", words, class_="quick", role="note"))
-    parts.append(tag("div", *(_headline(network) for network in content["networks"]), class_="headlines"))
+    parts.append(tag("div", *(_headline(network) for network in content.networks), class_="headlines"))
     links = [tag("a", title, href=f"#{key}") for key, title in _LINKS.items()]
     return tag("header", *parts, tag("nav", *links, aria_label="Sections"))
 
 
-def _headline(network: Mapping[str, Any]) -> Html:
-    found = network["evaluation"]
-    whole = found["results"]["network + CRF"]
+def _headline(network: Network) -> Html:
+    found = network.evaluation
+    whole = found.results["network + CRF"]
     return tag(
         "div",
-        tag("p", network["title"] + " + CRF"),
-        tag("p", estimate(whole["mean_iou"], *whole["intervals"]["mean_iou"]), class_="figure"),
-        tag("p", "mean IoU, %; the CRF adds ", gain(*found["gain"]["mean_iou"])),
+        tag("p", network.title + " + CRF"),
+        tag("p", estimate(whole.mean_iou, *whole.intervals["mean_iou"]), class_="figure"),
+        tag("p", "mean IoU, %; the CRF adds ", gain(*found.gain.mean_iou)),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 from deeplab.crf import CRFSettings
@@ -58,7 +59,7 @@ def reproduce(plan: Plan, say: Say, show: Show) -> Path:
         results.append(NetworkResults(name, work, search, evaluation, speed, gallery, mean_field))
     content = collect(plan, photos, results)
     written = {
-        "report.json": json.dumps(content, ensure_ascii=False, indent=1),
+        "report.json": json.dumps(asdict(content), ensure_ascii=False, indent=1),
         "report.html": render_page(content, plan.output),
     }
     for name, text in written.items():
