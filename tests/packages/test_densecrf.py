@@ -9,7 +9,10 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
+
+from deeplab import crf
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ROOT / "packages"
@@ -78,3 +81,13 @@ def test_versions_and_what_is_needed_follow_deeplab() -> None:
             assert stated(pattern, folder) == stated(pattern, ROOT), folder
     for pattern in ('"(numpy.*?)"', '"(nanobind.*?)"', "^torch = (.*)$"):
         assert stated(pattern, ours[0]) == stated(pattern, ROOT)
+
+
+def test_both_live_in_one_process_and_compute_alike() -> None:
+    densecrf = pytest.importorskip("densecrf", reason="needs pip install ./packages/densecrf")
+    random = np.random.default_rng(0)
+    photo = random.integers(0, 255, (30, 40, 3), np.uint8)
+    probabilities = random.dirichlet(np.ones(3), (30, 40)).transpose(2, 0, 1)
+    np.testing.assert_array_equal(densecrf.refine(photo, probabilities), crf.refine(photo, probabilities))
+    assert densecrf.CRFParams is not crf.CRFParams
+    assert densecrf.DenseCRF.__module__ == "densecrf.mean_field"
