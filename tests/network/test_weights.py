@@ -146,6 +146,13 @@ def test_a_header_that_lacks_a_field_is_damaged(checkpoint: Path) -> None:
         load_checkpoint(checkpoint)
 
 
+def test_numbers_of_a_type_that_pytorch_lacks_are_an_error(tmp_path: Path) -> None:
+    header = json.dumps({"x": {"dtype": "F4", "shape": [2], "data_offsets": [0, 1]}}).encode()
+    (tmp_path / "a.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + b"\0")
+    with pytest.raises(ModelError, match="is no safetensors file, or damaged"):
+        load_checkpoint(tmp_path / "a.safetensors")
+
+
 def test_files_that_are_no_checkpoints(tmp_path: Path, checkpoint: Path) -> None:
     with pytest.raises(ModelError, match="no such file"):
         load_checkpoint(tmp_path / "nowhere.safetensors")

@@ -202,7 +202,7 @@ def _parse_safetensors(path: Path, content: bytes) -> tuple[dict[str, Tensor], d
     try:
         tensors = load(content)
         header = parse_json(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    except (SafetensorError, InputError) as error:
+    except (SafetensorError, *MALFORMED) as error:  # the latter of a type of number that PyTorch lacks, for one
         raise ModelError(f"{path} is no safetensors file, or damaged ({error}); copy it again") from None
     return tensors, header.get("__metadata__", {})
 

@@ -77,9 +77,9 @@ def train(
 
     Raises:
         InputError: the recipe does not fit the number of classes or processes, or there is no such device.
-        DataError, ImageError: photos or masks are missing or wrong.
-        ModelError: weights do not fit, the folder belongs to a run with another recipe, weights or classes, or the loss
-            is not finite.
+        DataError, ImageError: photos or masks are missing or wrong, or are in both lists.
+        ModelError: weights do not fit, the folder belongs to a run with another recipe, weights, classes or photos, or
+            the loss is not finite.
         OutputError: the folder cannot be written, or another run is at work in it.
         KeyboardInterrupt: Ctrl-C or a termination signal came; the state is saved.
     """
