@@ -30,8 +30,8 @@ def test_a_trunk_that_enlarges_photos_gives_features_of_the_same_cells() -> None
     np.testing.assert_array_equal(answers(with_features(again), "features")[0], found)
 
 
-def answers(content: bytes, *outputs: str) -> list[NDArray[np.generic]]:
-    found: list[NDArray[np.generic]] = onnx_runtime().InferenceSession(content).run(outputs, IMAGE)
+def answers(content: bytes, *outputs: str) -> list[NDArray[np.uint8]]:
+    found: list[NDArray[np.uint8]] = onnx_runtime().InferenceSession(content).run(outputs, IMAGE)
     return found
 
 

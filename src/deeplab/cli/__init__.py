@@ -23,6 +23,7 @@ from deeplab.cli.reproduce import reproduce
 from deeplab.cli.segment import segment
 from deeplab.cli.serve import serve
 from deeplab.cli.submit import submit
+from deeplab.cli.teach import teach
 from deeplab.cli.train import export, train
 from deeplab.cli.verify import verify
 from deeplab.errors import DeepLabError
@@ -39,6 +40,7 @@ app = typer.Typer(
 for command in (
     segment,
     cutout,
+    teach,
     refine,
     convert,
     variants,

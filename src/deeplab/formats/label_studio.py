@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deeplab.errors import InputError
 from deeplab.formats.labelled import Labelled
 from deeplab.formats.options import DEFAULTS, Options
 from deeplab.formats.regions import regions_of
 
-__all__ = ["brush_runs", "label_studio_tasks"]
+__all__ = ["brush_mask", "brush_runs", "label_studio_tasks"]
 
 _WORD_BITS = 8
 _LENGTH_BITS = (3, 4, 8, 16)  # the sizes that a run's length may be written in
@@ -42,6 +43,35 @@ def brush_runs(mask: NDArray[np.bool_]) -> list[int]:
     text = "".join(bits)
     text += "0" * (-len(text) % 8)
     return list(int(text, 2).to_bytes(len(text) // 8, "big"))
+
+
+def brush_mask(runs: Any, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return the mask (H, W) of Label Studio's run lengths, as `brush_runs` writes them: where its picture is opaque.
+
+    Raises:
+        InputError: they are no such code, or do not fill a picture of that size.
+    """
+    wrong = f"its run lengths are no brush mask of {size[1]}x{size[0]} pixels; export it again as JSON"
+    try:
+        text = "".join(f"{byte:08b}" for byte in bytes(runs))
+        count, word = int(text[:32], 2), int(text[32:37], 2) + 1
+        sizes = [int(text[37 + 4 * i : 41 + 4 * i], 2) + 1 for i in range(4)]
+        if count != size[0] * size[1] * _CHANNELS or word != _WORD_BITS:
+            raise InputError(wrong)
+        values, place, filled = np.zeros(count, np.uint8), 53, 0
+        while filled < count:
+            repeats, bits = text[place] == "1", sizes[int(text[place + 1 : place + 3], 2)]
+            place += 3
+            length = int(text[place : place + bits], 2) + 1
+            place += bits
+            words = 1 if repeats else length
+            said = [int(text[place + word * i : place + word * (i + 1)], 2) for i in range(words)]
+            values[filled : filled + length] = said if not repeats else said[0]
+            place, filled = place + word * words, filled + length
+    except (IndexError, TypeError, ValueError):
+        raise InputError(wrong) from None
+    opaque: NDArray[np.bool_] = values.reshape(*size, _CHANNELS)[..., 3] > 0
+    return opaque
 
 
 def label_studio_tasks(items: Iterable[Labelled], options: Options = DEFAULTS) -> list[dict[str, Any]]:
