@@ -59,9 +59,8 @@ def worker(connection: Connection, name: str, folder: str) -> None:
     target, place = TARGETS[name], Path(folder) / "input"
     sound = _sound_files(target, place)
     first = _outcome_of(target, place)  # imports and caches belong to no input
-    if (first.kind != "read" or target.lacks) and not (target.lacks and target.lacks in first.said):
-        connection.send(first._replace(kind="unsound"))
-        return
+    sound_enough = target.lacks in first.said if target.lacks else first.kind == "read"
+    connection.send(None if sound_enough else first._replace(kind="unsound"))
     resource.setrlimit(resource.RLIMIT_DATA, (LIMIT_BYTES, LIMIT_BYTES))
     while True:
         try:
@@ -128,6 +127,9 @@ def outcomes_of(name: str, seeds: range, keep: Path | None) -> Iterator[tuple[in
             process = spawn.Process(target=worker, args=(theirs, name, folder), daemon=True)
             process.start()
             theirs.close()
+            if (unsound := ours.recv()) is not None:
+                yield left[0], unsound
+                return
             while left:
                 ours.send(left[0])
                 outcome = _answer(ours)
@@ -135,8 +137,6 @@ def outcomes_of(name: str, seeds: range, keep: Path | None) -> Iterator[tuple[in
                 if keep is not None and outcome.kind not in ("read", "refused"):
                     _keep(keep / f"{zlib.crc32(name.encode()):08x}-{left[0]}", name, left[0], outcome)
                 del left[0]
-                if outcome.kind == "unsound":
-                    return
                 if outcome.kind in ("hang", "died"):
                     break
             process.kill()

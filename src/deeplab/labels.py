@@ -35,7 +35,7 @@ def voc_colour_map() -> tuple[Colour, ...]:
 
 def colours_to_values(
     colours: NDArray[np.uint8], values: Mapping[Colour, int]
-) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+) -> tuple[NDArray[np.uint8], list[Colour]]:
     """Read a mask of colours.
 
     Args:
@@ -43,15 +43,18 @@ def colours_to_values(
         values: what each (R, G, B) colour stands for, 0–255.
 
     Returns:
-        The values (H, W) uint8, and where there is a colour without one, (H, W) bool; the value is 0 there.
+        The values (H, W) uint8, and the colours found that stand for none, in order; the value is 0 there.
     """
-    channels = colours.astype(np.uint32)
-    codes = channels[..., 0] << 16 | channels[..., 1] << 8 | channels[..., 2]
-    found, index = np.unique(codes, return_inverse=True)
-    meant = [values.get((code >> 16, code >> 8 & 255, code & 255)) for code in found.tolist()]
-    labels = np.array([0 if value is None else value for value in meant], dtype=np.uint8)
-    strange = np.array([value is None for value in meant], dtype=np.bool_)
-    return labels[index].reshape(codes.shape), strange[index].reshape(codes.shape)
+    codes = colours[..., 0].astype(np.uint32)
+    for channel in (1, 2):
+        codes = codes << 8 | colours[..., channel]
+    known = np.zeros(1 << 24, dtype=np.uint16)  # by code: the value and 1, or 0
+    for (red, green, blue), value in values.items():
+        known[red << 16 | green << 8 | blue] = value + 1
+    labels, seen = known[codes], np.zeros(1 << 24, dtype=np.bool_)
+    seen[codes[labels == 0]] = True
+    strange = [(code >> 16, code >> 8 & 255, code & 255) for code in np.flatnonzero(seen).tolist()]
+    return (np.maximum(labels, 1) - 1).astype(np.uint8), strange
 
 
 @dataclass(frozen=True)

@@ -103,6 +103,8 @@ def test_pycocotools_draws_nearly_the_same() -> None:
         ([[1, 2, 3, 4, 5, 6, 7]], "a polygon of it is no list of numbers"),
         ([[1, 2, 3, "x", 5, 6]], "a polygon of it is no list of numbers"),
         ([[1, 2, 3, float("nan"), 5, 6]], "a polygon of it is no list of numbers"),
+        ([[0, 0, 1e30, 0, 1e30, 1e38]], "lies far from any photo"),
+        ([[0, 0, -2e7, 0, 1, 1]], "lies far from any photo"),
         ({"size": [2, 3], "counts": [2, 3]}, "do not fill the photo's 3x2 px"),
         ({"size": [3, 2], "counts": [2, 4]}, "do not fill"),
         ({"size": [2, 3], "counts": [7, -1]}, "do not fill"),

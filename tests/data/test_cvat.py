@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deeplab.data.cvat import cvat_label_set
+from deeplab.data.cvat import cvat_label_set, read_colours
 from deeplab.data.readers import READERS, read_samples
 from deeplab.data.samples import load_mask
-from deeplab.errors import DataError
+from deeplab.errors import DataError, ImageError
 
 LABEL_MAP = """# label:color_rgb:parts:actions
 background:0,0,0::
@@ -90,3 +90,18 @@ def test_photos_may_lie_in_images_and_must_lie_somewhere(export: Path) -> None:
     (export / "images").rename(export / "elsewhere")
     with pytest.raises(DataError, match=r"JPEGImages/x\.jpg is missing"):
         read_samples("cvat", export, "default")
+
+
+def test_a_photo_in_a_masks_place_is_refused_by_its_first_colour_and_their_number(tmp_path: Path) -> None:
+    pixels = np.arange(3 << 16, dtype=np.uint32).astype(np.uint8).reshape(256, 256, 3) // 2
+    Image.fromarray(pixels).save(tmp_path / "x.png")
+    colours = {tuple(colour) for colour in pixels.reshape(-1, 3).tolist()}
+    first, *others = sorted(colours - {(0, 0, 1)})
+    with pytest.raises(ImageError, match=rf"holds the colour \({first[0]}, .*\) \(and {len(others)} more\), which"):
+        read_colours(tmp_path / "x.png", {(0, 0, 1): 255})
+
+
+@pytest.mark.parametrize("value", [0, 1, 255])
+def test_every_value_may_have_a_colour(tmp_path: Path, value: int) -> None:
+    Image.new("RGB", (3, 2), (255, 255, 255)).save(tmp_path / "x.png")
+    assert read_colours(tmp_path / "x.png", {(255, 255, 255): value}).tolist() == [[value] * 3] * 2

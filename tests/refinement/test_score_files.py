@@ -49,7 +49,7 @@ def test_colours_are_labels_by_the_label_set(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match=r"colour-coded.*--labels"):
         load_scores(tmp_path / "colours.png")
     few = LabelSet("few", ("background", "aeroplane"))
-    with pytest.raises(ImageError, match=r"colour \(0, 128, 0\) .* no label of 'few'"):
+    with pytest.raises(ImageError, match=r"colour \(0, 0, 128\) \(and 18 more\), .* no label of 'few'"):
         load_scores(tmp_path / "colours.png", label_set=few)
 
 

@@ -71,12 +71,10 @@ def read_colours(path: Path, values: dict[Colour, int]) -> NDArray[np.uint8]:
     Raises:
         ImageError: the file cannot be read, or holds a colour without a value.
     """
-    colours = read_image(path)
-    labels, strange = colours_to_values(colours, values)
-    if strange.any():
-        unnamed = sorted({(int(r), int(g), int(b)) for r, g, b in colours[strange]})
-        more = f" (and {len(unnamed) - 1} more)" if len(unnamed) > 1 else ""
-        raise ImageError(f"{path} holds the colour {unnamed[0]}{more}, which labelmap.txt does not name; add it there")
+    labels, strange = colours_to_values(read_image(path), values)
+    if strange:
+        more = f" (and {len(strange) - 1} more)" if len(strange) > 1 else ""
+        raise ImageError(f"{path} holds the colour {strange[0]}{more}, which labelmap.txt does not name; add it there")
     return labels
 
 

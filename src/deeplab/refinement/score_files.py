@@ -115,11 +115,11 @@ def _labels_of(colours: NDArray[np.uint8], label_set: LabelSet, path: Path) -> N
     palette = [tuple(colour) for colour in label_set.colours().tolist()]
     values = {palette[label]: label for label in (*range(len(label_set)), label_set.void)}
     labels, strange = colours_to_values(colours, values)
-    if strange.any():
-        stranger = tuple(int(level) for level in colours[strange][0])
+    if strange:
+        more = f" (and {len(strange) - 1} more)" if len(strange) > 1 else ""
         raise ImageError(
-            f"{path} has the colour {stranger} at {np.count_nonzero(strange)} pixels, which stands for no label of "
-            f"{label_set.name!r}; give --labels another palette, or save labels instead of colours"
+            f"{path} has the colour {strange[0]}{more}, which stands for no label of {label_set.name!r}; give --labels "
+            "another palette, or save labels instead of colours"
         )
     return labels
 
