@@ -26,7 +26,7 @@ PAGES = {
     for page, text in TEXTS.items()
 }
 
-PUBLIC_ROOMS = ("deeplab", "deeplab.batch", "deeplab.crf", "deeplab.look", "deeplab.teach")
+PUBLIC_ROOMS = ("deeplab", "deeplab.batch", "deeplab.crf", "deeplab.teach")
 ROOMS = [importlib.import_module(name) for name in PUBLIC_ROOMS]
 PUBLIC = {name: getattr(room, name) for room in ROOMS for name in room.__all__}
 EXAMPLES = [

@@ -11,7 +11,17 @@ from deeplab.images import read_image
 
 def test_public_names_exist_and_are_all() -> None:
     assert all(hasattr(deeplab, name) for name in deeplab.__all__)
-    assert {"Segmenter", "Segmentation", "CRFParams", "refine", "LabelSet", "VOC", "CAMVID"} <= set(deeplab.__all__)
+    assert {
+        "Segmenter",
+        "Look",
+        "Segmentation",
+        "CRFParams",
+        "CRFSettings",
+        "refine",
+        "LabelSet",
+        "VOC",
+        "CAMVID",
+    } <= set(deeplab.__all__)
 
 
 def test_version_is_that_of_the_project() -> None:

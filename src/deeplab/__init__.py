@@ -1,8 +1,9 @@
 """DeepLab: semantic segmentation with atrous convolution and fully connected CRFs."""
 
-from deeplab.crf import CRFParams, refine
+from deeplab.crf import CRFParams, CRFSettings, refine
 from deeplab.errors import DataError, DeepLabError, ImageError, InputError, ModelError, OutputError
 from deeplab.labels import CAMVID, VOC, LabelSet
+from deeplab.look import Look
 from deeplab.pipelines import pipeline
 from deeplab.segment import Segmenter
 from deeplab.segmentation import Segmentation
@@ -13,11 +14,13 @@ __all__ = [
     "CAMVID",
     "VOC",
     "CRFParams",
+    "CRFSettings",
     "DataError",
     "DeepLabError",
     "ImageError",
     "InputError",
     "LabelSet",
+    "Look",
     "ModelError",
     "OutputError",
     "Segmentation",
