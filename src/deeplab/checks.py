@@ -1,4 +1,4 @@
-"""What options and plain arguments accept: one of some names, a count, a number, how many threads."""
+"""Checks of options and plain arguments: one of some names, a count, a number, how many threads."""
 
 from __future__ import annotations
 

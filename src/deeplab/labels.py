@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deeplab.checks import choose
 from deeplab.errors import InputError, quoted
 
 __all__ = ["CAMVID", "LABEL_SETS", "VOC", "Colour", "LabelSet", "colours_to_values", "voc_colour_map"]
@@ -125,6 +126,15 @@ class LabelSet:
     def __len__(self) -> int:
         """Return L, the number of classes; void is not one of them."""
         return len(self.names)
+
+    def labels_of(self, names: Iterable[str]) -> list[int]:
+        """Return the labels of classes given by name.
+
+        Raises:
+            InputError: a name is no class of the set.
+        """
+        label_of = {name: label for label, name in enumerate(self.names)}
+        return [choose(name, label_of, "class") for name in names]
 
     def colours(self) -> NDArray[np.uint8]:
         """Return the colour of every possible label, (256, 3) uint8 RGB, for look-ups by label."""

@@ -1,4 +1,4 @@
-"""What a network wants its pixels to look like: size, channel order, mean, scale and the 8n + 1 grid.
+"""A network's preprocessing: size, channel order, mean, scale and the 8n + 1 grid.
 
 The preprocessing belongs to the weights and travels with them. NumPy only: training and inference share it.
 """

@@ -1,4 +1,4 @@
-"""Whether a model file is whole, and computes here what it computed where it was made."""
+"""Checks whether a model file is whole, and computes here what it computed where it was made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is to do: where each photo's results go, which are there already, and never one over another."""
+"""Jobs of a batch: where each photo's results go, which are there already, and never one over another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of one photo: its label map and overlay as bytes, and what is worth saying of it."""
+"""The result of one photo: its label map and overlay as bytes, and facts worth saying of it."""
 
 from __future__ import annotations
 

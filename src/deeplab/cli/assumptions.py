@@ -1,4 +1,4 @@
-"""What was assumed of photos, said once for every kind of it."""
+"""Assumptions about photos, each kind said once."""
 
 from __future__ import annotations
 

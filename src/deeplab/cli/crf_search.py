@@ -68,7 +68,6 @@ def crf_search(
     from deeplab.crf_search.trials import Band, Trials
     from deeplab.data.readers import read_samples
     from deeplab.evaluation import tables
-    from deeplab.evaluation.confusion import class_labels
     from deeplab.evaluation.evaluate import evaluate_scores
     from deeplab.evaluation.trimap import AROUND
     from deeplab.files import alone_in
@@ -80,7 +79,7 @@ def crf_search(
     check_choice(trimap, AROUND, "--trimap")
     every: Sequence[Sample] = read_samples(reader, data, split, names=names, crowds=crowds)
     named = tuple(name.strip() for name in classes.split(",") if name.strip())
-    labels = tuple(class_labels(every[0].label_set, named)) or None
+    labels = tuple(every[0].label_set.labels_of(named)) or None
     wanted = Objective(objective, labels)
     make_folder(output)
     cores = thread_count(threads)

@@ -68,7 +68,6 @@ def evaluate(
     from deeplab.checks import check_choice, thread_count
     from deeplab.data.readers import read_samples
     from deeplab.evaluation import tables
-    from deeplab.evaluation.confusion import class_labels
     from deeplab.evaluation.evaluate import Extras, evaluate_predictions, evaluate_scores
     from deeplab.evaluation.trimap import AROUND
     from deeplab.files import check_output
@@ -84,7 +83,7 @@ def evaluate(
         settings = load_card(crf_settings).crf
     samples: Sequence[Sample] = read_samples(reader, data, split, names=names, crowds=crowds)
     named = tuple(name.strip() for name in classes.split(",") if name.strip())
-    class_labels(samples[0].label_set, named)  # an unknown name is better said now than at the end
+    samples[0].label_set.labels_of(named)  # an unknown name is better said now than at the end
     extras, cores = Extras(trimap, boundary_f1), thread_count(threads)
     with reporter() as out:
         samples = sound_samples(out, samples) if skip_broken else samples

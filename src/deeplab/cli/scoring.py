@@ -1,4 +1,4 @@
-"""What commands on labelled photos share: scores stored by a model or found, progress, and files of text."""
+"""Parts of the commands on labelled photos: scores stored by a model or found, sound photos, files of text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What on the command line stands for a file: ``-``, standard input or output, and addresses of the web.
+"""Standard input and output (``-``) and addresses of the web in the place of files on the command line.
 
 And outputs that name a file in place of a folder.
 """

@@ -1,4 +1,4 @@
-"""What the public functions of the CRF accept of arrays, checked once at the door."""
+"""Checks of the arrays that the CRF's public functions are given."""
 
 from typing import Any
 

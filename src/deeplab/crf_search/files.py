@@ -1,4 +1,4 @@
-"""What a CRF search found, as files: the table of all trials, settings for other commands, and a picture."""
+"""The files of a CRF search: the table of all trials, settings for other commands, and a picture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a CRF search has measured so far, one line of JSON a piece of work, so that a search that was stopped goes on.
+"""The measurements of a CRF search, one line of JSON a piece of work, so that a search that was stopped goes on.
 
 The first line says whose measurements these are. Every other line holds, for one photo, the CRF parameters tried and
 the tallies they gave. A line is written in one piece; a last line cut short by a crash is dropped on opening.

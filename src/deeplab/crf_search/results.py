@@ -1,4 +1,4 @@
-"""What a CRF search found and what it took, in words."""
+"""The result of a CRF search and its cost, in words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the annotations of a COCO file become on label maps: classes, crowds, and void where no outline can be drawn."""
+"""COCO's annotations on label maps: classes, crowds, and void where no outline can be drawn."""
 
 from __future__ import annotations
 

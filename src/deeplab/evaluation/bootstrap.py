@@ -1,4 +1,4 @@
-"""How far a figure would move with other photos of the same kind: percentile bootstrap over photos.
+"""Confidence intervals: how far a figure would move with other photos of the same kind, by percentile bootstrap.
 
 Photos are drawn with replacement, as many as there are; the figure of each such set is computed from the photos'
 summed parts, and the middle 95 % of those figures are the interval (Efron & Tibshirani 1993, chapter 13). Two ways of

@@ -1,4 +1,4 @@
-"""How well the drawn contours of each class match the true ones.
+"""Boundary F1: how well the contours of each class match the true ones.
 
 Csurka, Larlus & Perronnin, "What is a good evaluation measure for semantic segmentation?", BMVC 2013; averaged as in
 the CamVid comparison of Badrinarayanan, Kendall & Cipolla, "SegNet", 2017, section 4: over the classes truly in a

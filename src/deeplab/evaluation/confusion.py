@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +11,7 @@ from deeplab.errors import InputError
 from deeplab.evaluation import figures
 from deeplab.labels import LabelSet
 
-__all__ = ["Confusion", "class_labels"]
+__all__ = ["Confusion"]
 
 
 @dataclass(frozen=True)
@@ -93,23 +92,3 @@ class Confusion:
     def pixel_accuracy(self) -> float:
         """Share of all counted pixels labelled right, in 0–1."""
         return float(figures.pixel_accuracy(self.tally))
-
-    def mean_iou_over(self, names: Sequence[str]) -> float:
-        """Plain mean of `iou` over some classes only, by name; those without true pixels are left out.
-
-        Raises:
-            InputError: a name is not in the label set.
-        """
-        return float(figures.mean_iou(self.tally, class_labels(self.label_set, names)))
-
-
-def class_labels(label_set: LabelSet, names: Sequence[str]) -> list[int]:
-    """Return the labels of classes given by name.
-
-    Raises:
-        InputError: a name is not in the label set.
-    """
-    known = label_set.names
-    if unknown := [name for name in names if name not in known]:
-        raise InputError(f"{unknown[0]!r} is no class of {label_set.name!r}; choose from {', '.join(known)}")
-    return [known.index(name) for name in names]

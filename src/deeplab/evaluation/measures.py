@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from deeplab.evaluation import figures
 from deeplab.evaluation.bootstrap import Estimate, Figure, estimate
 from deeplab.evaluation.calibration import expected_calibration_error
-from deeplab.evaluation.confusion import class_labels
 from deeplab.evaluation.evaluate import Evaluation, Outcome
 
 __all__ = ["CURVES", "Measure", "class_measures", "curve", "headline_measures"]
@@ -58,7 +57,7 @@ def headline_measures(evaluation: Evaluation, classes: Sequence[str] = ()) -> li
         InputError: a class is not in the label set.
     """
     label_set = evaluation.label_set
-    chosen = class_labels(label_set, classes)
+    chosen = label_set.labels_of(classes)
     occurs = next(iter(evaluation.outcomes.values())).confusion.tally[1] > 0  # the same whatever the way of labelling
     measures = [Measure(f"mean IoU, {_classes(occurs)}", "mean_iou", figures.mean_iou, _TALLIES)]
     if chosen:

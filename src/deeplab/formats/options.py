@@ -1,4 +1,4 @@
-"""What may be chosen when label maps become another tool's files."""
+"""Options of converting label maps into other tools' files."""
 
 from __future__ import annotations
 

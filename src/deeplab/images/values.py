@@ -1,4 +1,4 @@
-"""What number is black and what is white: from pixels of any number type to 8 bits."""
+"""Black and white levels: from pixels of any number type to 8 bits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which weights an ONNX file keeps in other files: read from its bytes, before any runtime opens them.
+"""External data, the weights that an ONNX file keeps in other files: read from its bytes before a runtime opens them.
 
 A model file is self-contained. One that names other files could make the runtime read whatever lies there.
 """

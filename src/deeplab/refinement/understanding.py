@@ -1,4 +1,4 @@
-"""What an array of scores is: its axes, what its values mean, which labels it holds, how it lies on the photo."""
+"""Interpretation of an array of scores: its axes, the kind of its values, its labels, and how it lies on the photo."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the values of scores mean: probabilities, log-probabilities, logits or labels; which labels, at which scale."""
+"""The kinds of scores: probabilities, log-probabilities, logits or labels; which labels, at which scale."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ class _Plot(NamedTuple):
         return round(LEFT + (value - self.left) / (self.right - self.left) * (WIDTH - LEFT - RIGHT), 1)
 
     def y(self, value: float) -> float:
-        """Likewise."""
+        """The height of a value, in the picture's units."""
         return round(HEIGHT - BOTTOM - (value - self.bottom) / (self.top - self.bottom) * (HEIGHT - TOP - BOTTOM), 1)
 
 

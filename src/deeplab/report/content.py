@@ -1,4 +1,4 @@
-"""What a report says: figures in 0–1, times in seconds or milliseconds as their names tell, pictures by their paths."""
+"""A report's content: figures in 0–1, times in seconds or milliseconds as their names tell, pictures by their paths."""
 
 from __future__ import annotations
 

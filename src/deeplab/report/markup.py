@@ -52,7 +52,7 @@ def table(caption: str, columns: Sequence[Cell], rows: Iterable[Sequence[Cell]],
 
 
 def grid(caption: str, columns: Sequence[Cell], rows: Iterable[Html], *, class_: str | None = None) -> Html:
-    """Likewise, of rows that are made already."""
+    """Return a table of rows that are made already; see `table`."""
     head = tag("tr", *(tag("th", column, scope="col") for column in columns))
     parts = tag("caption", tag("span", caption)), tag("thead", head), tag("tbody", *rows)
     return tag(

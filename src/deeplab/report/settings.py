@@ -1,4 +1,4 @@
-"""What a reader needs to judge and repeat a run: deviations, recipes, machine, versions, times."""
+"""The settings of a run, to judge and repeat it: deviations, recipes, machine, versions, times."""
 
 from __future__ import annotations
 

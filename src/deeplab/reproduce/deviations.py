@@ -1,4 +1,4 @@
-"""What differs from the paper: the data, the recipes, and how much was done."""
+"""Deviations from the paper: the data, the recipes, and how much was done."""
 
 from __future__ import annotations
 

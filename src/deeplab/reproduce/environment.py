@@ -1,4 +1,4 @@
-"""What the figures were made with: the machine and the versions of what matters."""
+"""The machine and the versions that the figures were made with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is measured of a trained network: stored scores, the CRF that suits them, figures, and times."""
+"""Measurements of a trained network: stored scores, the CRF that suits them, figures, and times."""
 
 from __future__ import annotations
 

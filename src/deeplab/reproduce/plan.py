@@ -1,4 +1,4 @@
-"""What a reproduction is asked to do, checked before any work begins."""
+"""The plan of a reproduction, checked before any work begins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the steps on one network share."""
+"""The inputs that all steps on one network share."""
 
 from __future__ import annotations
 

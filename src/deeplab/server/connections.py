@@ -1,4 +1,4 @@
-"""What a connection may do: how long it may keep the server waiting, and who goes where there are too many."""
+"""Limits of connections: how long one may keep the server waiting, and which are closed where there are too many."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the server cannot do, as JSON: ``{"error": {"code": …, "message": …}}``."""
+"""Errors of the server as JSON: ``{"error": {"code": …, "message": …}}``."""
 
 from __future__ import annotations
 

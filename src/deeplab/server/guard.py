@@ -1,4 +1,4 @@
-"""What stands before every endpoint: who may ask, how much they may send, and a line in the log for each request."""
+"""The checks before every endpoint: who may ask, how much they may send; and a line in the log for each request."""
 
 from __future__ import annotations
 

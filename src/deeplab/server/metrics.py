@@ -1,4 +1,4 @@
-"""What a running server counts, for Prometheus."""
+"""Metrics of a running server, for Prometheus."""
 
 from __future__ import annotations
 

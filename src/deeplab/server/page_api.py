@@ -134,7 +134,7 @@ async def download(
         look=kept.opened.look,
         crf=sliders.chosen(kept, info.crf, crf_request),
         picture=kind,
-        wanted=pictures.named_labels(classes, info.label_set),
+        wanted=info.label_set.labels_of(classes),
     )
     _, ending, media_type = pictures.PICTURES[kind]
     headers = {**_NOT_STORED, "Content-Disposition": pictures.attachment(kept.upload.name, ending)}

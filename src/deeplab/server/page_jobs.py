@@ -1,4 +1,4 @@
-"""What the worker computes for the page: each a function of the `JobContext`, sent as a `functools.partial` of it."""
+"""The worker's computations for the page: each a function of the `JobContext`, sent as a `functools.partial` of it."""
 
 from __future__ import annotations
 

@@ -13,12 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from deeplab.errors import InputError
 from deeplab.images import encode_jpeg, overlay_image
 from deeplab.label_maps import encode_label_map
 from deeplab.labels import LabelSet
 
-__all__ = ["PICTURES", "Picture", "attachment", "clean_name", "named_labels", "only"]
+__all__ = ["PICTURES", "Picture", "attachment", "clean_name", "only"]
 
 _MOST_CHARACTERS = 80
 
@@ -69,18 +68,6 @@ PICTURES: Mapping[str, Picture] = MappingProxyType(
         "cutout": Picture(_cutout_png, "_cutout.png", "image/png"),
     }
 )
-
-
-def named_labels(names: Sequence[str], label_set: LabelSet) -> tuple[int, ...]:
-    """Return the labels of classes by name.
-
-    Raises:
-        InputError: there is no such class.
-    """
-    for name in names:
-        if name not in label_set.names:
-            raise InputError(f"there is no class {name!r}; expected some of {', '.join(label_set.names)}")
-    return tuple(label_set.names.index(name) for name in names)
 
 
 def only(labels: NDArray[np.uint8], wanted: Sequence[int], label_set: LabelSet) -> NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""What the worker computes for programs: each a function of the `JobContext`, sent as a `functools.partial` of it."""
+"""The worker's computations for programs: each a function of the `JobContext`, sent as a `functools.partial` of it."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def segment_upload(
         ModelError: the network fails.
     """
     segmenter = context.segmenters[model]
-    wanted = pictures.named_labels(classes, segmenter.info.label_set)
+    wanted = segmenter.info.label_set.labels_of(classes)
     image, notes, _ = read_photo(photo)
     context.step()
     look = segmenter.look(image)

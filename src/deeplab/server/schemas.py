@@ -1,4 +1,4 @@
-"""What goes over the wire as JSON."""
+"""The JSON bodies of the HTTP API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every endpoint works with, and how a request waits for its result without outliving its client."""
+"""The state that all endpoints share, and how a request waits for its result without outliving its client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a server runs: its models, its limits, and whom it answers."""
+"""A server's settings: its models, its limits, and whom it answers."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab.checks import check_number, did_you_mean
+from deeplab.checks import check_number
 from deeplab.errors import InputError, quoted
 from deeplab.labels import LabelSet
 
@@ -210,10 +210,7 @@ def _mask(given: NDArray[Any], size: tuple[int, int], label_set: LabelSet) -> Ma
 
 def _label(given: Any, label_set: LabelSet) -> int:
     if isinstance(given, str):
-        if given in label_set.names:
-            return label_set.names.index(given)
-        hint = did_you_mean(given, label_set.names)
-        raise InputError(f"there is no class {quoted(given)}; {hint or 'expected'} one of {', '.join(label_set.names)}")
+        return label_set.labels_of([given])[0]
     if isinstance(given, int | np.integer) and not isinstance(given, bool) and 0 <= given < len(label_set):
         return int(given)
     raise InputError(f"a label is {quoted(given)}; expected a class's name, or its number, 0–{len(label_set) - 1}")

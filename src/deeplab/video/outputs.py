@@ -1,4 +1,4 @@
-"""What a segmented video becomes: a video tinted by class, or a folder of label maps."""
+"""The outputs of a segmented video: a video tinted by class, or a folder of label maps."""
 
 from __future__ import annotations
 

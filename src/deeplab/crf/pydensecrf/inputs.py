@@ -1,4 +1,4 @@
-"""What pydensecrf's functions are given, made into what deeplab's take."""
+"""Conversion of pydensecrf's arguments into deeplab's."""
 
 from enum import IntEnum
 from typing import Any, TypeAlias, TypeVar

@@ -1,4 +1,4 @@
-"""What the layer's public functions accept, checked once at the door."""
+"""Checks of the arguments of the layer's public functions."""
 
 from typing import Any
 

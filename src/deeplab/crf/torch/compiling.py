@@ -1,4 +1,4 @@
-"""How `torch.compile` meets this package."""
+"""Support for `torch.compile`."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
