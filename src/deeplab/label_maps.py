@@ -22,8 +22,8 @@ from deeplab.images import open_image
 from deeplab.labels import LabelSet
 
 __all__ = [
-    "LABEL_MAP_SUFFIXES", "encode_label_map", "is_label_map", "open_label_map", "read_label_map", "read_label_set",
-    "write_label_map",
+    "LABEL_MAP_SUFFIXES", "coloured", "encode_label_map", "is_label_map", "open_label_map", "read_label_map",
+    "read_label_set", "write_label_map",
 ]  # fmt: skip
 
 LABEL_MAP_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif")
@@ -113,14 +113,19 @@ def encode_label_map(labels: NDArray[Any], label_set: LabelSet) -> bytes:
                 f"label {band[~known][0]} is not in label set {label_set.name!r}: "
                 f"expected 0–{len(label_set) - 1} or void {label_set.void}"
             )
-    image = Image.fromarray(labels.astype(np.uint8, copy=False))
-    image.putpalette(label_set.colours().tobytes())
     about = PngInfo()
     said = {key: value for key, value in label_set.to_dict().items() if key != "palette"}
     about.add_itxt(_LABELS_KEY, json.dumps(said, ensure_ascii=False))
     buffer = BytesIO()
-    image.save(buffer, format="PNG", pnginfo=about)
+    coloured(labels.astype(np.uint8, copy=False), label_set).save(buffer, format="PNG", pnginfo=about)
     return buffer.getvalue()
+
+
+def coloured(labels: NDArray[np.uint8], label_set: LabelSet) -> Image.Image:
+    """Return labels (H, W) as a picture of mode P in the label set's colours."""
+    image = Image.fromarray(labels)
+    image.putpalette(label_set.colours().tobytes())
+    return image
 
 
 def write_label_map(

@@ -73,7 +73,7 @@ def test_what_stands_without_names_is_the_list(run: Callable[..., Any]) -> None:
 def test_unknown_names_are_refused_with_the_nearest(published: Any, tmp_path: Path, run: Callable[..., Any]) -> None:
     told = run("download", "voc2012", "camvd", "--data", str(tmp_path), "--yes")
     assert told.status == 1
-    assert "'camvd': did you mean 'camvid'? choose of voc2012, sbd, " in told.err
+    assert "unknown archive 'camvd': did you mean 'camvid'? choose one of voc2012, sbd, " in told.err
     assert list(tmp_path.iterdir()) == []
 
 

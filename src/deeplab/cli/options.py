@@ -14,7 +14,6 @@ import typer
 
 from deeplab.crf.params import PARAMETERS, CRFParams
 from deeplab.errors import DeepLabError, InputError
-from deeplab.files import make_folder
 from deeplab.progress import Reporter, reporter
 
 if TYPE_CHECKING:
@@ -31,7 +30,6 @@ __all__ = [
     "bands_in",
     "crf_options",
     "extra",
-    "make_folder",
     "percent",
     "range_in",
     "read_label_set",

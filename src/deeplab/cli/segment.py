@@ -17,7 +17,6 @@ from deeplab.cli.options import (
     bands_in,
     crf_options,
     extra,
-    make_folder,
     percent,
     range_in,
     run_jobs,
@@ -25,6 +24,7 @@ from deeplab.cli.options import (
 from deeplab.cli.streams import STREAM, Streams, names_file, streams
 from deeplab.crf.params import CRFParams
 from deeplab.errors import ImageError, InputError, OutputError
+from deeplab.files import make_folder
 from deeplab.progress import Reporter, reporter
 
 if TYPE_CHECKING:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
-from deeplab.errors import InputError
+from deeplab.checks import choose
 
 __all__ = ["ARCHIVES", "Archive", "find_archives"]
 
@@ -115,10 +114,4 @@ def find_archives(names: Iterable[str]) -> dict[str, Archive]:
     Raises:
         InputError: a name is unknown; all are named, and the nearest.
     """
-    names = list(dict.fromkeys(names))
-    for name in names:
-        if name not in ARCHIVES:
-            near = get_close_matches(name.lower(), ARCHIVES, n=1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            raise InputError(f"nothing to download is called {name!r}: {hint}choose of {', '.join(ARCHIVES)}")
-    return {name: ARCHIVES[name] for name in names}
+    return {name: choose(name, ARCHIVES, "archive") for name in names}

@@ -17,6 +17,7 @@ from deeplab.errors import DataError
 from deeplab.evaluation.evaluate import load_scored
 from deeplab.evaluation.stored_scores import StoredScores
 from deeplab.files import atomic_file
+from deeplab.label_maps import coloured
 from deeplab.labels import LabelSet
 from deeplab.reproduce.steps import Done
 from deeplab.reproduce.work import Work
@@ -101,10 +102,10 @@ def _draw(sample: Sample, scores: StoredScores, crf: CRFSettings, folder: Path) 
         default=3,
     ).astype(np.uint8)
     shown = {
-        "truth": _coloured(truth, label_set),
-        "network": _coloured(network, label_set),
-        "crf": _coloured(with_crf, label_set),
-        "changes": _coloured(changes, CHANGES),
+        "truth": coloured(truth, label_set),
+        "network": coloured(network, label_set),
+        "crf": coloured(with_crf, label_set),
+        "changes": coloured(changes, CHANGES),
     }
     names = _names(sample)
     photo = _fitting(Image.fromarray(look.photo), Image.Resampling.LANCZOS)
@@ -159,12 +160,6 @@ def _most_mended(truth: Labels, before: Labels, after: Labels, label_set: LabelS
     if label_set.background is not None:
         by_class[label_set.background] = -truth.size
     return int(by_class.argmax())
-
-
-def _coloured(labels: Labels, label_set: LabelSet) -> Image.Image:
-    picture = Image.fromarray(labels)
-    picture.putpalette(label_set.colours().tobytes())
-    return picture
 
 
 def _tinted(shares: NDArray[np.floating], ramp: Sequence[tuple[int, int, int]]) -> Image.Image:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from deeplab.checks import thread_count
 from deeplab.errors import InputError, quoted
 
 __all__ = ["DTYPES", "Machine", "Process", "autocast", "join", "parallel", "place_of", "totals"]
@@ -62,7 +63,7 @@ class Process:
         if wanted is not None:
             return wanted
         here = _count_in("LOCAL_WORLD_SIZE", 1)
-        return 1 if self.device.type == "cpu" else max(1, (os.cpu_count() or 1) // here)
+        return 1 if self.device.type == "cpu" else max(1, thread_count() // here)
 
     def barrier(self) -> None:
         """Wait for the other processes."""
