@@ -57,8 +57,8 @@ def worker(connection: Connection, name: str, folder: str) -> None:
     os.dup2(null, 1)  # what libraries print
     os.dup2(null, 2)
     target, place = TARGETS[name], Path(folder) / "input"
-    sound = _sound_files(target, place)
-    first = _outcome_of(target, place)  # imports and caches belong to no input
+    sound = sound_files(target, place)
+    first = outcome_of(target, place)  # imports and caches belong to no input
     sound_enough = target.lacks in first.said if target.lacks else first.kind == "read"
     connection.send(None if sound_enough else first._replace(kind="unsound"))
     resource.setrlimit(resource.RLIMIT_DATA, (LIMIT_BYTES, LIMIT_BYTES))
@@ -67,17 +67,17 @@ def worker(connection: Connection, name: str, folder: str) -> None:
             seed = connection.recv()
         except EOFError:
             return
-        _lay_out(target, place, sound, random.Random(f"{name} {seed}"))
-        connection.send(_outcome_of(target, place))
+        lay_out(target, place, sound, random.Random(f"{name} {seed}"))
+        connection.send(outcome_of(target, place))
 
 
-def _sound_files(target: Target, place: Path) -> dict[Path, bytes]:
+def sound_files(target: Target, place: Path) -> dict[Path, bytes]:
     place.mkdir()
     target.make(place)
     return {path.relative_to(place): path.read_bytes() for path in sorted(place.rglob("*")) if path.is_file()}
 
 
-def _lay_out(target: Target, place: Path, sound: dict[Path, bytes], chance: random.Random) -> None:
+def lay_out(target: Target, place: Path, sound: dict[Path, bytes], chance: random.Random) -> None:
     """Write the sound files with one of them, or two, changed."""
     shutil.rmtree(place)
     changed: set[Path] = set()
@@ -89,7 +89,7 @@ def _lay_out(target: Target, place: Path, sound: dict[Path, bytes], chance: rand
         (place / path).write_bytes(mutated(content, path.suffix, chance) if path in changed else content)
 
 
-def _outcome_of(target: Target, place: Path) -> Outcome:
+def outcome_of(target: Target, place: Path) -> Outcome:
     Path("/proc/self/clear_refs").write_text("5")  # the peak is this input's
     started = time.process_time()
     kind, said = "read", ""
@@ -157,8 +157,8 @@ def _keep(folder: Path, name: str, seed: int, outcome: Outcome) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     target = TARGETS[name]
     with tempfile.TemporaryDirectory() as made:
-        sound = _sound_files(target, Path(made) / "input")
-        _lay_out(target, Path(made) / "input", sound, random.Random(f"{name} {seed}"))
+        sound = sound_files(target, Path(made) / "input")
+        lay_out(target, Path(made) / "input", sound, random.Random(f"{name} {seed}"))
         shutil.copytree(Path(made) / "input", folder / "input")
     (folder / "outcome.txt").write_text(f"{name}, seed {seed}: {outcome.kind}\n{outcome.said}\n", errors="replace")
 

@@ -466,13 +466,13 @@ def kept_steps(folder: Path) -> None:
 
 def read_steps(folder: Path) -> None:
     from deeplab.reproduce import measuring, networks
-    from deeplab.reproduce.steps import Desk
+    from deeplab.reproduce.steps import Workspace
 
-    desk = Desk(folder, lambda line: None, lambda *facts: None)
-    desk.step("step", {"a": [1, 2]}, lambda: {"b": 1})
+    workspace = Workspace(folder, lambda line: None, lambda *facts: None)
+    workspace.step("step", {"a": [1, 2]}, lambda: {"b": 1})
     with suppress(DeepLabError):
         networks._images_per_second(folder / "log.jsonl")
-    measuring.read_tallies(desk)
+    measuring.read_tallies(workspace)
 
 
 def predictions(folder: Path) -> None:
@@ -586,19 +586,19 @@ def server() -> tuple[Any, Any, str]:
     from deeplab.server.service import Service
     from deeplab.server.settings import Settings
     from deeplab.server.uploads import Upload
-    from deeplab.server.worker import Workshop
+    from deeplab.server.worker import JobContext
 
     with tempfile.NamedTemporaryFile(suffix=".onnx") as file:
         file.write(tiny_model())
         file.flush()
         network = ScoreNetwork(file.name, threads=1)
-    workshop = Workshop({"tiny": Segmenter(network, threads=1)}, 1_000_000, 1, lambda: None)
+    context = JobContext({"tiny": Segmenter(network, threads=1)}, 1_000_000, 1, lambda: None)
 
     class Here:
         waiting, busy, restarts, full = 0, 0, 0, False
 
-        async def run(self, job: Callable[[Workshop], Any]) -> Any:
-            return job(workshop)
+        async def run(self, job: Callable[[JobContext], Any]) -> Any:
+            return job(context)
 
     settings = Settings(max_pixels=1_000_000, max_upload_bytes=1 << 20)
     kept = Photos(settings.photos, settings.photo_bytes, settings.photo_s)
@@ -606,7 +606,7 @@ def server() -> tuple[Any, Any, str]:
     file = io.BytesIO()
     Image.fromarray(np.zeros((24, 32, 3), np.uint8)).save(file, format="PNG")
     upload = Upload("x.png", file.getvalue())
-    opened = open_photo(workshop, photo=upload, model="tiny", side_px=1024)
+    opened = open_photo(context, photo=upload, model="tiny", side_px=1024)
     return Guard(make_app(service), service), service, service.photos.keep(KeptPhoto(upload, "tiny", opened))
 
 
