@@ -105,7 +105,13 @@ def run_stage(run: Run, stage: Stage, state: State | None = None) -> None:
     with stop_requests(run.say, alone=run.process.count == 1) as stop_asked:
         for done in range(first + 1, solver.iterations + 1):
             rate = learning_rate(solver, done - 1)
-            loss, stop = _update(run, stage, learner, batches, done - 1, rate, stop_asked)
+            parts = _next_parts(run, solver, batches, done - 1)
+            loss, stop = _update(run, solver, learner, parts, rate, stop_asked)
+            if not math.isfinite(loss):
+                raise ModelError(
+                    f"the loss became {loss} in iteration {done - 1} of {stage.name}; lower learning_rate, or try "
+                    f"precision fp32, and a fresh --output folder ({run.state_path} keeps the last good state)"
+                )
             recent.append(loss)
             speed = (done - first) * solver.batch / (time.monotonic() - started)
             left = duration((solver.iterations - done) * solver.batch / speed)
@@ -149,34 +155,6 @@ def _validation_is_due(run: Run, done: int) -> bool:
     return done in run.recipe.validate_at or (every > 0 and done % every == 0)
 
 
-def _update(
-    run: Run,
-    stage: Stage,
-    learner: Learner,
-    batches: Iterator[Batch],
-    iteration: int,
-    rate: float,
-    stop_asked: Callable[[], bool],
-) -> tuple[float, bool]:
-    """Make one update of the weights; return the loss before it, and whether any process was asked to stop."""
-    for group in learner.optimizer.param_groups:
-        group["lr"] = rate * group["rate_multiplier"]
-    learner.network.train()
-    learner.optimizer.zero_grad()
-    loss = _add_gradients(run, stage.solver, learner, _next_parts(run, stage.solver, batches, iteration))
-    facts = torch.stack([loss, loss.new_tensor(float(stop_asked()))])
-    total, stop = totals(run.process, facts).tolist()
-    if not math.isfinite(total):
-        raise ModelError(
-            f"the loss became {total} in iteration {iteration} of {stage.name}; lower learning_rate, or try precision "
-            f"fp32, and a fresh --output folder ({run.state_path} keeps the last good state)"
-        )
-    learner.scaler.step(learner.optimizer)
-    learner.scaler.update()
-    learner.average.update()
-    return total, stop > 0
-
-
 def _next_parts(run: Run, solver: Solver, batches: Iterator[Batch], iteration: int) -> list[Part]:
     """This process's parts of an iteration's batch."""
     count, process = solver.batch // solver.micro_batch, run.process
@@ -193,6 +171,23 @@ def _draw_cells(seed: int, number: int, step: int) -> Cells:
         return ALL_CELLS
     row, column = draw(Stream.CELLS, seed, number).integers(step, size=2)
     return Cells(int(row), int(column), step)
+
+
+def _update(
+    run: Run, solver: Solver, learner: Learner, parts: list[Part], rate: float, stop_asked: Callable[[], bool]
+) -> tuple[float, bool]:
+    """Make one update of the weights; return the loss before it, and whether any process was asked to stop."""
+    for group in learner.optimizer.param_groups:
+        group["lr"] = rate * group["rate_multiplier"]
+    learner.network.train()
+    learner.optimizer.zero_grad()
+    loss = _add_gradients(run, solver, learner, parts)
+    facts = torch.stack([loss, loss.new_tensor(float(stop_asked()))])
+    total, stop = totals(run.process, facts).tolist()
+    learner.scaler.step(learner.optimizer)
+    learner.scaler.update()
+    learner.average.update()
+    return total, stop > 0
 
 
 def _add_gradients(run: Run, solver: Solver, learner: Learner, parts: list[Part]) -> Tensor:
