@@ -80,6 +80,14 @@ def test_one_module_parses_each_format() -> None:
     assert users == {name: {module} - {""} for name, module in PARSERS.items()}
 
 
+def test_only_packages_and_modules_that_the_documentation_names_list_what_is_public() -> None:
+    pages = "\n".join(page.read_text() for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")))
+    named = {name.removeprefix("deeplab.") for name in re.findall(r"deeplab(?:\.[a-z_0-9]+)+", pages)}
+    listing = {name for name, path in modules().items() if re.search(r"^__all__ = ", path.read_text(), re.MULTILINE)}
+    packages = {name for name, path in modules().items() if path.name == "__init__.py"}
+    assert listing <= named | packages
+
+
 def test_nothing_imports_the_command_line() -> None:
     importers = {name for name, path in modules().items() if "deeplab.cli" in imported_modules(path)}
     assert importers == set()

@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 
 from deeplab.errors import DeepLabError, InputError, quoted
 
-__all__ = ["Archive", "map_npy", "open_npz"]
-
 MOST_BYTES = 1_200_000_000
 """How much the arrays that are read of one ``.npz`` may take together."""
 

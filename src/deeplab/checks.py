@@ -13,11 +13,6 @@ import numpy as np
 
 from deeplab.errors import DeepLabError, InputError, quoted
 
-__all__ = [
-    "LARGEST", "MOST", "check_choice", "check_count", "check_number", "choose", "did_you_mean", "thread_count",
-    "threads_asked_for",
-]  # fmt: skip
-
 LARGEST = 1e9
 """Weights and energies beyond this drown all others in float32."""
 

@@ -14,8 +14,6 @@ from typing import Any
 
 from deeplab.errors import InputError
 
-__all__ = ["MOST_DIGITS", "check_nesting", "parse_json", "read_json", "read_text"]
-
 MOST_BYTES = 16 << 20
 MOST_DIGITS = 20  # of a whole number: more than any of 64 bits has
 MOST_LEVELS = 64

@@ -21,21 +21,6 @@ from deeplab.errors import DeepLabError, InputError, OutputError
 if sys.platform != "win32":
     import fcntl
 
-__all__ = [
-    "alone_in",
-    "atomic_file",
-    "atomic_files",
-    "check_kept",
-    "check_output",
-    "expanded",
-    "is_file",
-    "is_folder",
-    "make_folder",
-    "make_output",
-    "open_alone",
-    "sha256_of",
-]
-
 _UNFINISHED = re.compile(r"\.deeplab-[0-9a-f]{16}\.tmp")
 _LOCK = ".deeplab.lock"
 _ITSELF = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)  # no link, no wait

@@ -11,8 +11,6 @@ from typing import Any
 
 from deeplab.errors import OutputError
 
-__all__ = ["append_line", "as_line", "cut_off", "whole_lines"]
-
 
 def as_line(values: Mapping[str, Any]) -> bytes:
     """Return values as one line of JSON in UTF-8; file names that are no UTF-8 come back as they were."""

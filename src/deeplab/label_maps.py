@@ -21,11 +21,6 @@ from deeplab.files import atomic_file
 from deeplab.images import open_image
 from deeplab.labels import LabelSet
 
-__all__ = [
-    "LABEL_MAP_SUFFIXES", "coloured", "encode_label_map", "is_label_map", "open_label_map", "read_label_map",
-    "read_label_set", "write_label_map",
-]  # fmt: skip
-
 LABEL_MAP_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif")
 """Lower-case file name endings of label maps, the usual one first."""
 

@@ -46,7 +46,7 @@ def colours_to_values(
     Returns:
         The values (H, W) uint8, and the colours found that stand for none, in order; the value is 0 there.
     """
-    codes = colours[..., 0].astype(np.uint32)
+    codes: NDArray[np.integer] = colours[..., 0].astype(np.uint32)
     for channel in (1, 2):
         codes = codes << 8 | colours[..., channel]
     known = np.zeros(1 << 24, dtype=np.uint16)  # by code: the value and 1, or 0

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from types import ModuleType
 
-__all__ = ["onnx_runtime"]
-
 
 def onnx_runtime() -> ModuleType:
     """Import and return the module `onnxruntime`, here because it takes 0.2 s.

@@ -13,8 +13,6 @@ from deeplab.images import Photo
 from deeplab.segment import Segmenter
 from deeplab.segmentation import Segmentation
 
-__all__ = ["Segment", "SegmentationPipeline", "pipeline"]
-
 Photos = list[Any] | tuple[Any, ...]  # of Photo; a Sequence would take a path for one
 
 _TASK = "image-segmentation"

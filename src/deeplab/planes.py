@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 from deeplab.crf.unary import softmax_in_place
 from deeplab.scores import likeliest, upsample_scores
 
-__all__ = ["Planes"]
-
 _BAND_VALUES = 1 << 22  # in a band of probabilities: 17 MB
 
 

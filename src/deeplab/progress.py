@@ -12,8 +12,6 @@ from typing import NamedTuple, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-__all__ = ["Reporter", "Say", "Show", "duration", "plain_show", "reporter", "silent"]
-
 Say = Callable[[str], None]
 """Takes a line that stays."""
 

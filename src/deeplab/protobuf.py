@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-__all__ = ["fields", "message", "varint"]
-
 _FIXED_BYTES = {1: 8, 5: 4}  # by wire type
 
 

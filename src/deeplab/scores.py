@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 from deeplab.errors import InputError
 
-__all__ = ["likeliest", "upsample_scores"]
-
 
 def upsample_scores(
     scores: NDArray[np.float32],

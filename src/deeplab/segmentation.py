@@ -15,8 +15,6 @@ from deeplab.label_maps import write_label_map
 from deeplab.labels import LabelSet
 from deeplab.planes import Planes
 
-__all__ = ["Segmentation"]
-
 
 class Segmentation:
     """A segmented photo.

@@ -16,8 +16,6 @@ from deeplab.images import read_image
 from deeplab.models import CHECK_PHOTOS, find_model, shipped_models, shipped_record
 from deeplab.runtime import ScoreNetwork
 
-__all__ = ["TOLERANCE", "Check", "record_model", "verify_model"]
-
 TOLERANCE = 0.02
 """How far a label's mean probability over a photo may lie from the recorded one, 0–1.
 

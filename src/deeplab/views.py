@@ -14,8 +14,6 @@ from deeplab.preprocessing import grid_size
 from deeplab.runtime import ScoreNetwork
 from deeplab.scores import upsample_scores
 
-__all__ = ["QUALITIES", "mean_scores", "scores"]
-
 SCALES = (0.75, 1.0, 1.25)
 """How many times as large the views are as the photo."""
 

@@ -9,8 +9,6 @@ from urllib import request
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, unquote, urlsplit
 
-__all__ = ["WebError", "file_name", "is_web", "open_web", "read_pieces"]
-
 PATIENCE_S = 30.0
 """So long the server may be silent."""
 

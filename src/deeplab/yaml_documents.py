@@ -14,8 +14,6 @@ import yaml
 from deeplab.documents import MOST_DIGITS, check_nesting, read_text
 from deeplab.errors import InputError
 
-__all__ = ["read_yaml", "write_yaml"]
-
 _MOST_BYTES = 200_000  # PyYAML takes some seconds for as much
 _MOST_VALUES = 100_000  # each alias counted as all that it stands for
 _MOST_LEVELS = 64

@@ -24,8 +24,6 @@ from deeplab.errors import DeepLabError, InputError
 from deeplab.models import read_model
 from deeplab.segment import Segmenter
 
-__all__ = ["on_cluster"]
-
 MOST_TASKS = 10_000
 """Up to so many photos each is a task of its own, so that a lost worker costs one photo."""
 

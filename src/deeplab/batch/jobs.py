@@ -17,8 +17,6 @@ from deeplab.errors import DeepLabError, OutputError
 from deeplab.files import atomic_files, check_output
 from deeplab.progress import Show
 
-__all__ = ["Job", "Outcome", "Plan", "finish", "plan_jobs"]
-
 
 @dataclass(frozen=True)
 class Job:

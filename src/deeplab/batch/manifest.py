@@ -20,8 +20,6 @@ from deeplab.errors import MALFORMED, DeepLabError, InputError, OutputError
 from deeplab.files import atomic_file, check_output, open_alone, sha256_of
 from deeplab.json_lines import append_line, as_line, cut_off, whole_lines
 
-__all__ = ["Manifest", "Origin", "Version", "version_of"]
-
 Version = tuple[int, int]
 """A photo's size in bytes, and when it was last changed, in ns since 1970."""
 

@@ -13,11 +13,6 @@ from deeplab.files import expanded, is_file, is_folder
 from deeplab.images import PHOTO_SUFFIXES, not_taken
 from deeplab.label_maps import is_label_map
 
-__all__ = [
-    "MANIFEST_NAME", "each_once", "find_photos", "is_photo_name", "no_photos", "photos_at", "result_names",
-    "what_is_not_taken",
-]  # fmt: skip
-
 Photo = TypeVar("Photo")
 
 MANIFEST_NAME = "manifest.jsonl"

@@ -12,8 +12,6 @@ from deeplab.batch.web import read_web
 from deeplab.errors import DeepLabError, ImageError
 from deeplab.web import file_name, is_web
 
-__all__ = ["RemotePhoto", "find_anywhere", "is_address"]
-
 
 @dataclass(frozen=True)
 class RemotePhoto:

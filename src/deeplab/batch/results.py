@@ -19,8 +19,6 @@ from deeplab.label_maps import encode_label_map
 from deeplab.segment import Segmenter
 from deeplab.views import QUALITIES
 
-__all__ = ["Result", "Settings", "renamed", "segment_photo"]
-
 
 @dataclass(frozen=True)
 class Settings:

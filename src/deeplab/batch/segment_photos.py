@@ -21,8 +21,6 @@ from deeplab.models import ModelInfo
 from deeplab.progress import Say, Show
 from deeplab.segment import Segmenter
 
-__all__ = ["SegmentedPhotos", "segment_photos"]
-
 
 class SegmentedPhotos(NamedTuple):
     """What became of all photos.

@@ -7,8 +7,6 @@ import time
 from deeplab.errors import ImageError
 from deeplab.web import WebError, open_web, read_pieces
 
-__all__ = ["read_web"]
-
 MOST_BYTES = 200_000_000
 LONGEST_S = 600.0
 """So long the server may take in all."""

@@ -12,8 +12,6 @@ from typing import TypeVar
 
 from deeplab.errors import DeepLabError
 
-__all__ = ["end_if_busy", "in_order"]
-
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 

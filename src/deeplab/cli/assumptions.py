@@ -7,8 +7,6 @@ from collections.abc import Sequence
 
 from deeplab.progress import Say
 
-__all__ = ["Assumptions"]
-
 Range = tuple[float, float]
 
 

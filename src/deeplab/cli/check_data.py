@@ -11,8 +11,6 @@ import typer
 from deeplab.cli.options import CrowdsOption, NamesOption, ReaderOption, ThreadsOption
 from deeplab.progress import reporter
 
-__all__ = ["check_data"]
-
 
 def check_data(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The data set's folder.")],

@@ -16,8 +16,6 @@ from deeplab.progress import Reporter, reporter
 if TYPE_CHECKING:
     from deeplab.formats import Labelled
 
-__all__ = ["convert"]
-
 
 def convert(
     label_maps: Annotated[

@@ -17,8 +17,6 @@ from deeplab.progress import reporter
 if TYPE_CHECKING:
     from deeplab.data.samples import Sample
 
-__all__ = ["crf_search"]
-
 
 def crf_search(
     data: Annotated[Path, typer.Option(metavar="DIR", help="The data set's folder.")],

@@ -17,8 +17,6 @@ from deeplab.progress import Reporter, reporter
 if TYPE_CHECKING:
     from deeplab.segmentation import Segmentation
 
-__all__ = ["cutout"]
-
 _THING = "thing"
 
 

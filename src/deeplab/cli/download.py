@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from deeplab.download import Archive
     from deeplab.download.fetch import Progress
 
-__all__ = ["download"]
-
 
 def download(
     names: Annotated[

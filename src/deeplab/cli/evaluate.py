@@ -16,8 +16,6 @@ from deeplab.progress import reporter
 if TYPE_CHECKING:
     from deeplab.data.samples import Sample
 
-__all__ = ["evaluate"]
-
 
 def evaluate(
     data: Annotated[Path, typer.Option(metavar="DIR", help="The data set's folder.")],

@@ -10,8 +10,6 @@ import typer
 
 from deeplab.cli.options import extra
 
-__all__ = ["models", "recipes", "variants"]
-
 recipes = typer.Typer(invoke_without_command=True)
 
 

@@ -19,23 +19,6 @@ from deeplab.progress import Reporter, reporter
 if TYPE_CHECKING:
     from deeplab.labels import LabelSet
 
-__all__ = [
-    "BandsOption",
-    "CrowdsOption",
-    "ModelOption",
-    "NamesOption",
-    "RangeOption",
-    "ReaderOption",
-    "ThreadsOption",
-    "bands_in",
-    "crf_options",
-    "extra",
-    "percent",
-    "range_in",
-    "read_label_set",
-    "run_jobs",
-]
-
 ModelOption = Annotated[
     str | None, typer.Option(metavar="NAME|PATH", help="A shipped model (see `deeplab models`) or an .onnx file.")
 ]

@@ -29,8 +29,6 @@ from deeplab.progress import Reporter, reporter
 if TYPE_CHECKING:
     from deeplab.refinement import Refinement
 
-__all__ = ["refine"]
-
 
 @crf_options("iterations", **CRFParams().to_dict())
 def refine(

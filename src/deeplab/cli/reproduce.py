@@ -13,8 +13,6 @@ from deeplab.errors import InputError
 from deeplab.files import alone_in, make_folder
 from deeplab.progress import reporter
 
-__all__ = ["reproduce"]
-
 
 def reproduce(
     benchmark: Annotated[str, typer.Argument(metavar="camvid|voc2012", help="The data set.")],

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from deeplab.data.samples import Sample
     from deeplab.evaluation.stored_scores import StoredScores
 
-__all__ = ["SkipOption", "sound_samples", "stored_scores", "write_text"]
-
 SkipOption = Annotated[
     bool, typer.Option("--skip-broken", help="Leave out photos and masks that cannot be read, naming them.")
 ]

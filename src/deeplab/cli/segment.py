@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from deeplab.batch import Settings
     from deeplab.models import ModelInfo
 
-__all__ = ["segment"]
-
 INTERRUPTED = 130
 """The exit status after Ctrl-C."""
 

@@ -12,8 +12,6 @@ import typer
 
 from deeplab.cli.options import ModelOption, extra
 
-__all__ = ["serve"]
-
 
 def serve(
     host: Annotated[

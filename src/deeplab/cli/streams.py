@@ -18,8 +18,6 @@ from deeplab.files import is_folder
 from deeplab.progress import Reporter, Say
 from deeplab.web import file_name, is_web
 
-__all__ = ["STREAM", "Streams", "names_file", "streams"]
-
 STREAM = "-"
 """Stands for standard input, or for standard output."""
 

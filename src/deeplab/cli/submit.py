@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["submit"]
-
 
 def submit(
     data: Annotated[Path, typer.Option(metavar="DIR", help="The VOC development kit of the test photos.")],

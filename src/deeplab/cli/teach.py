@@ -11,8 +11,6 @@ from deeplab.cli.options import ModelOption, ThreadsOption, read_label_set
 from deeplab.errors import DataError, DeepLabError
 from deeplab.progress import reporter
 
-__all__ = ["teach"]
-
 
 def teach(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The photos' folder.")],

@@ -15,8 +15,6 @@ from deeplab.cli.options import ThreadsOption, extra
 from deeplab.errors import DeepLabError, InputError
 from deeplab.progress import Reporter, reporter, silent
 
-__all__ = ["export", "train"]
-
 
 def train(
     recipe: Annotated[

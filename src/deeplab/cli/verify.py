@@ -9,8 +9,6 @@ import typer
 
 from deeplab.cli.options import ThreadsOption
 
-__all__ = ["verify"]
-
 
 def verify(
     model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="A shipped model, a file or a folder.")] = None,

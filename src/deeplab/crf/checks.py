@@ -8,21 +8,6 @@ import numpy.typing as npt
 from deeplab.checks import LARGEST
 from deeplab.errors import InputError
 
-__all__ = [
-    "as_array",
-    "both_labels",
-    "check_energies",
-    "check_finite",
-    "check_label_count",
-    "check_labels",
-    "check_like_image",
-    "check_mask",
-    "check_probabilities",
-    "check_real",
-    "labels_come_last",
-    "labels_first",
-]
-
 # float16 probabilities of a thousand labels add up to one within this.
 _SUM_TOLERANCE = 0.02
 

@@ -3,8 +3,6 @@
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["filter_exactly"]
-
 _PAIRS_AT_ONCE = 1 << 22  # 32 MiB of float64
 
 

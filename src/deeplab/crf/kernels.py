@@ -14,15 +14,6 @@ from deeplab.crf.levels import check_deviations, check_image, check_levels
 from deeplab.crf.memory import check_memory
 from deeplab.errors import InputError
 
-__all__ = [
-    "NORMALIZATIONS",
-    "GaussianKernel",
-    "GridKernel",
-    "bilateral_kernel",
-    "colour_kernel",
-    "spatial_kernel",
-]
-
 NORMALIZATIONS = ("symmetric", "before", "after", "none")
 
 _MOST_PX = 2**31 - 1  # of a side

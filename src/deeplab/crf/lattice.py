@@ -10,8 +10,6 @@ from deeplab.crf import _native
 from deeplab.crf.memory import memory_for
 from deeplab.errors import InputError
 
-__all__ = ["SharedLattice", "build_lattice", "filter_by_lattice", "way_to_nearer"]
-
 _BYTES_PER_CORNER = 8  # of each point's simplex: which vertex it is, and its weight
 
 _FAR = 20  # times the middle half of a column

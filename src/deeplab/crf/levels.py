@@ -10,8 +10,6 @@ from deeplab.checks import check_number
 from deeplab.crf.checks import as_array, check_real
 from deeplab.errors import InputError
 
-__all__ = ["Deviations", "check_deviations", "check_image", "check_levels", "check_range", "in_8_bit_levels"]
-
 Deviations = float | tuple[float, ...]
 """One standard deviation for all channels, or one for each."""
 

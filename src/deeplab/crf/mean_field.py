@@ -28,8 +28,6 @@ from deeplab.crf.terms import Kernel, Term, check_kernels, make_term
 from deeplab.crf.unary import softmax_in_place
 from deeplab.errors import InputError
 
-__all__ = ["DenseCRF", "infer_by_terms"]
-
 Array: TypeAlias = npt.NDArray[np.float32]
 
 

@@ -11,8 +11,6 @@ from deeplab.crf.kernels import NORMALIZATIONS
 from deeplab.crf.levels import Deviations, check_deviations
 from deeplab.errors import InputError, quoted
 
-__all__ = ["PARAMETERS", "PARITY", "CRFParams", "CRFSettings", "Parameter", "Shortcuts"]
-
 Range = tuple[float, float]
 
 

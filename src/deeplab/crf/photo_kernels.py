@@ -13,8 +13,6 @@ from deeplab.crf.params import CRFParams, CRFSettings, Shortcuts
 from deeplab.crf.terms import Kernel
 from deeplab.errors import InputError
 
-__all__ = ["kernels_one_by_one", "narrowed", "photo_kernels"]
-
 # Up to here two sums of a Gaussian's width take less time than its lattice.
 _LARGEST_EXACT_STD_PX = 12.0
 

@@ -16,8 +16,6 @@ from deeplab.crf.kernels import GaussianKernel, GridKernel
 from deeplab.crf.lattice import filter_by_lattice
 from deeplab.errors import InputError
 
-__all__ = ["Kernel", "Term", "check_kernels", "make_term"]
-
 Array: TypeAlias = npt.NDArray[np.float32]
 Kernel: TypeAlias = GaussianKernel | GridKernel
 

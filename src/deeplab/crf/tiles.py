@@ -5,8 +5,6 @@ from itertools import pairwise
 from math import ceil, prod
 from typing import TypeAlias
 
-__all__ = ["Tile", "tiles_of"]
-
 Window: TypeAlias = tuple[slice, slice]
 
 

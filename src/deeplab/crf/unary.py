@@ -7,8 +7,6 @@ from deeplab.checks import check_count, check_number
 from deeplab.crf.checks import as_array, check_energies, check_label_count, check_probabilities, check_real
 from deeplab.errors import InputError
 
-__all__ = ["softmax_in_place", "unary_from_labels", "unary_from_probabilities", "unary_from_scores"]
-
 _SMALLEST = np.finfo(np.float32).tiny  # 1.2e-38
 
 

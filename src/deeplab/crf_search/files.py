@@ -15,8 +15,6 @@ from deeplab.crf_search.search import Search
 from deeplab.evaluation import figures
 from deeplab.files import atomic_file
 
-__all__ = ["best_yaml", "to_json", "trials_csv", "write_search"]
-
 _NAMES = ("w1", "sigma_alpha_px", "sigma_beta", "w2", "sigma_gamma_px")
 
 

@@ -11,8 +11,6 @@ from deeplab.crf.params import PARAMETERS
 from deeplab.crf_search.results import describe, objective_name
 from deeplab.crf_search.search import Search
 
-__all__ = ["heat_map_svg"]
-
 _AXES = {
     name: PARAMETERS[name].symbol + (", px" if name.endswith("_px") else "")
     for name in ("bilateral_xy_std_px", "bilateral_rgb_std", "bilateral_weight")

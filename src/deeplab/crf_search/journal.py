@@ -20,8 +20,6 @@ from deeplab.errors import MALFORMED, DataError, OutputError
 from deeplab.files import check_kept, is_file
 from deeplab.json_lines import append_line, cut_off, whole_lines
 
-__all__ = ["Journal"]
-
 Key = tuple[str, CRFParams | None]
 
 

@@ -7,8 +7,6 @@ from deeplab.crf_search.search import PAPER_GRID, Search
 from deeplab.evaluation.bootstrap import Estimate
 from deeplab.progress import duration
 
-__all__ = ["cost_lines", "describe", "in_words", "objective_name", "result_lines"]
-
 _KINDS = {"miou": "mean IoU", "pixels": "pixel accuracy", "trimap": "mean IoU near boundaries"}
 _PAPERS_PHOTOS = 100
 

@@ -19,8 +19,6 @@ from deeplab.errors import DataError, InputError
 from deeplab.evaluation import figures
 from deeplab.evaluation.bootstrap import Estimate, Figure, draw_photos, estimate
 
-__all__ = ["OBJECTIVES", "PAPER_GRID", "Objective", "Search", "choose_photos", "grid_search", "refine_best"]
-
 PAPER_GRID: tuple[CRFParams, ...] = tuple(
     CRFParams(weight, xy, rgb, spatial_weight=3, spatial_xy_std_px=3)
     for xy, rgb, weight in product(range(50, 101, 10), range(3, 11), range(5, 11))

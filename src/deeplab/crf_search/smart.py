@@ -9,8 +9,6 @@ from deeplab.crf import CRFParams
 from deeplab.crf.params import PARAMETERS
 from deeplab.crf_search.search import REFINEMENTS, Search, refine_best
 
-__all__ = ["smart_search"]
-
 _RANGES: dict[str, BaseDistribution] = {
     name: FloatDistribution(*parameter.searched[:2], step=parameter.searched[2])
     for name, parameter in PARAMETERS.items()

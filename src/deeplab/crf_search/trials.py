@@ -25,8 +25,6 @@ from deeplab.labels import LabelSet
 from deeplab.look import Look
 from deeplab.progress import Show, duration, silent
 
-__all__ = ["Band", "Trials"]
-
 # Settings of one photo that are tried in one go: enough that loading the photo does not count, few enough that little
 # is lost when the search is stopped.
 _AT_A_TIME = 48

@@ -10,8 +10,6 @@ from deeplab.data.samples import Listing
 from deeplab.errors import DataError
 from deeplab.labels import LabelSet
 
-__all__ = ["ADE", "ade_splits", "read_ade"]
-
 ADE = LabelSet(
     "ade",
     (

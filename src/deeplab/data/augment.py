@@ -12,8 +12,6 @@ from PIL import Image
 from deeplab.errors import InputError
 from deeplab.preprocessing import Preprocessing
 
-__all__ = ["Augment", "subsample_labels", "training_crop", "vary_colours"]
-
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 

@@ -10,8 +10,6 @@ from deeplab.data.check import DataReport, Finding
 from deeplab.data.inspection import KINDS
 from deeplab.data.readers import READERS
 
-__all__ = ["format_report", "to_json"]
-
 
 def format_report(report: DataReport, examples: int = 3) -> str:
     """Lay a report out as text: what the folder was taken for, the findings by kind, and how often classes occur.

@@ -9,8 +9,6 @@ from deeplab.errors import DataError
 from deeplab.files import is_folder
 from deeplab.labels import LabelSet
 
-__all__ = ["CITYSCAPES", "cityscapes_splits", "read_cityscapes"]
-
 CITYSCAPES = LabelSet(
     name="cityscapes",
     names=(

@@ -23,8 +23,6 @@ from deeplab.files import is_file
 from deeplab.images.files import check_pixels
 from deeplab.labels import LabelSet
 
-__all__ = ["coco_splits", "draw_annotations", "read_coco"]
-
 _OWN_NAMES = ("instances_", "_annotations.coco")
 # What names of files and folders may say around the split, or in place of it.
 _WORDS = "(instances?|annotations?|anns?|coco|labels?|results?|data|dataset)"

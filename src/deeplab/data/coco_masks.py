@@ -11,8 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from deeplab.errors import ImageError, InputError, quoted
 
-__all__ = ["Shape", "check_outlines", "decompress_runs", "draw_polygons", "draw_runs", "draw_shape", "pack_shape"]
-
 Shape = tuple[NDArray[np.float32], ...] | NDArray[np.int64]
 """An object's outline: polygons, each (N, 2) x, y in pixels; or run lengths, (R,)."""
 

@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 from deeplab.data.coco_masks import Shape, draw_shape, pack_shape
 from deeplab.errors import InputError, quoted
 
-__all__ = ["CROWDS", "CROWDS_AUTO", "VOID", "Objects", "draw_objects", "id_of", "objects_of_photos"]
-
 VOID = 255
 
 CROWDS_AUTO = "auto"

@@ -16,8 +16,6 @@ from deeplab.files import is_file
 from deeplab.images import read_image
 from deeplab.labels import Colour, LabelSet, colours_to_values, voc_colour_map
 
-__all__ = ["LABEL_MAP", "cvat_label_set", "cvat_splits", "read_colours", "read_cvat"]
-
 VOID = "void"
 LABEL_MAP = "labelmap.txt"
 PHOTO_FOLDERS = ("JPEGImages", "images")

@@ -18,12 +18,6 @@ from deeplab.images import PHOTO_SUFFIXES
 from deeplab.label_maps import LABEL_MAP_SUFFIXES
 from deeplab.labels import CAMVID, VOC, LabelSet
 
-__all__ = [
-    "ALL", "MASK_ENDINGS", "MASK_SUFFIXES", "PHOTO_FOLDERS", "Pair", "camvid_splits", "file_called", "files_below",
-    "find_pairs", "folder_pairs", "folder_splits", "images_by_name", "is_split", "list_splits", "names_elsewhere",
-    "pair_folders", "photo_called", "read_camvid", "read_folder", "read_list", "sample_name",
-]  # fmt: skip
-
 ALL = "all"
 """The split of data without splits."""
 

@@ -21,8 +21,6 @@ from deeplab.label_maps import read_label_map
 from deeplab.labels import voc_colour_map
 from deeplab.preprocessing import MAX_SIDE_PX
 
-__all__ = ["KINDS", "Fact", "Inspection", "Kind", "inspect_sample"]
-
 
 class Kind(NamedTuple):
     """One kind of finding.

@@ -26,8 +26,6 @@ from deeplab.files import is_file, is_folder
 from deeplab.images import PHOTO_SUFFIXES, read_image
 from deeplab.labels import LabelSet
 
-__all__ = ["labelme_splits", "read_class_names", "read_labelme"]
-
 BACKGROUND = "background"
 IGNORED = "__ignore__"
 LABELS = "labels.txt"

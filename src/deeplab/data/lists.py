@@ -9,8 +9,6 @@ from deeplab.documents import read_text as read_utf8
 from deeplab.errors import DataError, InputError
 from deeplab.files import is_file
 
-__all__ = ["begins", "first_line", "read_lines", "read_text", "split_pair", "splits_of_lists"]
-
 _MOST_BYTES = 256 << 20  # a few million lines
 _LONGEST_LINE = 8192  # characters: two paths of the longest kind
 

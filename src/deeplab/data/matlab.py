@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 
 from deeplab.errors import MALFORMED, InputError
 
-__all__ = ["read_field"]
-
 _MOST_BYTES = 1 << 27  # of a file, and of what a variable in it unpacks to
 _MATRIX, _COMPRESSED = 14, 15  # types of elements, beside those of numbers
 _NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}

@@ -11,8 +11,6 @@ from deeplab.errors import DataError
 from deeplab.files import is_folder
 from deeplab.labels import VOC, LabelSet
 
-__all__ = ["MSRC21", "MSRC_TO_VOC", "msrc_splits", "read_msrc", "read_msrc21"]
-
 # Stored value by stored value: the class, and the VOC class it becomes.
 _CLASSES = (
     ("building", "background"), ("grass", "background"), ("tree", "background"), ("cow", "cow"), ("horse", "horse"),

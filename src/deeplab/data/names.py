@@ -12,8 +12,6 @@ from deeplab.data.lists import read_text
 from deeplab.errors import DataError, InputError, quoted
 from deeplab.labels import LABEL_SETS, LabelSet
 
-__all__ = ["NAMES_FILE", "read_names"]
-
 NAMES_FILE = "classes.txt"
 """The names file in a data set's folder, which applies unless another is given."""
 

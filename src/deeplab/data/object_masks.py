@@ -26,8 +26,6 @@ from deeplab.files import is_folder
 from deeplab.images import open_image
 from deeplab.labels import LabelSet
 
-__all__ = ["object_mask_splits", "read_object_masks"]
-
 BACKGROUND, OBJECT = "background", "object"
 _FORMATS = ("PNG", "TIFF", "BMP")
 _MASK_WORD = re.compile(r"[_\-. ](masks?|seg|segmentation|labels?|gt)(?![^\W_\d])", re.IGNORECASE)

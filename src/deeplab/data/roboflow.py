@@ -14,8 +14,6 @@ from deeplab.files import is_file, is_folder
 from deeplab.images import PHOTO_SUFFIXES
 from deeplab.labels import VOC, LabelSet
 
-__all__ = ["read_roboflow", "roboflow_splits"]
-
 CLASSES = "_classes.csv"
 _ENDINGS = tuple(filter(None, MASK_ENDINGS))
 

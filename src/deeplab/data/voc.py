@@ -19,8 +19,6 @@ from deeplab.files import is_file, is_folder
 from deeplab.label_maps import read_label_map
 from deeplab.labels import VOC, LabelSet
 
-__all__ = ["read_npy_mask", "read_sbd", "read_sbd_mask", "read_voc", "sbd_splits", "voc_splits"]
-
 SBD_FOLDERS = ("SBD", "sbd", "benchmark_RELEASE/dataset")
 """Where SBD may lie below a development kit."""
 

@@ -20,8 +20,6 @@ from deeplab.files import is_file, is_folder
 from deeplab.images import read_image
 from deeplab.labels import LabelSet
 
-__all__ = ["read_yolo", "yolo_splits"]
-
 BACKGROUND, VOID = "background", 255
 _LABELS = frozenset((".txt",))
 _NOT_LABELS = ("classes.txt", "notes.txt")

@@ -10,8 +10,6 @@ from urllib.parse import urlsplit
 
 from deeplab.checks import choose
 
-__all__ = ["ARCHIVES", "Archive", "find_archives"]
-
 
 @dataclass(frozen=True)
 class Archive:

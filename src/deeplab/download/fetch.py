@@ -12,8 +12,6 @@ from pathlib import Path
 from deeplab.errors import DataError, OutputError
 from deeplab.web import WebError, open_web, read_pieces
 
-__all__ = ["check_digest", "fetch"]
-
 TRIES = 5
 """So often in a row an address may fail without giving a byte more."""
 PAUSE_S = 2.0

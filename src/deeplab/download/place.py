@@ -15,8 +15,6 @@ from deeplab.errors import DataError, InputError, OutputError
 from deeplab.files import atomic_file, make_folder
 from deeplab.web import is_web
 
-__all__ = ["download", "is_placed", "room_needed"]
-
 STORE = "archives"
 """Where archives, whole or in part, lie below the folder of data until they are unpacked."""
 

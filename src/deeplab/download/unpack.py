@@ -15,8 +15,6 @@ from typing import IO, NamedTuple, cast
 from deeplab.download.archives import Archive
 from deeplab.errors import DataError, OutputError, quoted
 
-__all__ = ["unpack"]
-
 MOST_ENTRIES = 500_000
 MOST_GROWTH = 5
 """So many times an archive's own size it may unpack to: photos hardly shrink."""

@@ -10,8 +10,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BINS", "calibration_sums", "expected_calibration_error"]
-
 BINS = 15
 
 

@@ -13,16 +13,6 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = [
-    "class_accuracy",
-    "iou",
-    "mean_class_accuracy",
-    "mean_iou",
-    "or_none",
-    "pixel_accuracy",
-    "tally",
-]
-
 Tallies = NDArray[np.integer] | NDArray[np.floating]
 Figures = NDArray[np.float64]
 

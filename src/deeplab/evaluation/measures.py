@@ -15,8 +15,6 @@ from deeplab.evaluation.bootstrap import Estimate, Figure, estimate
 from deeplab.evaluation.calibration import expected_calibration_error
 from deeplab.evaluation.evaluate import Evaluation, Outcome
 
-__all__ = ["CURVES", "Measure", "class_measures", "curve", "headline_measures"]
-
 CURVES: dict[str, Figure] = {"mean_iou": figures.mean_iou, "pixel_accuracy": figures.pixel_accuracy}
 """What is drawn over the width of the band around object boundaries, by name."""
 

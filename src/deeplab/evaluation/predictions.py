@@ -14,8 +14,6 @@ from deeplab.files import is_file
 from deeplab.label_maps import read_label_map, read_label_set
 from deeplab.labels import LabelSet
 
-__all__ = ["NUMBERS", "prediction_table", "read_prediction"]
-
 Labels = NDArray[np.uint8]
 
 NUMBERS = ("labels", "masks")

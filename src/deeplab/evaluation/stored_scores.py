@@ -25,8 +25,6 @@ from deeplab.models import ModelInfo
 from deeplab.progress import Show, silent
 from deeplab.segment import Segmenter
 
-__all__ = ["PhotoScores", "StoredScores", "open_scores", "store_scores"]
-
 _HEADER = "scores.json"
 _FORMAT = 1
 

@@ -24,8 +24,6 @@ from deeplab.label_maps import encode_label_map
 from deeplab.labels import VOC
 from deeplab.progress import Show, silent
 
-__all__ = ["COMPETITIONS", "read_ids", "write_submission"]
-
 COMPETITIONS = ("comp5", "comp6")
 """comp5: trained on VOC's own data alone; comp6: on any other data too, such as ImageNet's photos or SBD's masks."""
 

@@ -13,8 +13,6 @@ from deeplab.evaluation.evaluate import Evaluation, Outcome
 from deeplab.evaluation.figures import or_none
 from deeplab.evaluation.measures import CURVES, class_measures, curve, headline_measures
 
-__all__ = ["confusion_csv", "format_table", "format_trimap", "to_json"]
-
 _PRINTED_WIDTHS = (1, 5, 10, 20, 40)
 
 

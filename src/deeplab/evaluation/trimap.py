@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 from deeplab.checks import check_choice
 from deeplab.labels import LabelSet
 
-__all__ = ["AROUND", "WIDTHS", "band_tallies", "boundary_distance"]
-
 WIDTHS = 40
 """The widest band, in pixels; the bands are 1 … 40 px wide."""
 

@@ -16,8 +16,6 @@ from deeplab.formats.regions import annotated_labels, regions_of
 from deeplab.formats.runs import compress_runs, runs_of
 from deeplab.labels import LabelSet
 
-__all__ = ["SEGMENTATIONS", "coco_document", "coco_id"]
-
 Mask = NDArray[np.bool_]
 
 

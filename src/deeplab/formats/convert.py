@@ -21,8 +21,6 @@ from deeplab.formats.options import DEFAULTS, Options
 from deeplab.formats.yolo import yolo_lines, yolo_names
 from deeplab.labels import LabelSet
 
-__all__ = ["FORMATS", "Format", "convert"]
-
 Items = Iterable[Labelled]
 
 

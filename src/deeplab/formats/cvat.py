@@ -18,8 +18,6 @@ from deeplab.formats.options import DEFAULTS, Options
 from deeplab.formats.regions import regions_of
 from deeplab.labels import Colour, LabelSet, voc_colour_map
 
-__all__ = ["write_cvat"]
-
 BACKGROUND, VOID = "background", "void"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the same archive whenever it is written
 

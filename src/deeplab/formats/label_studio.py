@@ -14,8 +14,6 @@ from deeplab.formats.labelled import Labelled
 from deeplab.formats.options import DEFAULTS, Options
 from deeplab.formats.regions import regions_of
 
-__all__ = ["brush_mask", "brush_runs", "label_studio_tasks"]
-
 _WORD_BITS = 8
 _LENGTH_BITS = (3, 4, 8, 16)  # the sizes that a run's length may be written in
 _LONGEST = 1 << _LENGTH_BITS[-1]

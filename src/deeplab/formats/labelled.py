@@ -13,8 +13,6 @@ from deeplab.images import PHOTO_SUFFIXES
 from deeplab.label_maps import read_label_map, read_label_set
 from deeplab.labels import LabelSet
 
-__all__ = ["Labelled", "read_labelled"]
-
 
 @dataclass(frozen=True, eq=False)
 class Labelled:

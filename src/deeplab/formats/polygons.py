@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from deeplab.errors import InputError
 from deeplab.formats.regions import components_of
 
-__all__ = ["polygons_of", "simplified"]
-
 Ring = NDArray[np.int64]
 
 

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from deeplab.labels import LabelSet
 
-__all__ = ["Region", "annotated_labels", "components_of", "regions_of"]
-
 
 class Region(NamedTuple):
     """A part of a label map.

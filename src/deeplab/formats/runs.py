@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["compress_runs", "runs_of"]
-
 
 def runs_of(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Return a mask (H, W) as run lengths (R,), column by column, the first run outside the mask and maybe empty."""

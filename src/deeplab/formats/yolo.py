@@ -12,8 +12,6 @@ from deeplab.formats.polygons import polygons_of
 from deeplab.formats.regions import annotated_labels, regions_of
 from deeplab.labels import LabelSet
 
-__all__ = ["yolo_lines", "yolo_names"]
-
 
 def yolo_lines(item: Labelled, options: Options = DEFAULTS) -> list[str]:
     """Return a label map's lines ``class x y x y …``: classes from 0 on without the background, x and y in 0–1.

@@ -13,8 +13,6 @@ from deeplab.errors import InputError
 from deeplab.files import atomic_file
 from deeplab.labels import LabelSet
 
-__all__ = ["encode_jpeg", "overlay_image", "resized", "shrunk", "write_jpeg"]
-
 _BAND_ROWS = 256  # of a large photo, so that temporaries stay small
 
 

@@ -14,8 +14,6 @@ from deeplab.errors import DeepLabError, ImageError
 from deeplab.files import is_file, is_folder
 from deeplab.images.kinds import wrong_kind
 
-__all__ = ["PHOTO_FORMATS", "PHOTO_SUFFIXES", "check_pixels", "image_errors", "open_image", "opened"]
-
 _SUFFIXES = {
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".mpo"), "PNG": (".png", ".apng"), "WEBP": (".webp",),
     "TIFF": (".tif", ".tiff"), "GIF": (".gif",), "BMP": (".bmp", ".dib"), "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),

@@ -6,8 +6,6 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-__all__ = ["Kind", "begins_as_tiff", "is_camera_raw", "kind_of", "not_taken", "wrong_kind"]
-
 _HEAD_BYTES = 4096  # of a file; the tables below look no further
 _NAMES_SHOWN = 3
 

@@ -18,8 +18,6 @@ from deeplab.images.kinds import begins_as_tiff, is_camera_raw
 from deeplab.images.stored import RAW, Stored, is_beyond_pillow, stored_in_tiff, stored_pixels
 from deeplab.images.values import AssumptionWarning, Levels, check_range, levels_of, to_uint8
 
-__all__ = ["Photo", "Reading", "check_bands", "read_image", "read_photo"]
-
 Photo = str | os.PathLike[str] | Image.Image | NDArray[Any]
 """What `read_image` takes."""
 

@@ -15,8 +15,6 @@ from PIL import ExifTags, Image, TiffImagePlugin
 from deeplab.errors import ImageError, InputError
 from deeplab.images.files import check_pixels
 
-__all__ = ["RAW", "Stored", "is_beyond_pillow", "stored_in_tiff", "stored_pixels"]
-
 _Turn = Callable[[NDArray[Any]], NDArray[Any]]
 
 _UPRIGHT: dict[int, _Turn] = {

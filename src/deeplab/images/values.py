@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from deeplab.errors import InputError
 
-__all__ = ["AssumptionWarning", "Levels", "check_range", "levels_of", "to_uint8"]
-
 _BAND_ROWS = 256  # that are scaled at a time, so that temporaries stay small
 _BITS = (8, 10, 12, 14)  # fewer than the 16 of a file, as scanners, microscopes and satellites fill them
 _HOT_SHARE = 1000  # one pixel in so many may be brighter than the bits say: hot pixels

@@ -9,8 +9,6 @@ from deeplab.crf import CRFSettings
 from deeplab.errors import InputError
 from deeplab.yaml_documents import read_yaml
 
-__all__ = ["CardFile", "load_card"]
-
 
 class CardFile(NamedTuple):
     """The content of a card file.

@@ -9,8 +9,6 @@ from deeplab.documents import read_text
 from deeplab.files import is_file
 from deeplab.models import MODEL_FILE, ModelInfo
 
-__all__ = ["card_of"]
-
 
 def card_of(path: Path, info: ModelInfo) -> str:
     """Return the card of a model file as Markdown.

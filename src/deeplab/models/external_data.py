@@ -9,8 +9,6 @@ from collections.abc import Iterator
 
 from deeplab.protobuf import fields
 
-__all__ = ["external_files"]
-
 # Message → the fields of it that hold messages with tensors somewhere below them (onnx.proto of ONNX 1.23).
 _BELOW = {
     "Model": {7: "Graph", 20: "TrainingInfo", 25: "Function"},

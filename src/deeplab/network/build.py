@@ -8,8 +8,6 @@ from deeplab.network.fcn import FCN8s
 from deeplab.network.variants import Variant
 from deeplab.network.vgg import DeepLab
 
-__all__ = ["Network", "build_network"]
-
 Network: TypeAlias = DeepLab | FCN8s
 """What can be trained, stored and exported."""
 

@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 from deeplab.errors import ModelError
 from deeplab.protobuf import fields, varint
 
-__all__ = ["read_caffemodel"]
-
 # Field of the network that holds layers of one generation: (field of the name, field of the arrays) within a layer.
 LAYER_FIELDS = {2: (4, 6), 100: (1, 7)}
 LEGACY_SHAPE = (1, 2, 3, 4)  # num, channels, height, width

@@ -12,8 +12,6 @@ from torch import Tensor
 from deeplab.errors import InputError, ModelError
 from deeplab.network.variants import Variant
 
-__all__ = ["ChannelRule", "decimate"]
-
 ChannelRule = Literal["even", "random"]
 
 

@@ -26,8 +26,6 @@ from deeplab.network.vgg import CLASSIFIERS
 from deeplab.onnx_runtime import onnx_runtime
 from deeplab.preprocessing import Preprocessing, pad_to_grid
 
-__all__ = ["Precision", "export_onnx"]
-
 Precision = Literal["float32", "float16", "int8"]
 
 ACTIVATION_STEPS = 255

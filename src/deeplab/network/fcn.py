@@ -11,8 +11,6 @@ from torch.nn import functional as F
 from deeplab.network.variants import FCN8S, SKIPS, UPSAMPLING, Layer, Variant, trunk_layers
 from deeplab.network.vgg import convolve, pool, zoom
 
-__all__ = ["CROPS", "FCN8s", "fcn_layers"]
-
 IMAGE_PADDING_PX = 100
 CROPS = {"pool4": 5, "pool3": 9, "image": 31}
 """Cells left away at the top and left of each map before it meets the next, which undoes the padding of the image."""

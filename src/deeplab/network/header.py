@@ -13,8 +13,6 @@ from deeplab.network.build import Network
 from deeplab.network.variants import OPTIONS, Variant
 from deeplab.preprocessing import Preprocessing
 
-__all__ = ["Header", "check_header"]
-
 
 @dataclass(frozen=True)
 class Header:

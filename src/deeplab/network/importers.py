@@ -18,8 +18,6 @@ from deeplab.network.vgg import CLASSIFIERS
 from deeplab.network.weights import Weights, open_weights
 from deeplab.preprocessing import CAFFE_VGG, PAPER, TORCHVISION, Preprocessing
 
-__all__ = ["Initialisation", "load_initialisation"]
-
 CONVOLUTIONS = tuple(f"conv{s}_{i}" for s, widths in enumerate(CONV_CHANNELS, 1) for i in range(1, len(widths) + 1))
 
 

@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 
 from deeplab.preprocessing import Preprocessing
 
-__all__ = ["Floats", "Integers", "from_integers", "to_integers"]
-
 # Weights keep to 7 bits: two products of uint8 and int7 fit the 16-bit sums of processors without VNNI, which
 # saturate silently on 8 bits. So every processor gives the same scores.
 WEIGHT_STEPS = 63

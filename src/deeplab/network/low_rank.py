@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 
 from deeplab.errors import InputError
 
-__all__ = ["Factors", "Responses", "factorise"]
-
 RANKS = 32  # ranks are multiples of this, as processors' vectors are
 CELLS_PER_CHANNEL = 4  # fewer would lie in a subspace by chance
 HALVINGS = 60

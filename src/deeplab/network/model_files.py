@@ -30,8 +30,6 @@ from deeplab.network.integers import Integers, from_integers
 from deeplab.network.variants import Variant, find_variant
 from deeplab.preprocessing import Preprocessing
 
-__all__ = ["StoredNetwork", "read_network", "restate", "written_info"]
-
 
 class StoredNetwork(NamedTuple):
     """What a model file holds.

@@ -13,8 +13,6 @@ import numpy as np
 from deeplab.network.onnx_nodes import Graph
 from deeplab.network.variants import Layer
 
-__all__ = ["convolve_in_bands", "has_far_taps"]
-
 FAR_CELLS = 8  # between taps; nearer ones meet too few zeros
 ROWS = 2  # the axis of (1, C, h, w) and (O, C, k, k)
 

@@ -31,8 +31,6 @@ from deeplab.network.variants import MSC_TAPS, SKIPS, UPSAMPLING, Layer, trunk_l
 from deeplab.network.vgg import DeepLab, msc_layer
 from deeplab.preprocessing import Preprocessing
 
-__all__ = ["build_graph"]
-
 
 def build_graph(
     model: Network,

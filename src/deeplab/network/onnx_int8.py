@@ -16,17 +16,6 @@ from deeplab.network.onnx_nodes import Graph, Value, conv_window
 from deeplab.network.variants import Layer
 from deeplab.preprocessing import Preprocessing
 
-__all__ = [
-    "COORDINATE_STEP",
-    "balance",
-    "classify",
-    "convolve",
-    "convolve_photo",
-    "holds_photos",
-    "quantize",
-    "real",
-]
-
 # What stands for 0 where values have both signs.
 MIDDLE = 128
 

@@ -14,8 +14,6 @@ from deeplab.network.low_rank import Factors
 from deeplab.network.variants import Layer
 from deeplab.preprocessing import Preprocessing
 
-__all__ = ["Graph", "Value", "conv_window", "pointwise", "to_onnx", "window"]
-
 OPSET, IR_VERSION = 17, 8  # older than any ONNX Runtime we support
 
 

@@ -14,20 +14,6 @@ from typing import Any, Literal, NamedTuple
 from deeplab.checks import choose
 from deeplab.errors import InputError, quoted
 
-__all__ = [
-    "FCN8S",
-    "MSC_TAPS",
-    "SKIPS",
-    "UPSAMPLING",
-    "VARIANTS",
-    "Layer",
-    "Pooling",
-    "Variant",
-    "find_variant",
-    "trunk_layers",
-    "zoomed_size",
-]
-
 Pooling = Literal["plain", "2x2", "3x3", "3x3+average"]
 
 CONV_CHANNELS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))

@@ -31,8 +31,6 @@ from deeplab.network.caffemodel import read_caffemodel
 from deeplab.network.header import Header, check_header
 from deeplab.network.model_files import read_network
 
-__all__ = ["HEADER_KEY", "Weights", "load_checkpoint", "open_weights", "read_safetensors", "save_checkpoint"]
-
 HEADER_KEY = "deeplab"
 ONNX_START = b"\x08"  # the field ir_version, which every writer puts first; a caffemodel starts with its name
 

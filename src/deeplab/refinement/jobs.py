@@ -23,8 +23,6 @@ from deeplab.refinement.score_files import (
     put_probabilities,
 )
 
-__all__ = ["Job", "pair_scores", "plan_jobs"]
-
 Pair = tuple[Path, Path]
 
 

@@ -15,8 +15,6 @@ from deeplab.errors import InputError
 from deeplab.refinement.understanding import Understanding
 from deeplab.scores import likeliest
 
-__all__ = ["resize_plane", "to_probabilities", "undecided_pixels"]
-
 _LARGEST_LOGIT = 1e9  # −∞ becomes its negative, which no interpolation turns into NaN
 
 

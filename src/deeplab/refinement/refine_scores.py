@@ -18,8 +18,6 @@ from deeplab.refinement.probabilities import to_probabilities, undecided_pixels
 from deeplab.refinement.understanding import Understanding, understand
 from deeplab.scores import likeliest
 
-__all__ = ["Refinement", "refine_scores"]
-
 
 @dataclass(frozen=True, eq=False)
 class Refinement:

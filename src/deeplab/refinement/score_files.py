@@ -18,18 +18,6 @@ from deeplab.files import atomic_file, is_file
 from deeplab.label_maps import LABEL_MAP_SUFFIXES, encode_label_map, open_label_map
 from deeplab.labels import LabelSet, colours_to_values
 
-__all__ = [
-    "LABEL_SUFFIXES",
-    "PROBABILITY_SUFFIXES",
-    "SCORE_SUFFIXES",
-    "check_suffix",
-    "load_scores",
-    "put_labels",
-    "put_probabilities",
-    "write_labels",
-    "write_probabilities",
-]
-
 SCORE_SUFFIXES = frozenset((".npy", ".npz", *LABEL_MAP_SUFFIXES))
 """Lower-case file name endings that `load_scores` reads."""
 

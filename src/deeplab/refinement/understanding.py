@@ -14,8 +14,6 @@ from deeplab.checks import check_choice
 from deeplab.errors import InputError
 from deeplab.refinement import values
 
-__all__ = ["ALIGNMENTS", "AXES", "Understanding", "understand"]
-
 AXES = {2: ("HW", "WH"), 3: ("LHW", "HWL", "LWH", "WHL")}
 """Orders of the axes by their number: labels, height, width. Only those with height first are ever guessed."""
 

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from deeplab.checks import check_choice
 from deeplab.errors import InputError
 
-__all__ = ["KINDS", "full_scale", "kind_of", "labels_in", "normalised", "span"]
-
 KINDS = ("probabilities", "log-probabilities", "logits", "labels")
 
 _FULL_SCALES = (1, 100, 255, 65535)  # floats, percent, 8 bits, 16 bits

@@ -8,8 +8,6 @@ from typing import NamedTuple
 
 from deeplab.report.markup import Html, tag
 
-__all__ = ["Series", "legend", "line_chart"]
-
 WIDTH, HEIGHT = 480, 320
 LEFT, RIGHT, TOP, BOTTOM = 40, 12, 30, 40  # margins
 TICKS = 5

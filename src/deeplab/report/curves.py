@@ -10,8 +10,6 @@ from deeplab.report.markup import Html, figure, join, note, section, table, tag
 from deeplab.report.numbers import gain, percent
 from deeplab.report.published import TRIMAP, TRIMAP_ENDS
 
-__all__ = ["boundaries"]
-
 _TITLES = {"mean_iou": "mean IoU", "pixel_accuracy": "pixel accuracy"}
 _PAPER = {"mean_iou": TRIMAP, "pixel_accuracy": TRIMAP_ENDS}
 _PAPERS_LOOKS = {"DeepLab": "dashed", "DeepLab-MSc": "msc dashed", "DeepLab-CRF": "", "DeepLab-MSc-CRF": "msc"}

@@ -6,8 +6,6 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import TypeAlias
 
-__all__ = ["Cell", "Html", "figure", "grid", "join", "note", "section", "table", "tag"]
-
 _WITHOUT_END = frozenset({"br", "img", "meta", "col"})
 
 

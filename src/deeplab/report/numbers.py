@@ -6,8 +6,6 @@ from collections.abc import Sequence
 
 from deeplab.report.markup import Html, tag
 
-__all__ = ["NOTHING", "beside_ours", "clock", "estimate", "gain", "percent", "points", "quantity"]
-
 NOTHING = "–"
 
 Ends = Sequence[float | None]

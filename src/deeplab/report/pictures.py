@@ -12,8 +12,6 @@ from deeplab.report.markup import Html, figure, note, section, table, tag
 from deeplab.report.numbers import estimate, gain, percent, quantity
 from deeplab.report.tables import swatch
 
-__all__ = ["galleries", "mean_field", "searches"]
-
 _PARTS = {"photo": "photo", "truth": "truth", "network": "network", "crf": "network + CRF", "changes": "what changed"}
 _KINDS = {"best": "most helped", "median": "in the middle", "worst": "least helped"}
 _TYPES = {".jpg": "image/jpeg", ".png": "image/png"}

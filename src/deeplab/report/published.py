@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-__all__ = ["TRIMAP", "TRIMAP_ENDS", "Row", "published_figure", "published_rows", "training_speed"]
-
 
 class Row(NamedTuple):
     """What a publication says of one network.

@@ -9,8 +9,6 @@ from deeplab.report.content import Report
 from deeplab.report.markup import Html, join, note, section, table, tag
 from deeplab.report.numbers import NOTHING, clock
 
-__all__ = ["deviations", "settings"]
-
 
 def deviations(content: Report) -> Html:
     """List what differs from the paper."""

@@ -9,8 +9,6 @@ from deeplab.report.markup import Html, grid, join, note, section, table, tag
 from deeplab.report.numbers import NOTHING, beside_ours, estimate, gain, percent, points, quantity
 from deeplab.report.published import published_figure
 
-__all__ = ["accuracy", "by_class", "confusion", "everything_published", "speed", "swatch"]
-
 MEASURES = {
     "mean_iou": "mean IoU",
     "pixel_accuracy": "pixel accuracy",

@@ -13,8 +13,6 @@ from deeplab.crf import CRFParams
 from deeplab.crf_search.search import PAPER_GRID
 from deeplab.labels import CAMVID, VOC, LabelSet
 
-__all__ = ["BENCHMARKS", "FULL", "QUICK", "Benchmark", "Effort", "find_benchmark"]
-
 
 @dataclass(frozen=True)
 class Benchmark:

@@ -41,8 +41,6 @@ from deeplab.reproduce.steps import Done
 from deeplab.reproduce.work import Photos, Work
 from deeplab.training.recipe_files import whole_recipe
 
-__all__ = ["NetworkResults", "collect"]
-
 MEASURES = ("mean_iou", "pixel_accuracy", "mean_class_accuracy", "boundary_f1")
 
 

@@ -10,8 +10,6 @@ from deeplab.reproduce.networks import Model
 from deeplab.reproduce.plan import Plan
 from deeplab.reproduce.work import Photos
 
-__all__ = ["changed_settings", "network_deviations", "run_deviations"]
-
 # Settings that name a run, its data or its watching, or only say how a batch is split up.
 _NEUTRAL = (
     "name",

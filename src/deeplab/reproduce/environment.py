@@ -9,8 +9,6 @@ from pathlib import Path
 
 from deeplab.checks import thread_count
 
-__all__ = ["describe_machine", "describe_versions"]
-
 _PACKAGES = ("deeplab-crf", "numpy", "onnxruntime", "pillow", "torch", "onnx")
 
 

@@ -28,8 +28,6 @@ from deeplab.reproduce.work import Photos, Scores, Work
 from deeplab.runtime import ScoreNetwork
 from deeplab.segment import Segmenter
 
-__all__ = ["HEAT_MAP", "evaluate", "measure_speed", "read_tallies", "search_crf", "store"]
-
 TALLIES = "tallies.npz"
 HEAT_MAP = "heat-map.svg"
 

@@ -20,8 +20,6 @@ from deeplab.runtime import ScoreNetwork
 if TYPE_CHECKING:
     from deeplab.training.recipe import Recipe
 
-__all__ = ["Model", "obtain"]
-
 _MOST_BYTES = 1 << 30  # of a training's log
 
 

@@ -22,8 +22,6 @@ from deeplab.labels import LabelSet
 from deeplab.reproduce.steps import Done
 from deeplab.reproduce.work import Work
 
-__all__ = ["CHANGES", "draw_gallery", "draw_mean_field"]
-
 MAX_SIDE_PX = 500
 SCORE_REACH = 8.0  # the log-odds at which the colours of score maps end
 UPDATES = (0, 1, 2, 5, 10)

@@ -18,8 +18,6 @@ from deeplab.reproduce.plan import Plan
 from deeplab.reproduce.steps import Workspace
 from deeplab.reproduce.work import Work, choose
 
-__all__ = ["reproduce"]
-
 
 def reproduce(plan: Plan, say: Say, show: Show) -> Path:
     """Do what a plan asks, or go on where it stopped, and write the report.

@@ -15,8 +15,6 @@ from deeplab.runtime import ScoreNetwork
 from deeplab.training.recipe import Recipe
 from deeplab.training.recipe_files import find_recipe, load_recipe
 
-__all__ = ["DEFAULT_VARIANTS", "Plan", "make_plan"]
-
 DEFAULT_VARIANTS = ("largefov", "msc-largefov", "fcn8s")
 """The networks that are trained where none are named: the paper's best, and the baseline."""
 

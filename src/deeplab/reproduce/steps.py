@@ -16,8 +16,6 @@ from deeplab.errors import DataError, InputError
 from deeplab.files import atomic_file, make_folder
 from deeplab.progress import Say, Show
 
-__all__ = ["Done", "Workspace", "identity_of"]
-
 
 class Done(NamedTuple):
     """What a step gave, as JSON values, and how many seconds it took when it was done."""

@@ -16,8 +16,6 @@ from deeplab.reproduce.networks import Model
 from deeplab.reproduce.plan import Plan
 from deeplab.reproduce.steps import Workspace, identity_of
 
-__all__ = ["Photos", "Scores", "Work", "choose"]
-
 
 @dataclass(frozen=True)
 class Photos:

@@ -18,8 +18,6 @@ from deeplab.server.schemas import Failure
 from deeplab.server.service import Service
 from deeplab.server.settings import Settings, served_models
 
-__all__ = ["application", "make_app"]
-
 _API_VERSION = "1"  # as in the paths
 
 

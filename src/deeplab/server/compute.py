@@ -22,8 +22,6 @@ from deeplab.server.logs import log
 from deeplab.server.settings import Settings
 from deeplab.server.worker import Failed, Job, Ready, work
 
-__all__ = ["Compute"]
-
 _GRACE_S = 2.0  # how long an abandoned job may take to its next step before its process is ended
 
 _PAUSE_S = 1.0  # between attempts to replace a worker

@@ -12,8 +12,6 @@ from deeplab.server.errors import ApiError, error_response
 from deeplab.server.guard import SECURITY_HEADERS
 from deeplab.server.settings import Settings
 
-__all__ = ["protocol"]
-
 _STALLED_S = 2.0  # without a further byte of a body: longer than a phone's network pauses now and then
 _UNSENT_BYTES = 1 << 17  # that the system takes: a slow reader's progress shows in such steps, not in megabytes
 _UNREADABLE = "this is not a request of HTTP/1.1; check its first line, its headers and how its body is divided"

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 
 from deeplab.crf import CRFSettings
 
-__all__ = ["requested_crf"]
-
 
 def requested_crf(crf: CRFSettings, changes: Mapping[str, float], enlargement: float = 1.0) -> CRFSettings:
     """Return a CRF with some of its parameters changed.

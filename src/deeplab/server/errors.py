@@ -12,8 +12,6 @@ from starlette.exceptions import HTTPException
 
 from deeplab.errors import DeepLabError, ImageError, InputError, ModelError
 
-__all__ = ["ApiError", "SafeJSON", "add_handlers", "error_response", "failed", "unusable"]
-
 
 class ApiError(Exception):
     """Ends a request with an HTTP status, a code for programs and a message for people."""

@@ -16,8 +16,6 @@ from deeplab.server.logs import log
 from deeplab.server.service import Service
 from deeplab.server.settings import Settings
 
-__all__ = ["SECURITY_HEADERS", "Guard"]
-
 _MOST_BYTES_OF_OTHER_BODIES = 64 << 10  # files come in forms; all else is JSON of a few numbers
 _MOST_LOGGED_CHARACTERS = 200
 _MOST_DIGITS = 20  # of a length; HTTP leaves their number open, Python does not

@@ -7,8 +7,6 @@ import logging
 from datetime import datetime, timezone
 from typing import Any
 
-__all__ = ["LOG_CONFIG", "log"]
-
 _LOGGER = logging.getLogger("deeplab.server")
 
 

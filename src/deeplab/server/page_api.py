@@ -17,8 +17,6 @@ from deeplab.server.photos import KeptPhoto
 from deeplab.server.schemas import OCTETS, Limits, PhotoInfo, RefineRequest, binary, described_labels
 from deeplab.server.service import Classes, CRFQuery, ModelName, Service, TheService, compute, received, took_in
 
-__all__ = ["WORKING_SIDE_PX", "page_files", "router"]
-
 WORKING_SIDE_PX = 1024
 """The longest side of the copy that the page works on: larger photos would not refine as fast as a slider moves."""
 

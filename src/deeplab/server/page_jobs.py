@@ -16,8 +16,6 @@ from deeplab.server import pictures
 from deeplab.server.uploads import Upload, read_photo
 from deeplab.server.worker import JobContext
 
-__all__ = ["Opened", "as_bytes", "draw_photo", "open_photo", "refine_photo"]
-
 
 @dataclass(frozen=True, eq=False)
 class Opened:

@@ -12,8 +12,6 @@ from deeplab.server.errors import ApiError
 from deeplab.server.page_jobs import Opened
 from deeplab.server.uploads import Upload
 
-__all__ = ["KeptPhoto", "Photos"]
-
 
 @dataclass
 class KeptPhoto:

@@ -17,8 +17,6 @@ from deeplab.images import encode_jpeg, overlay_image
 from deeplab.label_maps import encode_label_map
 from deeplab.labels import LabelSet
 
-__all__ = ["PICTURES", "Picture", "attachment", "clean_name", "only"]
-
 _MOST_CHARACTERS = 80
 
 

@@ -14,8 +14,6 @@ from deeplab.server.errors import SafeJSON
 from deeplab.server.schemas import OCTETS, Model, Models, Segmented, binary, described_labels
 from deeplab.server.service import Classes, CRFQuery, ModelName, Service, TheService, compute, received, took_in
 
-__all__ = ["router"]
-
 router = APIRouter(prefix="/api/v1")
 
 _FILES = {

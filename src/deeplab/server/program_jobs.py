@@ -20,8 +20,6 @@ from deeplab.server.crf_request import requested_crf
 from deeplab.server.uploads import Upload, as_file, read_photo
 from deeplab.server.worker import JobContext
 
-__all__ = ["Done", "refine_upload", "segment_upload"]
-
 
 class Done(NamedTuple):
     """The answer to a program's request, a file or what becomes JSON, and of its photo the pixels and the notes.

@@ -9,11 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from deeplab.crf.params import PARAMETERS
 from deeplab.labels import LabelSet
 
-__all__ = [
-    "OCTETS", "CRFRequest", "Class", "Failure", "Label", "Limits", "Model", "Models", "Parameters", "PhotoInfo",
-    "RefineRequest", "Segmented", "binary", "described_labels",
-]  # fmt: skip
-
 OCTETS = "application/octet-stream"
 
 

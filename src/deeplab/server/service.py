@@ -21,8 +21,6 @@ from deeplab.server.settings import Settings
 from deeplab.server.uploads import TooManyPixelsError, Upload
 from deeplab.server.worker import JobContext
 
-__all__ = ["CRFQuery", "Classes", "ModelName", "Service", "TheService", "compute", "received", "took_in"]
-
 ModelName = Annotated[str | None, Query(max_length=200, description="A served model; the default one if not given.")]
 Classes = Annotated[
     tuple[str, ...], Query(alias="class", max_length=255, description="Keep these classes only; may be repeated.")

@@ -16,8 +16,6 @@ from deeplab.server.connections import protocol
 from deeplab.server.logs import LOG_CONFIG, log
 from deeplab.server.settings import LOOPBACK_NAMES, Settings
 
-__all__ = ["serve"]
-
 _KEEP_ALIVE_S = 75  # longer than proxies keep theirs: who closes first may cut off a request
 _MOST_HEADER_BYTES = 32 << 10
 _BACKLOG = 128  # connections that are taken at a time, before any is counted

@@ -12,8 +12,6 @@ from pathlib import Path
 from deeplab.errors import InputError
 from deeplab.models import DEFAULT_MODEL, find_model, shipped_models
 
-__all__ = ["LOOPBACK_NAMES", "Settings", "served_models", "token_in"]
-
 LOOPBACK_NAMES = frozenset(("localhost", "127.0.0.1", "::1"))
 
 _TOKEN = re.compile(r"[!-~][ -~]{6,}[!-~]")  # what a header can hold, and long enough to keep strangers out

@@ -9,8 +9,6 @@ from deeplab.server.errors import ApiError
 from deeplab.server.photos import KeptPhoto
 from deeplab.server.schemas import CRFRequest, Parameters
 
-__all__ = ["chosen", "defaults", "limits"]
-
 
 def defaults(photo: KeptPhoto, crf: CRFSettings) -> Parameters:
     """Return a model's parameters, their distances grown to the working copy of a photo."""

@@ -9,8 +9,6 @@ from deeplab.server.errors import SafeJSON
 from deeplab.server.metrics import CONTENT_TYPE
 from deeplab.server.service import TheService
 
-__all__ = ["router"]
-
 router = APIRouter()
 
 

@@ -12,8 +12,6 @@ from deeplab.errors import DeepLabError, ImageError
 from deeplab.images import Reading
 from deeplab.images import read_photo as read_photo_file
 
-__all__ = ["TooManyPixelsError", "Upload", "as_file", "read_photo"]
-
 _ADVICE = "; shrink it, or raise PIL.Image.MAX_IMAGE_PIXELS"  # which is no client's to raise
 
 

@@ -19,8 +19,6 @@ from PIL import Image
 from deeplab.errors import DeepLabError
 from deeplab.segment import Segmenter
 
-__all__ = ["AbandonedError", "Failed", "Job", "JobContext", "Ready", "work"]
-
 
 class AbandonedError(Exception):
     """The client has gone: the job ends at the next step."""

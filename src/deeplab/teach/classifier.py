@@ -7,8 +7,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["fit"]
-
 Array = NDArray[np.float32]
 
 _DECAY = 3e-5  # of squared weights, over a mean loss

@@ -23,8 +23,6 @@ from deeplab.label_maps import LABEL_MAP_SUFFIXES, read_label_map, read_label_se
 from deeplab.labels import LabelSet
 from deeplab.teach.marks import Box, Stroke
 
-__all__ = ["DrawnMarks", "read_drawn"]
-
 _BACKGROUND = "background"
 _UPLOAD = re.compile(r"^[0-9a-f]{8}-")  # what Label Studio puts before the names of files that are uploaded
 

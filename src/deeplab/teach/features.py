@@ -20,8 +20,6 @@ from deeplab.models import read_model
 from deeplab.runtime import OnnxNetwork
 from deeplab.teach.onnx_file import FEATURES, STRIDE, with_classifier, with_features
 
-__all__ = ["FeatureNetwork", "FeatureStore", "Features"]
-
 
 class Features(NamedTuple):
     """What the trunk found in a photo.

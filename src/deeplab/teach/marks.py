@@ -16,8 +16,6 @@ from deeplab.checks import check_number
 from deeplab.errors import InputError, quoted
 from deeplab.labels import LabelSet
 
-__all__ = ["Box", "Mark", "Mask", "Stroke", "checked", "draw", "labels_of"]
-
 _HELD = math.sqrt(0.2)  # of a box's sides: the middle fifth of its area is its class
 
 _MOST_POINTS = 10_000  # of a stroke

@@ -15,8 +15,6 @@ from deeplab.errors import ModelError
 from deeplab.models import METADATA_KEY
 from deeplab.protobuf import fields, message
 
-__all__ = ["FEATURES", "STRIDE", "with_classifier", "with_features"]
-
 FEATURES = "features"
 """The name of the output of `with_features`."""
 

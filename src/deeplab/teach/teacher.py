@@ -26,8 +26,6 @@ from deeplab.teach.features import FeatureNetwork, Features, FeatureStore
 from deeplab.teach.marks import Box, Mark, Mask, Stroke, checked, draw, labels_of
 from deeplab.teach.onnx_file import STRIDE
 
-__all__ = ["Teacher"]
-
 _MOST_PLACES = 2048  # that the classifier is fitted to
 _MOST_PLACES_OF_A_LABEL = 256  # in one photo
 _MOST_STEPS = 1000  # that can be undone

@@ -11,8 +11,6 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-__all__ = ["WeightAverage"]
-
 
 class WeightAverage:
     """The exponential moving average of the weights in training: a ← d·a + (1 − d)·w after each update.

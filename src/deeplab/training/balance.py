@@ -12,8 +12,6 @@ from deeplab.data.samples import Sample, load_mask
 from deeplab.errors import DataError
 from deeplab.training.chance import Stream, draw
 
-__all__ = ["ClassBalance", "class_counts", "median_frequency_weights"]
-
 
 def class_counts(
     samples: Sequence[Sample],

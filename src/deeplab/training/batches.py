@@ -27,8 +27,6 @@ from deeplab.progress import Say
 from deeplab.training.balance import ClassBalance
 from deeplab.training.chance import Stream, draw
 
-__all__ = ["Batch", "Crops", "Example", "Photos", "batches", "shuffled_index"]
-
 Example = tuple[NDArray[np.float32], NDArray[np.uint8]]
 """An input (C, H, W) and labels (h, w)."""
 

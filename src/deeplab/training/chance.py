@@ -11,8 +11,6 @@ from enum import IntEnum
 import numpy as np
 import torch
 
-__all__ = ["Stream", "draw", "main_seed", "seed_dropout", "seed_weights"]
-
 
 class Stream(IntEnum):
     """What is drawn, and by what number."""

@@ -25,8 +25,6 @@ from deeplab.network.header import Header
 from deeplab.network.weights import read_safetensors
 from deeplab.training.recipe import Recipe
 
-__all__ = ["Position", "State", "averages", "load_state", "restore_model", "restore_optimizer", "save_state"]
-
 
 class Position(NamedTuple):
     """How far a run has come: the stage's name and the number of iterations done in it."""

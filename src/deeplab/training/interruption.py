@@ -10,8 +10,6 @@ from types import FrameType
 
 from deeplab.progress import Say
 
-__all__ = ["stop_requests"]
-
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 

@@ -9,8 +9,6 @@ from typing import Any
 from deeplab.files import check_kept
 from deeplab.json_lines import append_line
 
-__all__ = ["LOG", "Log", "open_log"]
-
 LOG = "log.jsonl"
 
 Log = Callable[..., None]

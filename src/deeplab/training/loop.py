@@ -30,8 +30,6 @@ from deeplab.training.recipe import Solver
 from deeplab.training.run import Run
 from deeplab.training.solver import learning_rate, make_optimizer, segmentation_loss
 
-__all__ = ["Stage", "run_stage"]
-
 SECONDS_BETWEEN_STATES = 120.0
 
 

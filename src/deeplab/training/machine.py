@@ -15,8 +15,6 @@ from torch.nn.parallel import DistributedDataParallel
 from deeplab.checks import thread_count
 from deeplab.errors import InputError, quoted
 
-__all__ = ["DTYPES", "Machine", "Process", "autocast", "join", "parallel", "place_of", "totals"]
-
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
 PATIENCE = timedelta(hours=12)  # for the other processes: storing features and validation may take them long

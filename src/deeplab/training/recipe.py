@@ -14,8 +14,6 @@ from deeplab.errors import InputError
 from deeplab.network.variants import Variant, find_variant
 from deeplab.training.schema import build
 
-__all__ = ["Recipe", "Solver", "Source", "WarmUp"]
-
 RESERVED = ("", "..", "state", "best")
 
 

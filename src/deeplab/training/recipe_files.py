@@ -16,8 +16,6 @@ from deeplab.training.recipe import Recipe
 from deeplab.training.schema import build
 from deeplab.yaml_documents import read_yaml, write_yaml
 
-__all__ = ["RECIPES", "find_recipe", "load_recipe", "recipe_names", "whole_recipe"]
-
 RECIPES = Path(__file__).parents[1] / "recipes"
 """The folder of the package's recipes."""
 

@@ -22,8 +22,6 @@ from deeplab.training.machine import DTYPES, Machine, Process, totals
 from deeplab.training.recipe import Recipe
 from deeplab.training.validation import validate
 
-__all__ = ["STATE", "Run"]
-
 BEST = "best.safetensors"
 STATE = "state.safetensors"
 

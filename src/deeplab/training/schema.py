@@ -10,8 +10,6 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from deeplab.checks import did_you_mean
 from deeplab.errors import InputError, quoted
 
-__all__ = ["build"]
-
 
 def build(kind: Any, value: Any, where: str) -> Any:
     """Check a value read from YAML against a type and convert it.

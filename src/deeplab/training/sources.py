@@ -20,8 +20,6 @@ from deeplab.progress import Say, Show, duration
 from deeplab.training.balance import class_counts, median_frequency_weights
 from deeplab.training.recipe import Recipe, Source
 
-__all__ = ["class_weights", "count_classes", "photos_in_short", "read_sources"]
-
 
 def read_sources(recipe: Recipe, data: Path, say: Say) -> tuple[list[Sample], list[Sample]]:
     """List a recipe's photos, those to learn from and those held out for validation, and say what is lost of them.

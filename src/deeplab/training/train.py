@@ -29,8 +29,6 @@ from deeplab.training.run import STATE, Run
 from deeplab.training.sources import class_weights, count_classes, photos_in_short, read_sources
 from deeplab.training.warm_up import Head, stored_features
 
-__all__ = ["load_start", "train"]
-
 HEAD = ("fc6.", "fc7.", "fc8.")
 
 

@@ -14,8 +14,6 @@ from deeplab.preprocessing import Preprocessing, pad_to_grid
 from deeplab.scores import likeliest, upsample_scores
 from deeplab.training.machine import autocast, place_of
 
-__all__ = ["validate"]
-
 
 def validate(
     model: Network,

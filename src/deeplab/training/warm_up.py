@@ -28,8 +28,6 @@ from deeplab.training.chance import Stream, draw, main_seed
 from deeplab.training.machine import autocast, place_of
 from deeplab.training.run import Run
 
-__all__ = ["Features", "Head", "store_features", "stored_features"]
-
 CROPS_BETWEEN_MARKS = 50
 
 

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from av import AudioStream, Packet, VideoFrame, VideoStream
     from av.container import InputContainer
 
-__all__ = ["VIDEO_SUFFIXES", "Clip", "Frame", "open_clip"]
-
 _CONTAINERS = {
     "mov": (".mp4", ".m4v", ".mov", ".3gp"), "matroska": (".mkv", ".webm"), "avi": (".avi",), "ogg": (".ogv",),
     "mpegts": (".ts", ".mts", ".m2ts"), "mpeg": (".mpg", ".mpeg"), "asf": (".wmv",), "flv": (".flv",),

@@ -20,8 +20,6 @@ from deeplab.video.pyav import pyav
 if TYPE_CHECKING:
     from av import AudioStream, VideoStream
 
-__all__ = ["ENCODERS", "Encoder", "can_hold", "codec_of", "encoded_video", "encoder", "suffix_for"]
-
 
 class Encoder(NamedTuple):
     """A way to encode video.

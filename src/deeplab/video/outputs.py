@@ -19,8 +19,6 @@ from deeplab.labels import LabelSet
 from deeplab.video.clip import Clip, Frame
 from deeplab.video.encoding import ENCODERS, can_hold, codec_of, encoded_video, encoder, suffix_for
 
-__all__ = ["KINDS", "Output"]
-
 Labels = NDArray[np.uint8]
 
 

@@ -6,8 +6,6 @@ from types import ModuleType
 
 from deeplab.errors import InputError
 
-__all__ = ["pyav"]
-
 
 def pyav() -> ModuleType:
     """Import and return PyAV's module `av`, here because it takes a tenth of a second.

@@ -8,8 +8,6 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["with_scores"]
-
 Item = TypeVar("Item")
 Scores = NDArray[np.float32]
 

@@ -27,8 +27,6 @@ from deeplab.video.scored import with_scores
 from deeplab.video.temporal_crf import refine_frames
 from deeplab.video.windows import windows
 
-__all__ = ["SPAN_FRAMES", "T_STD_FRAMES", "SegmentedVideo", "segment_video"]
-
 SPAN_FRAMES = 8
 """How many frames a CRF spans where nothing else is said."""
 

@@ -10,8 +10,6 @@ from deeplab.crf import CRFSettings, DenseCRF, GaussianKernel, Shortcuts
 from deeplab.crf.memory import check_memory
 from deeplab.errors import InputError
 
-__all__ = ["refine_frames"]
-
 _FRAMES_APART = 10.0  # in standard deviations: far enough for frames not to hear each other
 
 # Probabilities in and out, and the lattices over six and three features: what is certain to be needed.

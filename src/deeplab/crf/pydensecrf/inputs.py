@@ -11,8 +11,6 @@ from deeplab.crf.checks import as_array, check_energies, check_real
 from deeplab.crf.levels import check_deviations
 from deeplab.errors import InputError
 
-__all__ = ["Array", "as_compatibility", "as_count", "as_deviations", "as_member", "as_rows"]
-
 Array: TypeAlias = npt.NDArray[np.float32]
 Member = TypeVar("Member", bound=IntEnum)
 

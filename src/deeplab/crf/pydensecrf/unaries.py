@@ -6,8 +6,6 @@ import numpy.typing as npt
 from deeplab.crf.checks import as_array, check_real
 from deeplab.errors import InputError
 
-__all__ = ["ConstUnary", "LogisticUnary", "Unary"]
-
 
 class Unary:
     """The energy of each label at each point, (L, N), for `DenseCRF.setUnary`."""

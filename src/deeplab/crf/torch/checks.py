@@ -8,16 +8,6 @@ from torch import Tensor
 from deeplab.checks import LARGEST
 from deeplab.errors import InputError
 
-__all__ = [
-    "check_features",
-    "check_finite",
-    "check_logits",
-    "check_same_device",
-    "check_tensor",
-    "check_values",
-    "working_dtype",
-]
-
 
 def working_dtype(tensor: Tensor) -> torch.dtype:
     """Return the dtype to compute in: float64 for float64, and float32 for all lesser ones, autocast or not."""

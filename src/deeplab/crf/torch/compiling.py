@@ -5,8 +5,6 @@ from typing import Any, TypeVar
 
 import torch
 
-__all__ = ["uncompiled"]
-
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 

@@ -3,8 +3,6 @@
 import torch
 from torch import Tensor
 
-__all__ = ["ExactSum"]
-
 _PAIRS_AT_ONCE = 1 << 22  # 16 MiB of float32
 
 

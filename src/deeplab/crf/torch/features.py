@@ -10,8 +10,6 @@ from deeplab.crf.levels import check_deviations, check_range
 from deeplab.crf.torch.checks import check_tensor, working_dtype
 from deeplab.errors import InputError
 
-__all__ = ["bilateral_features", "spatial_features"]
-
 
 def spatial_features(height: int, width: int, xy_std_px: float | Tensor) -> Tensor:
     """Return x and y of each pixel over the standard deviation, x first, pixels in row-major order.

@@ -13,8 +13,6 @@ from deeplab.crf.torch.compiling import uncompiled
 from deeplab.crf.torch.exact import ExactSum
 from deeplab.crf.torch.lattice import Lattice
 
-__all__ = ["METHODS", "GaussianFilter", "filter_points", "gaussian_filter"]
-
 METHODS = ("lattice", "exact")
 
 

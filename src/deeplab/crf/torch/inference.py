@@ -24,8 +24,6 @@ from deeplab.crf.torch.compiling import uncompiled
 from deeplab.crf.torch.filters import METHODS, GaussianFilter, filter_points
 from deeplab.errors import InputError
 
-__all__ = ["Kernel", "mean_field"]
-
 Message: TypeAlias = Callable[[Tensor], Tensor]
 
 

@@ -14,8 +14,6 @@ from torch.nn import functional as F
 from deeplab.crf.lattice import way_to_nearer
 from deeplab.errors import InputError
 
-__all__ = ["Lattice"]
-
 # Beyond this a float32 coordinate has fewer than four bits left for the position within its simplex.
 _LARGEST_COORDINATE = 1 << 20
 

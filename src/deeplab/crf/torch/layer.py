@@ -13,8 +13,6 @@ from deeplab.crf.torch.filters import METHODS
 from deeplab.crf.torch.inference import Kernel, mean_field
 from deeplab.errors import InputError
 
-__all__ = ["MeanField"]
-
 _FOREGROUND = "which takes the logits of a foreground as (B, H, W), logits[:, 0]"
 
 

@@ -11,8 +11,6 @@ import triton  # type: ignore[import-not-found,import-untyped,unused-ignore]
 import triton.language as tl  # type: ignore[import-not-found,import-untyped,unused-ignore]
 from torch import Tensor
 
-__all__ = ["TritonSum", "active_tile_pairs", "cutoff"]
-
 _TILE = 64  # points
 _MOST_CHANNELS = 64  # of one program, in its registers
 _LEAST_CHANNELS = 16  # that the matrix units take
