@@ -196,6 +196,16 @@ def test_features_are_computed_once_for_a_photo_and_kept_for_later_teachers(
         np.testing.assert_array_equal(again.segment(photo).labels, expected)
 
 
+def test_features_that_vanish_are_missed_in_so_many_words(
+    make_teacher: MakeTeacher, make_scene: MakeScene, tmp_path: Path
+) -> None:
+    teacher, (photo, mask) = make_teacher(), make_scene()
+    teacher.mark(photo, strokes(mask))
+    next((tmp_path / "cache").iterdir()).unlink()
+    with pytest.raises(InputError, match="cache lacks a marked photo's features, or they are damaged"):
+        teacher.segment(photo)
+
+
 def test_features_go_with_the_teacher(make_scene: MakeScene) -> None:
     teacher, (photo, mask) = Teacher(["background", "disc"]), make_scene()
     teacher.mark(photo, strokes(mask))

@@ -97,7 +97,13 @@ class FeatureStore:
         Raises:
             InputError: their file is gone.
         """
-        return Features(map_npy(self._path(content)), seen)
+        try:
+            return Features(map_npy(self._path(content)), seen)
+        except InputError as error:
+            raise InputError(
+                f"{self._folder} lacks a marked photo's features, or they are damaged ({error}); leave the folder "
+                "alone while a teacher works, and start a new one"
+            ) from None
 
     def _path(self, content: str) -> Path:
         return self._folder / f"{hashlib.sha256(f'{self._network.sha256} {content}'.encode()).hexdigest()}.npy"

@@ -163,7 +163,7 @@ class Teacher:
             MemoryError: the photo does not fit in memory.
         """
         name, known = self._get(photo)
-        look, marks = self.look(photo), self._state.get(name, ())
+        look, marks = self._look(photo, name, known), self._state.get(name, ())
         settings = self._crf if crf is True else crf
         result = self._refined(look, known, marks, settings) if settings else look.unrefined()
         if marks:
@@ -178,7 +178,9 @@ class Teacher:
 
         Errors as of `segment`.
         """
-        name, known = self._get(photo)
+        return self._look(photo, *self._get(photo))
+
+    def _look(self, photo: Photo, name: str, known: _Known) -> Look:
         weight, bias = self._fitted()
         cells = self._features(known).cells
         scores = np.ascontiguousarray((cells.reshape(-1, cells.shape[2]) @ weight.T + bias).T)
