@@ -335,3 +335,10 @@ def test_outlines_beyond_drawing_are_an_error_of_their_photo(write: Any, tmp_pat
     (sample,) = read_samples("coco", tmp_path, "val")
     with pytest.raises(DataError, match="wind through more than 50,000,000 rows"):
         load_mask(sample)
+
+
+@pytest.mark.parametrize("bbox", [[1, 1, 3, 3e300], [-1e8, 1, 3, 3], [1, 1, 1e38, 1e38]])
+def test_a_box_far_from_any_photo_is_none(write: Any, tmp_path: Path, bbox: list[float]) -> None:
+    write_coco(write, tmp_path, [{"category_id": 1, "segmentation": box(1, 1, 3, 3)}, {"category_id": 1, "bbox": bbox}])
+    assert drawn(tmp_path)[1] == [0, 1, 1, 0, 0, 0, 0, 0]
+    assert ["left out" in finding.detail for finding in check_data(tmp_path).problems] == [True]

@@ -14,7 +14,7 @@ from deeplab.errors import ImageError, InputError, quoted
 Shape = tuple[NDArray[np.float32], ...] | NDArray[np.int64]
 """An object's outline: polygons, each (N, 2) x, y in pixels; or run lengths, (R,)."""
 
-_FARTHEST_PX = 1e7
+FARTHEST_PX = 1e7
 _MOST_BITS = 60  # of a run length
 _CROSSINGS_AT_ONCE = 1 << 18
 _MOST_CROSSINGS = 50_000_000
@@ -51,7 +51,7 @@ def pack_shape(segmentation: Any, size: tuple[int, int]) -> Shape:
             polygons = [np.full((1, 2), np.nan, np.float32)]
         if not all(np.isfinite(points).all() for points in polygons):
             raise InputError("a polygon of it is no list of numbers, x, y, x, y, …")
-        if any((np.abs(points) > _FARTHEST_PX).any() for points in polygons):
+        if any((np.abs(points) > FARTHEST_PX).any() for points in polygons):
             raise InputError("a polygon of it lies far from any photo")
         if whole := tuple(points for points in polygons if len(points) >= 3):
             return whole

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab.data.coco_masks import Shape, draw_shape, pack_shape
+from deeplab.data.coco_masks import FARTHEST_PX, Shape, draw_shape, pack_shape
 from deeplab.errors import InputError, quoted
 
 VOID = 255
@@ -147,12 +147,12 @@ def _read(
 
 
 def _box(annotation: Mapping[str, Any]) -> Shape | None:
-    """The annotation's box, grown to whole pixels; None where it has none."""
+    """The annotation's box, grown to whole pixels; None where it has none, or one far from any photo."""
     try:
         x, y, width, height = (float(side) for side in annotation["bbox"])
         left, top, right, bottom = math.floor(x), math.floor(y), math.ceil(x + width), math.ceil(y + height)
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
-    if left >= right or top >= bottom:
+    if left >= right or top >= bottom or max(map(abs, (left, top, right, bottom))) > FARTHEST_PX:
         return None
     return (np.array([(left, top), (right, top), (right, bottom), (left, bottom)], np.float32),)
