@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from deeplab.crf import CRFParams, CRFSettings
 from deeplab.labels import LabelSet
 from deeplab.look import Look
 from deeplab.models import ModelInfo
 from deeplab.preprocessing import PAPER
+from deeplab.server import sliders
 from deeplab.server.errors import ApiError
 from deeplab.server.page_jobs import Opened
 from deeplab.server.photos import KeptPhoto, Photos
+from deeplab.server.schemas import CRFRequest
 from deeplab.server.uploads import Upload
 
 INFO = ModelInfo("tiny", "largefov", LabelSet("two", ("ground", "cat")), PAPER)
@@ -80,3 +84,12 @@ def test_their_ids_cannot_be_guessed() -> None:
     with pytest.raises(ApiError) as unknown:
         photos.forget("x")
     assert unknown.value.status == 404
+
+
+def test_of_a_model_with_a_deviation_for_each_channel_the_slider_shows_the_mean() -> None:
+    crf = CRFSettings(CRFParams(bilateral_rgb_std=(3.0, 4.0, 8.0)))
+    kept = photo()
+    assert sliders.defaults(kept, crf).bilateral_rgb_std == 5
+    asked = CRFRequest(bilateral_rgb_std=5.0, bilateral_weight=7.0)
+    assert sliders.chosen(kept, crf, asked).params == replace(crf.params, bilateral_weight=7.0)
+    assert sliders.chosen(kept, crf, CRFRequest(bilateral_rgb_std=6.0)).params.bilateral_rgb_std == 6

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from deeplab.crf import CRFSettings
 from deeplab.crf.params import PARAMETERS
 from deeplab.server.crf_request import requested_crf
@@ -11,8 +13,9 @@ from deeplab.server.schemas import CRFRequest, Parameters
 
 
 def defaults(photo: KeptPhoto, crf: CRFSettings) -> Parameters:
-    """Return a model's parameters, their distances grown to the working copy of a photo."""
-    return Parameters(**crf.params.scaled(photo.opened.look.enlargement).to_dict(), iterations=crf.iterations)
+    """A model's parameters, their distances grown to a photo's working copy; of one for each channel the mean."""
+    values = crf.params.scaled(photo.opened.look.enlargement).to_dict()
+    return Parameters(**{name: float(np.mean(value)) for name, value in values.items()}, iterations=crf.iterations)
 
 
 def limits(photo: KeptPhoto, crf: CRFSettings) -> dict[str, tuple[float, float]]:
@@ -31,7 +34,8 @@ def chosen(photo: KeptPhoto, crf: CRFSettings, request: CRFRequest) -> CRFSettin
     Raises:
         ApiError: a parameter is out of its limits.
     """
-    given, bounds = request.given(), limits(photo, crf)
+    starts, bounds = defaults(photo, crf).model_dump(), limits(photo, crf)
+    given = {name: value for name, value in request.given().items() if value != starts[name]}  # else the model's own
     for name, value in given.items():
         least, most = bounds[name]
         if not least <= value <= most:
