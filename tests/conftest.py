@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -29,6 +30,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A shell without job control starts what it puts in the background with Ctrl-C ignored, and processes pass that on.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# A test asserts no time, and an example's first run may be a slow one.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 MakeModel = Callable[..., Path]
 

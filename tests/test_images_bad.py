@@ -106,7 +106,7 @@ def test_pixels_up_to_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 @given(
     st.sampled_from(sorted(ENCODED)), st.integers(0, 20_000), st.binary(max_size=12), st.booleans(), st.integers(0, 9)
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @pytest.mark.filterwarnings("ignore")  # Pillow warns about damaged metadata
 def test_damaged_bytes_give_a_photo_or_an_image_error(
     tmp_path_factory: pytest.TempPathFactory, name: str, place: int, junk: bytes, cut: bool, skip: int

@@ -70,7 +70,7 @@ def test_a_photo_done_again_has_one_line(open_manifest: Open, result: Result) ->
 
 
 @pytest.mark.usefixtures("album")
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
 @given(cut=st.integers(1, 2000))
 def test_wherever_a_kill_tears_the_last_line_the_rest_counts(open_manifest: Open, result: Result, cut: int) -> None:
     FILE.unlink(missing_ok=True)

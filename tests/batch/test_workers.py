@@ -13,7 +13,7 @@ from deeplab.batch.workers import WAITING_PER_WORKER, in_order
 from deeplab.errors import ImageError
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(count=st.integers(0, 30), workers=st.integers(1, 4))
 def test_every_item_once_and_in_order(count: int, workers: int) -> None:
     assert list(in_order(lambda item: item**2, range(count), workers)) == [(item, item**2) for item in range(count)]

@@ -19,7 +19,6 @@ def coded(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     return image, ((3 * rows + 5 * columns) % 90).astype(np.uint8)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 30), st.integers(1, 30), st.integers(9, 25), st.integers(0, 2**32 - 1))
 def test_every_pixel_of_a_crop_comes_from_its_place_or_is_padding(
     height: int, width: int, crop_px: int, seed: int
@@ -48,7 +47,6 @@ def test_every_pixel_of_a_crop_comes_from_its_place_or_is_padding(
     assert any(matches)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 60), st.integers(1, 60), st.floats(0.5, 2), st.integers(0, 2**32 - 1))
 def test_scaled_crops_keep_photo_and_labels_together(height: int, width: int, scale: float, seed: int) -> None:
     """Labels are a function of the place, as red is: after any enlargement they still fit."""
@@ -92,7 +90,7 @@ def test_colours_vary_within_bounds_and_places_do_not() -> None:
     assert np.mean(factors) == pytest.approx(1, abs=0.02)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.floats(0.5, 1.5), min_size=3, max_size=3), st.integers(0, 2**32 - 1))
 def test_colours_are_varied_one_after_the_other(factors: list[float], seed: int) -> None:
     photo = np.random.default_rng(seed).integers(60, 120, (4, 5, 3), dtype=np.uint8)  # nothing is cut off
@@ -124,7 +122,6 @@ def test_places_and_mirroring_are_spread_evenly() -> None:
     assert sum(count for (_, _, mirrored), count in corners.items() if mirrored) == pytest.approx(300, abs=50)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 9))
 def test_labels_are_taken_at_the_cells_of_the_score_map(height: int, width: int, stride: int) -> None:
     _, labels = coded(height, width)

@@ -52,7 +52,7 @@ def test_classes_are_counted_in_pixels_and_photos(folder: Path) -> None:
     assert counts.shown[:4].tolist() == [3, 1, 1, 0]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(data=st.data(), threads=st.sampled_from([1, 3]))
 def test_counts_are_those_of_a_plain_count(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, threads: int

@@ -56,7 +56,7 @@ def plain(truth: Any, predicted: Any, label: int, radius: float) -> float:
     return 2 * precision * recall / (precision + recall)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     hnp.arrays(np.uint8, (9, 11), elements=st.sampled_from([0, 0, 0, 0, 1, 2, 7])),
     hnp.arrays(np.uint8, (9, 11), elements=st.sampled_from([0, 0, 0, 0, 1, 2])),

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -24,7 +24,6 @@ def labels_of(choices: list[int]) -> st.SearchStrategy[Any]:
 truths, predictions = labels_of([0, 1, 2, 7]), labels_of([0, 1, 2])
 
 
-@settings(deadline=None)
 @given(truths, predictions)
 def test_counts_are_those_of_a_plain_loop(truth: Any, predicted: Any) -> None:
     expected = np.zeros((3, 3), dtype=np.int64)
@@ -35,7 +34,6 @@ def test_counts_are_those_of_a_plain_loop(truth: Any, predicted: Any) -> None:
     np.testing.assert_array_equal(Confusion.of(truth, predicted, FEW).counts, expected)
 
 
-@settings(deadline=None)
 @given(truths, predictions)
 def test_figures_are_those_of_sets_of_pixels(truth: Any, predicted: Any) -> None:
     confusion = Confusion.of(truth, predicted, FEW)
@@ -57,7 +55,6 @@ def test_figures_are_those_of_sets_of_pixels(truth: Any, predicted: Any) -> None
         assert confusion.mean_class_accuracy == pytest.approx(np.nanmean(accuracies))
 
 
-@settings(deadline=None)
 @given(truths, predictions, st.integers(0, SHAPE[0]))
 def test_parts_add_up_to_the_whole(truth: Any, predicted: Any, cut: int) -> None:
     parts = Confusion.of(truth[:cut], predicted[:cut], FEW) + Confusion.of(truth[cut:], predicted[cut:], FEW)

@@ -13,7 +13,7 @@ from deeplab.evaluation import figures
 LABELS = hnp.arrays(np.uint8, (6, 9), elements=st.integers(0, 3))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(LABELS, LABELS)
 def test_figures_are_scikit_learns(truth: Any, predicted: Any) -> None:
     metrics = pytest.importorskip("sklearn.metrics")
@@ -29,7 +29,7 @@ def test_figures_are_scikit_learns(truth: Any, predicted: Any) -> None:
     np.testing.assert_allclose(figures.iou(tally)[occurs], by_class)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(hnp.arrays(np.int64, (2, 3, 4, 4), elements=st.integers(0, 9)))
 def test_many_tallies_at_once_are_each_alone(counts: Any) -> None:
     tallies = figures.tally(counts)

@@ -8,7 +8,7 @@ from unittest.mock import Mock
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
@@ -61,7 +61,6 @@ def test_scores_come_back_as_they_were_up_to_a_constant(samples: Sequence[Sample
         assert np.load(stored.path(sample.name))["scores"].dtype == np.float16
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.floats(-1e4, 1e4))
 def test_a_constant_added_to_all_scores_changes_no_stored_one(seed: int, constant: float) -> None:
     from deeplab.evaluation.stored_scores import _compact

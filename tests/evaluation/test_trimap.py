@@ -28,14 +28,14 @@ def brute_force(marks: Any, shape: tuple[int, ...], start: int, reach: int) -> A
     return distance
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(TRUTHS, st.integers(1, 5))
 def test_distance_to_void_is_brute_forces(truth: Any, reach: int) -> None:
     expected = brute_force(np.argwhere(truth == 7), truth.shape, 0, reach)
     np.testing.assert_array_equal(boundary_distance(truth, FEW, reach=reach), expected)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(TRUTHS, st.integers(1, 5))
 def test_distance_between_classes_is_brute_forces(truth: Any, reach: int) -> None:
     def beside_another(place: tuple[int, ...]) -> bool:
@@ -55,7 +55,7 @@ def test_distance_is_scipys_chessboard_transform() -> None:
     np.testing.assert_array_equal(boundary_distance(truth, VOC), np.minimum(expected, 41))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(TRUTHS, st.integers(0, 2**32 - 1), st.sampled_from(["void", "classes"]))
 def test_a_band_counts_what_a_confusion_matrix_of_its_pixels_counts(truth: Any, seed: int, around: str) -> None:
     predicted = np.random.default_rng(seed).integers(0, 3, truth.shape, dtype=np.uint8)

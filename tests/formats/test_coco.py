@@ -26,7 +26,7 @@ masks = npst.arrays(np.bool_, st.tuples(st.integers(1, 30), st.integers(1, 30)))
 
 
 @given(masks)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_runs_are_decoded_to_the_mask(mask: Mask) -> None:
     runs = runs_of(mask)
     np.testing.assert_array_equal(draw_runs(runs, mask.shape), mask)
@@ -40,7 +40,7 @@ def test_any_runs_survive_compression(runs: list[int]) -> None:
 
 
 @given(masks)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_runs_are_those_of_pycocotools(mask: Mask) -> None:
     tool = pytest.importorskip("pycocotools.mask", reason="needs pycocotools")
     expected = tool.encode(np.asfortranarray(mask.astype(np.uint8)))

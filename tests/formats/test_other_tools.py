@@ -172,7 +172,7 @@ def read_brush(content: list[int]) -> NDArray[np.uint8]:
 
 
 @given(npst.arrays(np.bool_, st.tuples(st.integers(1, 25), st.integers(1, 25))))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_brushes_unpack_to_the_mask_in_all_four_channels(mask: Mask) -> None:
     pixels = read_brush(brush_runs(mask)).reshape(*mask.shape, 4)
     np.testing.assert_array_equal(pixels, np.repeat(mask[..., None] * np.uint8(255), 4, axis=2))

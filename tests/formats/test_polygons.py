@@ -28,14 +28,14 @@ def blobs(seed: int, smoothness: float) -> Mask:
 
 
 @given(st.one_of(masks, big_masks))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_parts_are_those_of_scipy(mask: Mask) -> None:
     expected, _ = ndimage.label(mask)
     np.testing.assert_array_equal(components_of(mask), expected)
 
 
 @given(st.one_of(masks, big_masks))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_filling_the_outlines_gives_back_the_mask(mask: Mask) -> None:
     polygons = polygons_of(mask)
     assert len(polygons) == components_of(mask).max()
@@ -70,7 +70,7 @@ def test_pixels_that_meet_in_a_corner_are_two_parts() -> None:
 
 
 @given(big_masks, st.floats(0.1, 3))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_tolerance_leaves_out_points_and_moves_the_outline_no_further(mask: Mask, tolerance_px: float) -> None:
     exact, simple = polygons_of(mask), polygons_of(mask, tolerance_px=tolerance_px)
     assert len(exact) == len(simple)

@@ -87,7 +87,7 @@ def test_files_that_are_no_caffemodels(content: bytes, message: str) -> None:
         read_caffemodel(Path("a.caffemodel"), content)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(cut=st.integers(1, 90), flipped=st.integers(0, 89), value=st.integers(0, 255))
 def test_any_damage_ends_in_our_own_error(cut: int, flipped: int, value: int) -> None:
     content = bytearray(layer("conv", blob(WEIGHT), blob(BIAS, legacy=True)))

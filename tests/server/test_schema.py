@@ -35,7 +35,7 @@ def test_every_operation_does_what_it_says(server: Any, photo_png: bytes, label:
     photo_id = httpx.post(f"{server.url}/api/v1/photos", files=files, timeout=300).json()["id"] if real else ""
 
     @given(case=OPERATIONS[label].as_strategy())
-    @settings(max_examples=10, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=10, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
     def check(case: Any) -> None:
         if real and isinstance(case.body, dict) and "photo" in case.body:
             case.body["photo"] = photo_png

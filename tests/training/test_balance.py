@@ -43,7 +43,7 @@ def test_median_frequency_weights_by_hand() -> None:
     np.testing.assert_allclose(found, [0.6 / 0.4, 1, 1, 0])
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.lists(st.integers(0, 1000), min_size=4, max_size=4), min_size=1, max_size=6))
 def test_weights_turn_frequencies_into_their_median(rows: list[list[int]]) -> None:
     counts = np.array(rows)

@@ -30,7 +30,6 @@ from deeplab.training.warm_up import Features, store_features
 ALONE = Process(torch.device("cpu"))
 
 
-@settings(deadline=None)
 @given(st.integers(1, 40), st.integers(0, 2**31))
 def test_every_pass_is_a_permutation(count: int, seed: int) -> None:
     stream = [shuffled_index(position, count, seed) for position in range(3 * count)]
@@ -70,7 +69,7 @@ def test_processes_share_the_batches_of_one(crops: Crops, count: int) -> None:
             assert all(torch.equal(found, wanted) for found, wanted in zip(batch, expected, strict=True))
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(st.integers(1, 6), st.integers(1, 5), st.integers(0, 99))
 def test_many_threads_keep_the_order(workers: int, size: int, first: int) -> None:
     def example(number: int) -> Any:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -43,7 +43,6 @@ def solver_of(**changes: Any) -> Solver:
 CAFFE_MULTIPLIERS = {"conv1_1.weight": (1, 1), "conv1_1.bias": (2, 0), "fc8.weight": (10, 1), "fc8.bias": (20, 0)}
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_updates_are_caffes_across_rate_changes(seed: int) -> None:
     random = np.random.default_rng(seed)

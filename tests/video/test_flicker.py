@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -15,7 +15,6 @@ from deeplab.video.flicker import flicker
 SHAPE = (3, 4, 5)
 
 
-@settings(deadline=None)
 @given(
     labels=arrays(np.uint8, SHAPE, elements=st.sampled_from([0, 1, 2, 255])),
     frames=st.none() | arrays(np.uint8, (*SHAPE, 3), elements=st.sampled_from([0, 10, 20, 40])),

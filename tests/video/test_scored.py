@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -15,7 +15,6 @@ def squares(item: int) -> NDArray[np.float32]:
     return np.full((2, 3), item**2, np.float32)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 30), st.integers(1, 9))
 def test_scores_between_are_interpolated(count: int, every: int) -> None:
     asked = sorted({*range(0, count, every), max(0, count - 1)})
