@@ -54,7 +54,7 @@ class Teacher:
     """Learns classes from marks on photos, and segments any photo by them.
 
     >>> teacher = Teacher(["background", "cup", "spoon"])
-    >>> teacher.mark("examples/coffee.jpg", [Box("cup", 85, 35, 470, 330), Stroke("spoon", [(330, 90), (420, 250)])])
+    >>> teacher.mark("examples/coffee.jpg", [Box("cup", 165, 10, 420, 310), Stroke("spoon", [(352, 270), (375, 290)])])
     >>> list(teacher.segment("examples/coffee.jpg").shares())
     ['background', 'cup', 'spoon']
     >>> teacher.save("cups.onnx")
