@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,16 +20,6 @@ from deeplab.runtime import ScoreNetwork
 
 INFO = ModelInfo("own", "largefov", LabelSet("own", ("a", "b", "c", "d", "e", "f")), PAPER)
 RANDOM = np.random.default_rng(3)
-
-
-def interpolated(scores: NDArray[np.float32], size: tuple[int, int], seen: tuple[int, int]) -> NDArray[np.float64]:
-    """The scores at every pixel of the photo, in NumPy's own interpolation, one line at a time."""
-    result = scores.astype(np.float64)
-    for axis, (full, small) in enumerate(zip(size, seen, strict=True), start=1):
-        pixels = np.linspace(0.5, full - 0.5, full) * small / full - 0.5  # centre to centre
-        knots = 8 * np.arange(result.shape[axis])
-        result = np.apply_along_axis(lambda line: np.interp(pixels, knots, line), axis, result)  # noqa: B023
-    return result
 
 
 @pytest.fixture
@@ -52,7 +43,7 @@ def test_the_network_runs_once_whatever_is_asked(
     np.testing.assert_array_equal(look.probabilities(), expected[0].probabilities)
 
 
-def test_probabilities_are_the_softmax_of_interpolated_scores() -> None:
+def test_probabilities_are_the_softmax_of_interpolated_scores(interpolated: Any) -> None:
     scores = RANDOM.normal(size=(6, 3, 4)).astype(np.float32)
     expected = np.exp(interpolated(scores, (20, 31), (10, 20)))
     look = Look(np.zeros((20, 31, 3), np.uint8), scores, (10, 20), INFO)

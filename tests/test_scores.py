@@ -6,28 +6,18 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from deeplab.errors import InputError
 from deeplab.preprocessing import grid_size
 from deeplab.scores import upsample_scores
 
-
-def interpolated(scores: NDArray[Any], size: tuple[int, int], seen: tuple[int, int]) -> NDArray[Any]:
-    """The same in NumPy's own interpolation, one line at a time."""
-    result = scores.astype(np.float64)
-    for axis, (full, small) in enumerate(zip(size, seen, strict=True), start=1):
-        pixels = np.linspace(0.5, full - 0.5, full) * small / full - 0.5  # centre to centre
-        knots = 8 * np.arange(result.shape[axis])
-        result = np.apply_along_axis(lambda line: np.interp(pixels, knots, line), axis, result)  # noqa: B023
-    return result
-
-
 sides = st.integers(1, 40)
 
 
-@given(sides, sides, sides, sides, st.integers(0, 1000))
-def test_upsampling_against_numpy(height: int, width: int, seen_height: int, seen_width: int, seed: int) -> None:
+@given(height=sides, width=sides, seen_height=sides, seen_width=sides, seed=st.integers(0, 1000))
+def test_upsampling_against_numpy(
+    interpolated: Any, height: int, width: int, seen_height: int, seen_width: int, seed: int
+) -> None:
     size, seen = (height, width), (seen_height, seen_width)
     for network_size, aligned in ((seen, seen), (None, size)):
         cells = tuple((grid_size(side) - 1) // 8 + 1 for side in aligned)
