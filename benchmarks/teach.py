@@ -12,7 +12,8 @@ share of the last the strokes reach, and the processor time of one more stroke.
 
 `boxes` gives each region of VOC's val split the box around it, one photo at a time, and prints the IoU of the masks by
 class: the box itself, OpenCV's GrabCut where it is installed, Bbox-Seg (the CRF alone), and a teacher that sees that
-photo alone. `--model` names the trunk; the default was trained on streets, not on MSRC-21 or VOC.
+photo alone. `--model` names the trunk. Both shipped networks descend from photos of MSRC-21 and VOC, where they
+flatter; CamVid is new to voc-largefov.
 """
 
 import argparse
