@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deeplab.data.augment import Augment, subsample_labels, training_crop, vary_colours
+from deeplab.data.augment import Augment, paste_thing, subsample_labels, training_crop, vary_colours
 from deeplab.errors import InputError
+from deeplab.labels import LabelSet
 from deeplab.preprocessing import CAFFE_VGG, PAPER
 
 VOID = 99
@@ -102,7 +103,9 @@ def test_colours_are_varied_one_after_the_other(factors: list[float], seed: int)
     assert np.abs(found - expected).max() <= 0.501
 
 
-@pytest.mark.parametrize("options", [(0.01, 1), (1, 100), (2, 1), (float("nan"), 1), (1, 1, -0.1), (1, 1, 1.5)])
+@pytest.mark.parametrize(
+    "options", [(0.01, 1), (1, 100), (2, 1), (float("nan"), 1), (1, 1, -0.1), (1, 1, 1.5), (1, 1, 0, -1), (1, 1, 0, 2)]
+)
 def test_augmentation_out_of_bounds(options: tuple[float, ...]) -> None:
     with pytest.raises(InputError, match="must"):
         Augment(*options)
@@ -135,3 +138,24 @@ def test_labels_are_taken_at_the_cells_of_the_score_map(height: int, width: int,
 def test_321_pixels_give_41_cells_and_306_give_39() -> None:
     assert subsample_labels(np.zeros((321, 321), np.uint8)).shape == (41, 41)
     assert subsample_labels(np.zeros((2, 306, 306), np.uint8)).shape == (2, 39, 39)
+
+
+@given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 2**32 - 1), st.sampled_from([None, 0, 2]))
+def test_all_of_one_thing_is_pasted_and_all_else_stays(
+    height: int, width: int, seed: int, background: int | None
+) -> None:
+    label_set = LabelSet("few", ("a", "b", "c", "d"), void=VOID, background=background)
+    rng = np.random.default_rng(seed)
+    values = np.array([0, 0, 1, 2, 2, 3, VOID], np.uint8)
+    crop, other = (
+        (rng.normal(size=(3, height, width)).astype(np.float32), rng.choice(values, (height, width))) for _ in range(2)
+    )
+    pixels, labels = paste_thing(crop, other, rng, label_set)
+    candidates = []
+    for thing in range(4):
+        mask = other[1] == thing
+        if thing != background and 0 < mask.sum() <= height * width // 2:
+            candidates.append((np.where(mask, other[0], crop[0]), np.where(mask, other[1], crop[1])))
+    found = [np.array_equal(pixels, p) and np.array_equal(labels, m) for p, m in candidates or [crop]]
+    assert any(found)
+    assert (pixels.dtype, labels.dtype) == (np.float32, np.uint8)

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from deeplab.data.augment import Augment
 from deeplab.data.readers import read_samples
 from deeplab.errors import DataError, InputError
 from deeplab.network.importers import Initialisation
@@ -81,6 +82,23 @@ def test_a_run_with_weights_and_balanced_sampling(
     assert logged(tmp_path / "explicit")[0]["loss"] == pytest.approx(np.log(4) / 2, rel=0.01)
     with pytest.raises(InputError, match="class_weights has 2 numbers, but there are 4 classes"):
         train(replace(recipe, class_weights=(1.0, 2.0)), data, fresh, tmp_path / "two", str)
+
+
+def test_things_are_pasted_where_there_are_things(
+    recipe: Recipe, data: Path, tmp_path: Path, fresh: Initialisation, logged: Logged
+) -> None:
+    pasting = replace(recipe, augment=Augment(copy_paste=1.0))
+    with pytest.raises(InputError, match="copy_paste needs a background to tell things from, which label set"):
+        train(pasting, data, fresh, tmp_path / "none", str)
+    (data / "set" / "classes.txt").write_text("background\nred\ngreen\n")
+    train(pasting, data, fresh, tmp_path / "pasted", str)
+    train(replace(recipe, augment=Augment()), data, fresh, tmp_path / "plain", str)
+    losses = [[line["loss"] for line in logged(tmp_path / name) if "loss" in line] for name in ("pasted", "plain")]
+    assert losses[0] != losses[1]
+    for mask in (data / "set" / "masks").iterdir():
+        Image.fromarray(np.zeros_like(np.array(Image.open(mask)))).save(mask)
+    with pytest.raises(InputError, match="no photo shows anything but background"):
+        train(pasting, data, fresh, tmp_path / "empty", str)
 
 
 def test_data_without_a_label_cannot_be_balanced(

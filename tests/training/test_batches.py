@@ -14,6 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deeplab.data.augment import Augment
 from deeplab.data.readers import read_samples
 from deeplab.data.samples import load_sample
 from deeplab.errors import DataError, DeepLabError, OutputError
@@ -21,6 +22,7 @@ from deeplab.network.header import Header
 from deeplab.network.variants import VARIANTS
 from deeplab.network.vgg import DeepLab
 from deeplab.preprocessing import CAFFE_VGG
+from deeplab.training.balance import ClassBalance, class_counts
 from deeplab.training.batches import Crops, Photos, batches, shuffled_index
 from deeplab.training.machine import Machine, Process
 from deeplab.training.recipe import Recipe
@@ -47,6 +49,20 @@ def test_passes_differ_and_seeds_differ() -> None:
 @pytest.fixture
 def crops(data: Path) -> Crops:
     return Crops(Photos(read_samples("folder", data / "set", "all"), CAFFE_VGG), CAFFE_VGG, 41, seed=4)
+
+
+@pytest.mark.parametrize("part", [0.0, 0.5, 1.0])
+def test_things_are_pasted_onto_as_many_crops_as_asked_for(crops: Crops, part: float) -> None:
+    things = ClassBalance(class_counts(crops.photos.samples), 4)
+    pasted = replace(crops, augment=Augment(copy_paste=part), things=things)
+    pairs = [(crops(number), pasted(number)) for number in range(60)]
+    changed = [not np.array_equal(plain[0], other[0]) for plain, other in pairs]
+    assert sum(changed) <= 60 * part + 12  # a thing that covers more than half of its crop is not taken
+    assert any(changed) == (part > 0)
+    for plain, other in pairs:
+        differs = (plain[0] != other[0]).any(axis=0)[::8, ::8]
+        assert np.array_equal(plain[1][~differs], other[1][~differs])
+    assert all(np.array_equal(pasted(number)[0], pairs[number][1][0]) for number in (0, 31, 59))
 
 
 def test_batches_run_across_the_end_of_a_pass_and_start_anywhere(crops: Crops) -> None:

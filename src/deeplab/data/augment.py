@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from deeplab.errors import InputError
+from deeplab.labels import LabelSet
 from deeplab.preprocessing import Preprocessing
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
@@ -22,19 +23,22 @@ class Augment:
     Attributes:
         scale_min, scale_max: photos are enlarged by a factor drawn between the two, evenly on a logarithmic scale.
         colour: brightness, contrast and saturation are each multiplied by 1 ± up to this much, 0–1.
+        copy_paste: the part of crops onto which a thing of another photo is pasted (Ghiasi et al. 2021), 0–1.
     """
 
     scale_min: float = 1.0
     scale_max: float = 1.0
     colour: float = 0.0
+    copy_paste: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0.1 <= self.scale_min <= self.scale_max <= 10:
             raise InputError(
                 f"scale_min and scale_max must be in order and lie in 0.1–10, got {self.scale_min} and {self.scale_max}"
             )
-        if not 0 <= self.colour <= 1:
-            raise InputError(f"colour must lie in 0–1, got {self.colour}")
+        for name in ("colour", "copy_paste"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"{name} must lie in 0–1, got {getattr(self, name)}")
 
 
 def training_crop(
@@ -114,6 +118,32 @@ def vary_colours(photo: NDArray[np.uint8], factors: NDArray[np.float64]) -> NDAr
     np.clip(pixels, 0, 255, out=pixels)
     varied: NDArray[np.uint8] = pixels.astype(np.uint8).reshape(photo.shape)
     return varied
+
+
+def paste_thing(
+    crop: tuple[NDArray[np.float32], NDArray[np.uint8]],
+    other: tuple[NDArray[np.float32], NDArray[np.uint8]],
+    rng: np.random.Generator,
+    label_set: LabelSet,
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """Paste all of one class of another crop onto a crop, where it lies there (Ghiasi et al. 2021).
+
+    Args:
+        crop: pixels (3, H, W) float32 and labels (H, W) uint8; not written to.
+        other: likewise, as large.
+        rng: draws the class among those that cover at most half of `other`; where there is none, `crop` comes back.
+        label_set: of both; its background and void are no things.
+
+    Returns:
+        As `crop`.
+    """
+    area = np.bincount(other[1].ravel(), minlength=256)
+    area[[label for label in (label_set.background, label_set.void) if label is not None]] = 0
+    things = np.flatnonzero((area > 0) & (area <= other[1].size // 2))
+    if not things.size:
+        return crop
+    pasted = other[1] == rng.choice(things)
+    return np.where(pasted, other[0], crop[0]), np.where(pasted, other[1], crop[1])
 
 
 def subsample_labels(labels: NDArray[np.uint8], stride: int = 8) -> NDArray[np.uint8]:

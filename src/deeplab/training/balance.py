@@ -66,14 +66,16 @@ class ClassBalance(NamedTuple):
     Attributes:
         counts: (N, L), as `class_counts` gives them, with at least one pixel.
         seed: of the stream.
+        stream: which it is, of a run's.
     """
 
     counts: NDArray[np.int64]
     seed: int
+    stream: Stream = Stream.CLASS
 
     def photo_at(self, position: int) -> int:
         """Which photo comes at a position, from 0."""
-        rng = draw(Stream.CLASS, self.seed, position)
+        rng = draw(self.stream, self.seed, position)
         shown = self.counts > 0
         label = rng.choice(np.flatnonzero(shown.any(axis=0)))
         return int(rng.choice(np.flatnonzero(shown[:, label])))

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from deeplab.data.augment import Augment, subsample_labels, training_crop
+from deeplab.data.augment import Augment, paste_thing, subsample_labels, training_crop
 from deeplab.data.samples import Sample, load_sample
 from deeplab.errors import DataError, ImageError
 from deeplab.preprocessing import Preprocessing
@@ -128,6 +128,7 @@ class Crops:
         label_stride: pixels between neighbouring labels.
         augment: beyond place and mirroring.
         balance: the order of photos that gives every class its turn; None: `shuffled_index`.
+        things: the order of photos whose things are pasted onto others as `augment.copy_paste` says; None: none are.
     """
 
     photos: Photos
@@ -137,6 +138,7 @@ class Crops:
     label_stride: int = 8
     augment: Augment = field(default_factory=Augment)
     balance: ClassBalance | None = None
+    things: ClassBalance | None = None
 
     def __call__(self, number: int) -> Example:
         """Crop `number`: pixels (3, crop_px, crop_px) float32 and labels (h, w) uint8.
@@ -144,15 +146,22 @@ class Crops:
         Raises:
             DataError, ImageError: a photo or mask cannot be read or is wrong.
         """
-        samples = self.photos.samples
         index = (
-            shuffled_index(number, len(samples), self.seed) if self.balance is None else self.balance.photo_at(number)
+            shuffled_index(number, len(self.photos.samples), self.seed)
+            if self.balance is None
+            else self.balance.photo_at(number)
         )
-        image, labels = self.photos.load(index)
-        rng = draw(Stream.CROP, self.seed, number)
-        void = samples[0].label_set.void
-        crop, labels = training_crop(image, labels, self.crop_px, rng, self.preprocessing, void, self.augment)
-        return crop, subsample_labels(labels, self.label_stride)
+        crop = self._cut(index, draw(Stream.CROP, self.seed, number))
+        rng = draw(Stream.PASTE, self.seed, number)
+        if self.things is not None and rng.random() < self.augment.copy_paste:
+            label_set = self.photos.samples[0].label_set
+            crop = paste_thing(crop, self._cut(self.things.photo_at(number), rng), rng, label_set)
+        return crop[0], subsample_labels(crop[1], self.label_stride)
+
+    def _cut(self, index: int, rng: np.random.Generator) -> Example:
+        """A crop of photo `index`, with labels as large as it is."""
+        void = self.photos.samples[0].label_set.void
+        return training_crop(*self.photos.load(index), self.crop_px, rng, self.preprocessing, void, self.augment)
 
 
 def batches(

@@ -25,6 +25,10 @@ class Stream(IntEnum):
     """A class, then a photo of it, by crop."""
     CELLS = 5
     """Which cells of a score map are scored, by part of a batch."""
+    PASTE = 6
+    """Whether a thing is pasted onto a crop, and where it comes from in its photo, by crop."""
+    THING = 7
+    """A class, then a photo of it to take a thing from, by crop."""
 
 
 def draw(stream: Stream, seed: int, number: int) -> np.random.Generator:

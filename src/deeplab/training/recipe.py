@@ -228,7 +228,8 @@ class Recipe:
     @property
     def goes_by_counts(self) -> bool:
         """Whether training depends on how often each class occurs."""
-        return self.sampling == "class_balanced" or self.class_weights == "median_frequency"
+        pasted = self.augment.copy_paste > 0
+        return pasted or self.sampling == "class_balanced" or self.class_weights == "median_frequency"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe as plain JSON values, for checkpoints and model cards."""

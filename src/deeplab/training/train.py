@@ -6,7 +6,9 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from deeplab.errors import InputError, ModelError
 from deeplab.files import alone_in, is_file, make_folder
@@ -19,7 +21,7 @@ from deeplab.network.weights import save_checkpoint
 from deeplab.progress import Say, Show, plain_show, silent
 from deeplab.training.balance import ClassBalance
 from deeplab.training.batches import Crops, Photos
-from deeplab.training.chance import main_seed, seed_weights
+from deeplab.training.chance import Stream, main_seed, seed_weights
 from deeplab.training.checkpoints import load_state, restore_model
 from deeplab.training.log import open_log
 from deeplab.training.loop import Stage, run_stage
@@ -113,6 +115,7 @@ def train(
             recipe.network.label_stride,
             recipe.augment,
             ClassBalance(counts, recipe.seed) if counts is not None and recipe.sampling == "class_balanced" else None,
+            _things(counts, label_set, recipe.seed) if counts is not None and recipe.augment.copy_paste else None,
         )
         run = Run(
             recipe, machine, process, model, header, crops, photos_in_short(samples),
@@ -144,6 +147,19 @@ def _checked_start(recipe: Recipe, weights: Initialisation, label_set: LabelSet)
             "classifiers"
         )
     return weights
+
+
+def _things(counts: NDArray[np.int64], label_set: LabelSet, seed: int) -> ClassBalance:
+    """The order of photos whose things are pasted onto others: every class but the background in its turn."""
+    if label_set.background is None:
+        raise InputError(
+            f"copy_paste needs a background to tell things from, which label set {label_set.name!r} lacks: leave it out"
+        )
+    things = counts.copy()
+    things[:, label_set.background] = 0
+    if not things.any():
+        raise InputError("copy_paste: no photo shows anything but background; leave it out")
+    return ClassBalance(things, seed, Stream.THING)
 
 
 def _check_share(recipe: Recipe, process: Process) -> None:
