@@ -6,6 +6,7 @@ Krähenbühl & Koltun, "Efficient Inference in Fully Connected CRFs with Gaussia
 """
 
 from deeplab.crf.kernels import GaussianKernel, GridKernel, bilateral_kernel, spatial_kernel
+from deeplab.crf.loss import dense_crf_loss
 from deeplab.crf.mean_field import DenseCRF
 from deeplab.crf.params import PARITY, CRFParams, CRFSettings, Shortcuts
 from deeplab.crf.photo_kernels import photo_kernels
@@ -21,6 +22,7 @@ __all__ = [
     "GridKernel",
     "Shortcuts",
     "bilateral_kernel",
+    "dense_crf_loss",
     "photo_kernels",
     "refine",
     "refine_batch",

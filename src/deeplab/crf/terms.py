@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from math import prod
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,14 @@ from deeplab.errors import InputError
 Array: TypeAlias = npt.NDArray[np.float32]
 Kernel: TypeAlias = GaussianKernel | GridKernel
 
+
+class Filter(Protocol):
+    """A kernel's matrix K without normalisation or weight, or a lattice's approximation of it."""
+
+    def __call__(self, values: Array, *, transposed: bool = False) -> Array:
+        """Return K·values, (C, N) float32 like the values; or Kᵀ·values."""
+
+
 _EPSILON = np.float32(1e-20)  # keeps a point that nothing speaks to from dividing by zero
 
 
@@ -30,7 +38,7 @@ class Term:
         weight: how much the term counts.
         compatibility: the cost of two labels side by side, as the kernel has it.
         normalization: "after", "symmetric", "before" or "none".
-        filter: (C, N) float32 → the same, filtered without normalisation or weight.
+        filter: (C, N) float32 → the same, filtered without normalisation or weight; or by the transpose.
         points: N.
         native: the same for the fused loop; None where the filter is exact.
     """
@@ -38,7 +46,7 @@ class Term:
     weight: float
     compatibility: Array | None
     normalization: str
-    filter: Callable[[Array], Array]
+    filter: Filter
     points: int
     native: _native.Pairwise | None
 
@@ -48,18 +56,24 @@ class Term:
         k: Array = self.filter(np.ones((1, self.points), np.float32))[0]
         return k
 
-    def normalized(self, values: Array) -> Array:
-        """Return `values` (C, N) float32 filtered with the normalisation, without the weight."""
+    def normalized(self, values: Array, *, transposed: bool = False) -> Array:
+        """Return `values` (C, N) float32 filtered with the normalisation, without the weight; or by the transpose."""
         before, after = _normalization(self.normalization, self.k)
-        filtered = self.filter(values if before is None else values * before)
+        if transposed:
+            before, after = after, before
+        filtered = self.filter(values if before is None else values * before, transposed=transposed)
         return filtered if after is None else filtered * after
+
+    def cost(self, heard: Array, everything: Array) -> Array:
+        """Return what each label pays (L, N) where the labels are heard (L, N), `everything` (1, N) in all."""
+        costs = self.compatibility
+        if costs is None:
+            return self.weight * (everything - heard)
+        return self.weight * (costs[:, None] * heard if costs.ndim == 1 else costs @ heard)
 
     def message(self, belief: Array) -> Array:
         """Return the energy (L, N) that `belief` (L, N) adds to each label at each point."""
-        heard, costs = self.normalized(belief), self.compatibility
-        if costs is None:
-            return self.weight * (self.normalized(np.ones_like(belief[:1])) - heard)
-        return self.weight * (costs[:, None] * heard if costs.ndim == 1 else costs @ heard)
+        return self.cost(self.normalized(belief), self.normalized(np.ones_like(belief[:1])))
 
 
 def check_kernels(kernels: Any, shape: tuple[int, ...]) -> tuple[Kernel, ...]:
@@ -113,7 +127,7 @@ def make_term(kernel: Kernel, shape: tuple[int, ...], method: str, threads: int)
         )
     matrix = np.diag(costs) if costs is not None and costs.ndim == 1 else costs
     if method == "exact":
-        exactly = partial(filter_exactly, kernel.features)
+        exactly = _symmetric(partial(filter_exactly, kernel.features))
         return Term(kernel.weight, costs, kernel.normalization, exactly, points, None)
     if isinstance(kernel, GridKernel):
         return _grid_term(kernel, costs, matrix)
@@ -122,6 +136,13 @@ def make_term(kernel: Kernel, shape: tuple[int, ...], method: str, threads: int)
     before, after = _normalization(kernel.normalization, k)
     native = _native.lattice_term(lattice, kernel.weight, before, after, matrix)
     return Term(kernel.weight, costs, kernel.normalization, by_lattice, points, native)
+
+
+def _symmetric(run: Callable[[Array], Array]) -> Filter:
+    def filter_(values: Array, *, transposed: bool = False) -> Array:
+        return run(values)
+
+    return filter_
 
 
 def _normalization(name: str, k: Array) -> tuple[Array | None, Array | None]:
@@ -141,7 +162,7 @@ def _grid_term(kernel: GridKernel, costs: Array | None, matrix: Array | None) ->
     taps = kernel.taps()
     grid = _native.Grid(taps, *_along_side(kernel, taps, kernel.width), *_along_side(kernel, taps, kernel.height))
     native = _native.grid_term(grid, kernel.weight, matrix)
-    by_sums = partial(_filter_grid, (kernel.height, kernel.width), taps)
+    by_sums = _symmetric(partial(_filter_grid, (kernel.height, kernel.width), taps))
     return Term(kernel.weight, costs, kernel.normalization, by_sums, kernel.points, native)
 
 

@@ -9,5 +9,14 @@ from deeplab.crf.torch.features import bilateral_features, spatial_features
 from deeplab.crf.torch.filters import gaussian_filter
 from deeplab.crf.torch.inference import Kernel, mean_field
 from deeplab.crf.torch.layer import MeanField
+from deeplab.crf.torch.loss import dense_crf_loss
 
-__all__ = ["Kernel", "MeanField", "bilateral_features", "gaussian_filter", "mean_field", "spatial_features"]
+__all__ = [
+    "Kernel",
+    "MeanField",
+    "bilateral_features",
+    "dense_crf_loss",
+    "gaussian_filter",
+    "mean_field",
+    "spatial_features",
+]

@@ -74,11 +74,11 @@ def mean_field(logits: Tensor, kernels: Sequence[Kernel], *, iterations: int = 1
     count = check_count(iterations, 0, "iterations")
     check_logits(logits)
     check_label_count(logits.shape[1], "logits", "for those of a foreground, x, torch.cat([torch.zeros_like(x), x], 1)")
-    _check_kernels(kernels)
+    check_kernels(kernels)
     dtype = working_dtype(logits)
     with torch.autocast(logits.device.type, enabled=False):
         start = logits.flatten(2).to(dtype)
-        messages = [_ready(kernel, start, method) for kernel in kernels]
+        messages = [message_of(kernel, start, method) for kernel in kernels]
         scores = start
         for _ in range(count):
             belief = scores.softmax(1)
@@ -88,14 +88,15 @@ def mean_field(logits: Tensor, kernels: Sequence[Kernel], *, iterations: int = 1
         return scores.log_softmax(1).view(logits.shape)
 
 
-def _check_kernels(kernels: Any) -> None:
+def check_kernels(kernels: Any) -> None:
+    """Raise unless `kernels` is a sequence of nothing but kernels."""
     if isinstance(kernels, Kernel) or not isinstance(kernels, Sequence):
         raise InputError(f"kernels is {type(kernels).__name__}; expected a sequence of kernels, such as [kernel]")
     if strange := [type(kernel).__name__ for kernel in kernels if not isinstance(kernel, Kernel)]:
         raise InputError(f"kernels hold {strange[0]}; expected nothing but deeplab.crf.torch.Kernel")
 
 
-def _ready(kernel: Kernel, like: Tensor, method: str) -> Message:
+def message_of(kernel: Kernel, like: Tensor, method: str) -> Message:
     """Return the function that takes beliefs (B, L, N) to the energy one kernel adds, up to a constant per point."""
     check_choice(kernel.normalization, NORMALIZATIONS, "normalization")
     features = check_features(kernel.features, like).to(like.dtype)
