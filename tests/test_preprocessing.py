@@ -39,10 +39,17 @@ def test_a_large_photo_is_shown_smaller_and_a_small_one_as_it_is(photo: NDArray[
     assert CAFFE_VGG.shrink(photo) is photo
 
 
+def test_a_network_of_lower_cost_is_shown_every_photo_smaller(photo: NDArray[np.uint8]) -> None:
+    half = replace(CAFFE_VGG, photo_scale=0.5)
+    assert half.shrink(photo).shape == (30, 45, 3)  # of 60x90
+    assert replace(half, max_side_px=45).shrink(photo).shape == (15, 22, 3)
+    assert replace(half, max_side_px=1).shrink(photo).shape == (1, 1, 3)
+
+
 def test_what_older_files_say_means_513_pixels() -> None:
     fields = replace(CAFFE_VGG, max_side_px=900).to_dict()
     assert Preprocessing.from_dict(fields).max_side_px == 900
-    del fields["max_side_px"]
+    del fields["max_side_px"], fields["photo_scale"]
     assert Preprocessing.from_dict(fields) == CAFFE_VGG
     assert CAFFE_VGG.max_side_px == 513
 
@@ -77,6 +84,13 @@ def test_padding_is_below_and_right_and_zero() -> None:
         ({"channels": "RGB", "mean": [0, 0, 0], "std": [1, 1, 1], "max_side_px": 0}, "max_side_px must be 1–65535"),
         ({"channels": "RGB", "mean": [0, 0, 0], "std": [1, 1, 1], "max_side_px": 5.5}, "max_side_px must be 1–65535"),
         ({"channels": "RGB", "mean": [0, 0, 0], "std": [1, 1, 1], "max_side_px": None}, "max_side_px must be 1–65535"),
+        *(
+            (
+                {"channels": "RGB", "mean": [0, 0, 0], "std": [1, 1, 1], "photo_scale": scale},
+                "photo_scale must be 0.1–1",
+            )
+            for scale in (0, 1.5, float("nan"), "1", True, None)
+        ),
         ({"channels": "RGB", "mean": [0, 0, 0]}, "'std' is missing"),
         ({"channels": "RGB", "mean": 0, "std": [1, 1, 1]}, "three numbers"),
         ({"channels": "RGB", "mean": ["x", 0, 0], "std": [1, 1, 1]}, "three numbers"),

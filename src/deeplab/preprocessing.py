@@ -24,6 +24,7 @@ MAX_SIDE_PX = 513
 """The longest side of a photo as a network sees it where nothing else is said: a little more than VOC's photos have."""
 
 _MOST_SIDE_PX = 65535
+_LEAST_SCALE = 0.1
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Preprocessing:
         std: three positive divisors in 0–255 units, in the order of `channels`.
         max_side_px: the longest side of a photo as the network saw it in training and sees it in use, 1–65535 pixels;
             larger ones are shrunk to it.
+        photo_scale: part of that size at which the network is shown every photo, in training and in use, 0.1–1: a
+            network of lower cost, at that square.
 
     Raises:
         InputError: a field is outside these bounds.
@@ -45,6 +48,7 @@ class Preprocessing:
     mean: Triple
     std: Triple = (1.0, 1.0, 1.0)
     max_side_px: int = MAX_SIDE_PX
+    photo_scale: float = 1.0
 
     def __post_init__(self) -> None:
         if self.channels not in ("BGR", "RGB"):
@@ -59,13 +63,18 @@ class Preprocessing:
         side = self.max_side_px
         if not isinstance(side, int) or isinstance(side, bool) or not 1 <= side <= _MOST_SIDE_PX:
             raise InputError(f"preprocessing: max_side_px must be 1–{_MOST_SIDE_PX} pixels, got {side!r}")
+        scale = self.photo_scale
+        if not isinstance(scale, (int, float)) or isinstance(scale, bool) or not _LEAST_SCALE <= scale <= 1:
+            raise InputError(f"preprocessing: photo_scale must be {_LEAST_SCALE}–1, got {quoted(scale)}")
 
     def shrink(self, photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return what the network is shown of a photo (H, W, 3) uint8 RGB: itself, or a copy of `max_side_px`.
+        """Return what the network is shown of a photo (H, W, 3) uint8 RGB: itself, or a smaller copy.
+
+        It is of at most `max_side_px` along its sides, times `photo_scale`.
 
         Training, validation, evaluation and use share this one rule, so that things keep the size that was learnt.
         """
-        return shrunk(photo, self.max_side_px / max(photo.shape[:2]))
+        return shrunk(photo, min(1.0, self.max_side_px / max(photo.shape[:2])) * self.photo_scale)
 
     def apply(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Turn a photo into the network's input, unpadded.
@@ -93,11 +102,11 @@ class Preprocessing:
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain JSON values; `from_dict` is the way back."""
         fields = {"channels": self.channels, "mean": list(self.mean), "std": list(self.std)}
-        return {**fields, "max_side_px": self.max_side_px}
+        return {**fields, "max_side_px": self.max_side_px, "photo_scale": self.photo_scale}
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Preprocessing:
-        """Build a preprocessing from what `to_dict` gave; without ``max_side_px``, as in older files, it is 513.
+        """Build a preprocessing from what `to_dict` gave; what older files lack is as by default.
 
         Raises:
             InputError: a field is missing, of the wrong type, or out of bounds.
@@ -105,7 +114,8 @@ class Preprocessing:
         try:
             mean, std = (tuple(float(value) for value in fields[key]) for key in ("mean", "std"))
             side = fields.get("max_side_px", MAX_SIDE_PX)
-            return cls(fields["channels"], mean, std, side)  # type: ignore[arg-type]
+            scale = fields.get("photo_scale", 1.0)
+            return cls(fields["channels"], mean, std, side, scale)  # type: ignore[arg-type]
         except KeyError as error:
             raise InputError(f"preprocessing needs channels, mean and std; {error.args[0]!r} is missing") from None
         except (OverflowError, TypeError, ValueError) as error:

@@ -69,23 +69,24 @@ def test_the_last_state_validates_to_the_logged_figure(
     assert confusion.counts.sum() == valid
 
 
-def test_training_and_use_see_large_photos_alike(
-    data: Path, tmp_path: Path, recipe: Recipe, fresh: Initialisation
+@pytest.mark.parametrize("size", [{"max_side_px": 41}, {"photo_scale": 0.7}])
+def test_training_and_use_see_photos_alike(
+    size: dict[str, Any], data: Path, tmp_path: Path, recipe: Recipe, fresh: Initialisation
 ) -> None:
-    """A photo's longer side becomes the recipe's in training, in validation, and in the model file's use."""
+    """A photo's size becomes what the recipe says in training, in validation, and in the model file's use."""
     from deeplab.data.readers import read_samples
     from deeplab.network.export import export_onnx
     from deeplab.segment import Segmenter
 
-    seen = replace(recipe, max_side_px=41, validation=Source("set", reader="folder"), shared_photos=True)
+    seen = replace(recipe, **size, validation=Source("set", reader="folder"), shared_photos=True)
     model, header = load_checkpoint(train(seen, data, fresh, tmp_path / "run", str))
-    assert header.preprocessing == replace(fresh.preprocessing, max_side_px=41)
+    assert header.preprocessing == replace(fresh.preprocessing, **size)
     torch.manual_seed(3)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.2)  # two iterations leave one class everywhere
     export_onnx(model, header, tmp_path / "small.onnx", name="small", crf=CRFSettings(), card={}, say=str)
     segmenter = Segmenter.from_pretrained(tmp_path / "small.onnx", threads=1)
-    assert segmenter.info.preprocessing.max_side_px == 41
+    assert segmenter.info.preprocessing == header.preprocessing
     samples = read_samples("folder", data / "set", "all")
     validated = validate(model, samples, header.label_set, header.preprocessing, torch.float32)
     used = Confusion.empty(header.label_set)

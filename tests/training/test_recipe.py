@@ -155,6 +155,7 @@ def test_the_papers_networks_are_trained_as_by_their_authors(name: str) -> None:
         ("learning_rate: 1}}", "learning_rate: 1}, crops_per_photo: 0}", "crops_per_photo must be at least 1, got 0"),
         ("[conv1_]", "[conv1_], every_cell: 0", "every_cell must be at least 1, got 0"),
         ("[conv1_]", "[conv1_], every_cell: 5", r"every_cell 5 divides not both hole \(12\) .* give 2"),
+        ("name: mine", "name: mine\nphoto_scale: 1.5", r"photo_scale must be 0 \(.*\) or 0.1–1, got 1.5"),
         ("name: mine", "name: mine\nmax_side_px: -1", r"max_side_px must be 0 \(.*\) or more, got -1"),
         ("name: mine", "name: mine\nchannels: odd", r"the recipe\.channels must be one of even, random, got 'odd'"),
         (GOOD, "", "the recipe must be a mapping"),

@@ -140,6 +140,8 @@ class Recipe:
             paper, or 2 or 4 for things thinner than 8 pixels.
         max_side_px: the longest side of a photo as the network sees it, in training and in use: larger photos are
             shrunk to it before crops are cut. 0: as the weights that the run starts from, 513 for ImageNet's.
+        photo_scale: part of that size at which the network is shown every photo, 0.1–1: its cost falls with the square.
+            0: as the weights that the run starts from.
         crop_px: side of the training crops, 8n + 1 (306 for the base network); 4n + 1 where `input_zoom` is 2.
         augment: variation of photos beyond the paper's, none by default.
         sampling: ``"shuffled"`` passes over all photos, or ``"class_balanced"``: a class is drawn, then a photo of it.
@@ -165,6 +167,7 @@ class Recipe:
     strided_msc: bool = False
     input_zoom: int = 1
     max_side_px: int = 0
+    photo_scale: float = 0.0
     crop_px: int = 321
     augment: Augment = field(default_factory=Augment)
     sampling: Literal["shuffled", "class_balanced"] = "shuffled"
@@ -188,6 +191,10 @@ class Recipe:
             raise InputError(f"fc_channels must be 0 (the variant's own) or more, got {self.fc_channels}")
         if self.max_side_px < 0:
             raise InputError(f"max_side_px must be 0 (that of the weights in training) or more, got {self.max_side_px}")
+        if self.photo_scale and not 0.1 <= self.photo_scale <= 1:
+            raise InputError(
+                f"photo_scale must be 0 (that of the weights in training) or 0.1–1, got {self.photo_scale}"
+            )
         network = self.network
         if self.strided_msc and not network.msc:
             raise InputError(f"strided_msc is for MSc networks; {network.title} has none: leave it out")

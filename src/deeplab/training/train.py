@@ -99,10 +99,12 @@ def train(
         model = build_network(recipe.network, len(label_set))
         record = weights.apply_to(model)
         model.to(process.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # no stub has it
-        side_px = recipe.max_side_px or weights.preprocessing.max_side_px
-        header = Header(
-            recipe.network, label_set, replace(weights.preprocessing, max_side_px=side_px), record, recipe.to_dict()
+        preprocessing = replace(
+            weights.preprocessing,
+            max_side_px=recipe.max_side_px or weights.preprocessing.max_side_px,
+            photo_scale=recipe.photo_scale or weights.preprocessing.photo_scale,
         )
+        header = Header(recipe.network, label_set, preprocessing, record, recipe.to_dict())
         begins = process.is_first and not is_file(output / STATE)
         counts = count_classes(recipe, samples, say, show) if begins or recipe.goes_by_counts else None
         in_loss = class_weights(recipe, len(label_set), counts)
