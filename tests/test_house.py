@@ -67,6 +67,7 @@ PARSERS = {
     "np.lib.format.read_array": "arrays", "np.lib.format.open_memmap": "arrays", "torch.load": "network.weights",
     "loadmat": "", "csv.reader": "data.roboflow", "csv.DictReader": "", "pickle.load": "",
     "pickle.loads": "batch.cluster", "ElementTree": "", "onnx.load": "",
+    "expat.ParserCreate": "server.labelling_config",
 }  # fmt: skip
 """What parses files → the one module that may call it, within limits and with errors of one line; "": none."""
 

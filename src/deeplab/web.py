@@ -40,8 +40,8 @@ def file_name(address: str) -> str:
     return "".join(letter if letter.isprintable() and letter not in '\\/:*?"<>|' else "_" for letter in name)
 
 
-def open_web(address: str, headers: Mapping[str, str] | None = None) -> HTTPResponse:
-    """Return the answer of an address, to be closed. Redirections stay on the web.
+def open_web(address: str, headers: Mapping[str, str] | None = None, *, redirections: bool = True) -> HTTPResponse:
+    """Return the answer of an address, to be closed. Redirections stay on the web, or are errors.
 
     Raises:
         WebError: there is none, none in time, or an error.
@@ -50,7 +50,7 @@ def open_web(address: str, headers: Mapping[str, str] | None = None) -> HTTPResp
         asked = request.Request(
             quote(address, safe="%/:=&?~#+!$,;'@()*[]"), headers={"User-Agent": "deeplab", **(headers or {})}
         )
-        answer: HTTPResponse = _opener().open(asked, timeout=PATIENCE_S)
+        answer: HTTPResponse = _opener(redirections).open(asked, timeout=PATIENCE_S)
     except HTTPError as error:
         error.close()
         raise WebError(f"the server says {error.code} {error.reason}", error.code) from None
@@ -81,12 +81,13 @@ def read_pieces(answer: HTTPResponse) -> Iterator[bytes]:
         raise WebError(f"cut off after {got} of {announced} bytes")
 
 
-def _opener() -> request.OpenerDirector:
-    """Return what opens addresses of the web, and follows redirections to no other."""
+def _opener(redirections: bool) -> request.OpenerDirector:
+    """Return what opens addresses of the web, and follows redirections to no other, if to any."""
     opener = request.OpenerDirector()
     proxies = {scheme: proxy for scheme, proxy in request.getproxies().items() if scheme in _SCHEMES}
+    followed = (request.HTTPRedirectHandler(),) if redirections else ()
     for handler in (
-        request.ProxyHandler(proxies), request.HTTPHandler(), request.HTTPSHandler(), request.HTTPRedirectHandler(),
+        request.ProxyHandler(proxies), request.HTTPHandler(), request.HTTPSHandler(), *followed,
         request.HTTPErrorProcessor(), request.HTTPDefaultErrorHandler(), request.UnknownHandler(),
     ):  # fmt: skip
         opener.add_handler(handler)

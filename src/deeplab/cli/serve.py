@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from deeplab.cli.options import ModelOption, extra
+from deeplab.errors import InputError
 
 
 def serve(
@@ -33,6 +34,23 @@ def serve(
     connections: Annotated[int, typer.Option(help="How many may be open before silent ones are closed.")] = 256,
     queue: Annotated[int, typer.Option(help="How many requests may wait; more are told to come back.")] = 16,
     workers: Annotated[int, typer.Option(help="Processes that compute; they share the cores.")] = 1,
+    label_studio: Annotated[
+        bool, typer.Option("--label-studio", help="Also be an ML backend for Label Studio, at …/label-studio.")
+    ] = False,
+    label_studio_url: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Where Label Studio is, to fetch its uploads from.")
+    ] = None,
+    label_studio_token_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Holds the access token that Label Studio gave; or LABEL_STUDIO_API_KEY."),
+    ] = None,
+    local_files: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The folder of Label Studio's local files, read in its place.")
+    ] = None,
+    photos_from: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ADDRESS", help="Also fetch tasks' photos from https://HOST; may be repeated."),
+    ] = None,
     open_page: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")] = True,
 ) -> None:
     """Serve a page that segments photos and refines them by sliders, and an HTTP API that does the same.
@@ -45,7 +63,18 @@ def serve(
     with extra("serve"):
         from deeplab.server.serving import serve as serve_until_stopped
         from deeplab.server.settings import Settings, token_in
+        from deeplab.server.task_photos import TaskPhotos
 
+    if not label_studio and (label_studio_url or label_studio_token_file or local_files or photos_from):
+        raise InputError("where tasks' photos come from matters to Label Studio alone; give --label-studio, too")
+    photos = TaskPhotos(
+        address=label_studio_url,
+        token=token_in(label_studio_token_file)
+        if label_studio_token_file
+        else (label_studio_url and os.environ.get("LABEL_STUDIO_API_KEY")) or None,
+        local_files=local_files,
+        others=tuple(photos_from or ()),
+    )
     settings = Settings(
         host=host,
         port=port,
@@ -59,6 +88,7 @@ def serve(
         connections=connections,
         queue=queue,
         workers=workers,
+        label_studio=photos if label_studio else None,
     )
 
     def opened(address: str) -> None:

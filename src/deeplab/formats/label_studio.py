@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import PurePath
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from deeplab.errors import InputError
 from deeplab.formats.labelled import Labelled
 from deeplab.formats.options import DEFAULTS, Options
+from deeplab.formats.polygons import polygons_of
 from deeplab.formats.regions import regions_of
 
 _WORD_BITS = 8
@@ -72,35 +73,64 @@ def brush_mask(runs: Any, size: tuple[int, int]) -> NDArray[np.bool_]:
     return opaque
 
 
+class Control(NamedTuple):
+    """What draws regions in a labelling set-up: a tag ``<BrushLabels>`` or ``<PolygonLabels>``.
+
+    Attributes:
+        name: the tag's name.
+        to_name: the name of the ``<Image>`` that it draws on.
+        kind: ``"brushlabels"`` or ``"polygonlabels"``.
+    """
+
+    name: str
+    to_name: str
+    kind: str
+
+
 def label_studio_tasks(items: Iterable[Labelled], options: Options = DEFAULTS) -> list[dict[str, Any]]:
     """Return label maps as tasks to import, each with its masks as a prediction; plain JSON values.
 
     They fit a labelling set-up with ``<Image name="image" value="$image"/>`` and
     ``<BrushLabels name="tag" toName="image">``.
     """
-    return [_task(item, options) for item in items]
-
-
-def _task(item: Labelled, options: Options) -> dict[str, Any]:
-    height, width = item.labels.shape
-    results = [
+    control = Control("tag", "image", "brushlabels")
+    return [
         {
-            "id": f"{PurePath(item.photo).stem}-{number}",
-            "type": "brushlabels",
-            "from_name": "tag",
-            "to_name": "image",
-            "original_width": width,
-            "original_height": height,
-            "image_rotation": 0,
-            "value": {
-                "format": "rle",
-                "rle": brush_runs(region.mask),
-                "brushlabels": [item.label_set.names[region.label]],
-            },
+            "data": {"image": options.photo_prefix + item.photo},
+            "predictions": [
+                {"model_version": "deeplab", "result": label_studio_results(item, control, options)},
+            ],
         }
-        for number, region in enumerate(regions_of(item.labels, item.label_set, instances=options.instances), start=1)
+        for item in items
     ]
-    return {
-        "data": {"image": options.photo_prefix + item.photo},
-        "predictions": [{"model_version": "deeplab", "result": results}],
-    }
+
+
+def label_studio_results(
+    item: Labelled, control: Control, options: Options = DEFAULTS, confidence: NDArray[np.float32] | None = None
+) -> list[dict[str, Any]]:
+    """Return a label map's regions as a control of Label Studio would have drawn them; plain JSON values.
+
+    Args:
+        item: the label map; its photo's name without the ending begins the regions' ids.
+        control: of the labelling set-up. A polygon is one connected part of a class, whatever the options.
+        options: `instances` and `tolerance_px` count.
+        confidence: (H, W) float32, 0–1; its mean over a region is the region's score. None: regions have none.
+    """
+    height, width = item.labels.shape
+    common = {
+        "type": control.kind, "from_name": control.name, "to_name": control.to_name,
+        "original_width": width, "original_height": height, "image_rotation": 0,
+    }  # fmt: skip
+    polygons = control.kind == "polygonlabels"
+    results: list[dict[str, Any]] = []
+    for region in regions_of(item.labels, item.label_set, instances=options.instances or polygons):
+        if polygons:
+            (outline,) = polygons_of(region.mask, tolerance_px=options.tolerance_px)
+            shape = {"points": (outline * (100 / width, 100 / height)).tolist(), "closed": True}
+        else:
+            shape = {"format": "rle", "rle": brush_runs(region.mask)}
+        name = item.label_set.names[region.label]
+        score = {} if confidence is None else {"score": round(float(confidence[region.mask].mean()), 4)}
+        number = f"{PurePath(item.photo).stem}-{len(results) + 1}"
+        results.append({"id": number, **common, "value": {**shape, control.kind: [name]}, **score})
+    return results

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from deeplab.server import page_api, program_api, status
+from deeplab.server import label_studio_api, page_api, program_api, status
 from deeplab.server.compute import Compute
 from deeplab.server.errors import SafeJSON, add_handlers
 from deeplab.server.guard import Guard
@@ -35,13 +35,13 @@ async def application(settings: Settings) -> AsyncIterator[ASGIApp]:
         photos = Photos(settings.photos, settings.photo_bytes, settings.photo_s)
         service = Service(settings, compute, photos, Metrics(), default, models)
         service.watch()
-        yield Guard(make_app(service), service)
+        yield Guard(make_app(service, label_studio=settings.label_studio is not None), service)
     finally:
         await compute.stop()
 
 
-def make_app(service: Service) -> FastAPI:
-    """Return the endpoints and their OpenAPI description, without the guard before them."""
+def make_app(service: Service, *, label_studio: bool = False) -> FastAPI:
+    """Return the endpoints, with Label Studio's or without, and their OpenAPI description; no guard is before them."""
     app = FastAPI(
         title="deeplab",
         version=_API_VERSION,
@@ -55,5 +55,7 @@ def make_app(service: Service) -> FastAPI:
     add_handlers(app)
     for part in (page_api, program_api, status):
         app.include_router(part.router)
+    if label_studio:
+        app.include_router(label_studio_api.router)
     app.mount("/static", page_api.page_files())
     return app

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import binascii
 import hmac
 import secrets
 import time
@@ -16,9 +18,12 @@ from deeplab.server.logs import log
 from deeplab.server.service import Service
 from deeplab.server.settings import Settings
 
-_MOST_BYTES_OF_OTHER_BODIES = 64 << 10  # files come in forms; all else is JSON of a few numbers
+_MOST_BYTES_OF_OTHER_BODIES = 64 << 10  # files come in forms; all else but Label Studio's is JSON of a few numbers
 _MOST_LOGGED_CHARACTERS = 200
 _MOST_DIGITS = 20  # of a length; HTTP leaves their number open, Python does not
+
+LABEL_STUDIO = "/label-studio/"
+"""What the paths begin with that Label Studio asks for."""
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; base-uri 'none'; form-action 'self'; "
@@ -44,7 +49,7 @@ class Guard:
         request_id, status = secrets.token_hex(8), 0
         headers, state = Headers(scope=scope), scope.setdefault("state", {})
         scope["headers"] = [(name, value) for name, value in scope["headers"] if name != b"range"]  # all here is small
-        body = _Body(receive, headers, self._service.settings)
+        body = _Body(receive, scope["path"], headers, self._service.settings)
 
         async def answer(message: Message) -> None:
             nonlocal status
@@ -77,9 +82,9 @@ class Guard:
 class _Body:
     """A request's body, received within limits."""
 
-    def __init__(self, receive: Receive, headers: Headers, settings: Settings) -> None:
-        form = headers.get("content-type", "").startswith("multipart/form-data")
-        self._most = settings.max_upload_bytes if form else _MOST_BYTES_OF_OTHER_BODIES
+    def __init__(self, receive: Receive, path: str, headers: Headers, settings: Settings) -> None:
+        large = path.startswith(LABEL_STUDIO) or headers.get("content-type", "").startswith("multipart/form-data")
+        self._most = settings.max_upload_bytes if large else _MOST_BYTES_OF_OTHER_BODIES
         self._seconds = settings.upload_timeout_s
         self._due = time.monotonic() + self._seconds
         self._receive, self._received = receive, 0
@@ -127,7 +132,7 @@ def _refusal(scope: Scope, headers: Headers, settings: Settings) -> ApiError | N
         )
     if scope["method"] not in ("GET", "HEAD", "OPTIONS") and _from_another_site(headers, host):
         return ApiError(403, "cross_site", "this request comes from another site's page; open the server's own page")
-    protected = scope["path"].startswith("/api/") or scope["path"] == "/metrics"
+    protected = scope["path"].startswith(("/api/", LABEL_STUDIO)) or scope["path"] == "/metrics"
     if settings.token is not None and protected and not _knows(headers, settings.token):
         return ApiError(401, "no_token", "this server wants its token; send it as Authorization: Bearer TOKEN")
     return None
@@ -147,5 +152,14 @@ def _from_another_site(headers: Headers, host: str) -> bool:
 
 
 def _knows(headers: Headers, token: str) -> bool:
+    """Tell whether a request has the token: as it is, or as the password of any user, as Label Studio sends it."""
     scheme, _, given = headers.get("authorization", "").partition(" ")
-    return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode())
+    sent = given.strip().encode()
+    if scheme.lower() == "basic":
+        try:
+            sent = base64.b64decode(sent, validate=True).partition(b":")[2]
+        except binascii.Error:
+            return False
+    elif scheme.lower() != "bearer":
+        return False
+    return hmac.compare_digest(sent, token.encode())

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from deeplab.errors import InputError
 from deeplab.models import DEFAULT_MODEL, find_model, shipped_models
+from deeplab.server.task_photos import TaskPhotos
 
 LOOPBACK_NAMES = frozenset(("localhost", "127.0.0.1", "::1"))
 
@@ -40,6 +41,7 @@ class Settings:
         photos: how many of the page's photos are kept.
         photo_bytes: how much memory they may take.
         photo_s: how long one is kept after it was last used.
+        label_studio: where the photos of Label Studio's tasks may come from; None: it is not answered.
 
     Raises:
         InputError: a number is out of range, or the token is too short to keep anyone out.
@@ -60,6 +62,7 @@ class Settings:
     photos: int = 32
     photo_bytes: int = 256 << 20
     photo_s: float = 1800.0
+    label_studio: TaskPhotos | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:

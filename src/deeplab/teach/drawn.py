@@ -148,7 +148,7 @@ def _label_studio(tasks: list[Any]) -> DrawnMarks:
     label_set = _labels((_BACKGROUND, *found))
 
     def marks(results: list[Any], size: tuple[int, int]) -> list[Any]:
-        return [_label_studio_mark(result, size, label_set) for result in results]
+        return [label_studio_mark(result, size, label_set) for result in results]
 
     return DrawnMarks(label_set, {name: _safely(partial(marks, results)) for name, results in own.items()})
 
@@ -159,9 +159,22 @@ def _class_of(result: Mapping[str, Any]) -> str | None:
     return next((str(value[kind][0]) for kind in kinds if value.get(kind)), None)
 
 
-def _label_studio_mark(result: Mapping[str, Any], size: tuple[int, int], label_set: LabelSet) -> Any:
-    """One mark; places are percents of the photo's sides."""
+def label_studio_mark(result: Mapping[str, Any], size: tuple[int, int], label_set: LabelSet) -> Any:
+    """Return what was drawn in Label Studio as `Teacher.mark` takes it: a stroke, a box, or a mask (H, W) of labels.
+
+    Args:
+        result: one of a task's or a context's; places are percents of the photo's sides. A key point that is not
+            ``is_positive`` (Alt and a click) is the background's, where there is one.
+        size: (H, W) of the photo.
+        label_set: the classes.
+
+    Raises:
+        InputError: its brush mask is damaged, or of another size, or it names no class.
+        ArithmeticError, LookupError, TypeError, ValueError: it is of another form (`deeplab.errors.MALFORMED`).
+    """
     value, name, (height, width) = result["value"], str(_class_of(result)), size
+    if not result.get("is_positive", True) and label_set.background is not None:
+        name = label_set.names[label_set.background]
     if "rle" in value:
         inside = brush_mask(value["rle"], size)
     elif "points" in value:
@@ -171,7 +184,7 @@ def _label_studio_mark(result: Mapping[str, Any], size: tuple[int, int], label_s
         if "height" not in value:
             return Stroke(name, [(x, y)], max(3.0, value.get("width", 0) * width / 100))
         return Box(name, x, y, x + value["width"] * width / 100, y + value["height"] * height / 100)
-    return np.where(inside, label_set.names.index(name), label_set.void)
+    return np.where(inside, label_set.labels_of([name])[0], label_set.void)
 
 
 def _labels(names: Iterable[str]) -> LabelSet:

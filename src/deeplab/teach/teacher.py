@@ -167,10 +167,7 @@ class Teacher:
         settings = self._crf if crf is True else crf
         result = self._refined(look, known, marks, settings) if settings else look.unrefined()
         if marks:
-            drawn = draw(marks, known.size, self.label_set, known.size)
-            held = drawn != self.label_set.void
-            result.labels[held] = drawn[held]
-            result.confidence()[held] = 1
+            hold(result, draw(marks, known.size, self.label_set, known.size))
         return result
 
     def look(self, photo: Photo) -> Look:
@@ -344,6 +341,13 @@ class Teacher:
             crf=self._crf,
             card=card,
         )
+
+
+def hold(result: Segmentation, drawn: NDArray[np.uint8]) -> None:
+    """Give a result's pixels the labels that were marked (H, W) uint8, void where nothing was."""
+    held = drawn != result.label_set.void
+    result.labels[held] = drawn[held]
+    result.confidence()[held] = 1
 
 
 def _places_of(drawn: NDArray[np.uint8], void: int) -> _Places:
