@@ -136,7 +136,7 @@ def test_tiles_know_the_whole_images_scale(make_scene):
     ],
 )
 def test_narrowing_goes_by_levels_of_255(image, std, narrowing):
-    params = narrowed(CRFSettings(CRFParams(bilateral_rgb_std=std)), image).params
+    params = narrowed(CRFSettings(CRFParams(bilateral_rgb_std=std)), image)[0].params
     found = [params.bilateral_xy_std_px, *np.ravel(params.bilateral_rgb_std)]
     np.testing.assert_allclose(found, [50 / narrowing, *np.divide(std, narrowing).ravel()])
 

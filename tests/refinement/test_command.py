@@ -222,3 +222,70 @@ def test_deep_photos_are_refined_by_a_range_that_is_seen_or_given(run: Run, here
         assert ("taken for 12 bits, 0–4095" in err) == (name == "deep" and not options)
     np.testing.assert_array_equal(np.load("deep4-out.npy"), np.load("eight0-out.npy"))
     assert (np.load("deep0-out.npy") == np.load("eight0-out.npy")).mean() > 0.99
+
+
+@pytest.fixture
+def walls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> NDArray[np.bool_]:
+    """A grey photo of two walls, a map that has their edge in the wrong place, and their depth in millimetres."""
+    monkeypatch.chdir(tmp_path)
+    for folder in ("photos", "scores", "depths"):
+        Path(folder).mkdir()
+    far = np.zeros((24, 32), bool)
+    far[:, 16:] = True
+    p = np.full((24, 32), 0.6, np.float32)
+    p[:, :4], p[:, 4:12], p[:, 28:] = 0.1, 0.45, 0.9
+    Image.fromarray(np.full((24, 32, 3), 120, np.uint8)).save("photos/a.png")
+    np.save("scores/a.npy", p)
+    millimetres = np.where(far, 4000, 2000).astype(np.uint16)
+    millimetres[3:6, 3:6] = 0  # unknown
+    Image.fromarray(millimetres).save("depths/a.png")
+    return far
+
+
+DEEP = ["refine", "photos/a.png", "--scores", "scores/a.npy", "-o", "out.npy", "--bilateral-rgb-std", "10", "--force"]
+
+
+def test_depth_of_16_bits_moves_the_edge_to_where_it_is(run: Run, walls: NDArray[np.bool_]) -> None:
+    assert run(*DEEP).status == 0
+    alone = np.load("out.npy")
+    for scale, std in (("0.001", "0.2"), ("1", "200")):  # metres and millimetres
+        assert run(*DEEP, "--depth", "depths/a.png", "--depth-scale", scale, "--depth-std", std).status == 0
+        assert ((np.load("out.npy") == 1) == walls).all()
+    assert not ((alone == 1) == walls).all()
+
+
+@pytest.mark.usefixtures("walls")
+def test_depths_are_paired_by_name(run: Run) -> None:
+    Image.open("photos/a.png").save("photos/b.png")
+    np.save("scores/b.npy", np.load("scores/a.npy"))
+    options = ["--scores", "scores", "--depth", "depths", "--depth-std", "200", "-o", "out"]
+    status, out, err = run("refine", "photos", *options)
+    assert status == 1
+    assert "photos/a.png → out/a.png" in out
+    assert "photos/b.png: no depths b.* in depths" in err
+    status, _, err = run("refine", "photos/a.png", *options[:-2], "-o", "depths/a.png", "--force")
+    assert status == 1
+    assert "would replace a photo, scores or another result" in err
+
+
+@pytest.mark.usefixtures("walls")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--depth", "depths/a.png"], "--depth and --depth-std go together"),
+        (["--depth-std", "2"], "--depth and --depth-std go together"),
+        (["--depth", "small.png", "--depth-std", "2"], "depth is 16x12 pixels, the photo 32x24: resize it"),
+        (["--depth", "empty.png", "--depth-std", "2"], "empty.png: depth is unknown at all 768 pixels"),
+        (["--depth", "photos/a.png", "--depth-std", "2"], "photos/a.png is colour-coded"),
+        (["--depth", "none.png", "--depth-std", "2"], "none.png"),
+        (["--depth", "depths/a.png", "--depth-std", "0"], "depth_std is 0.0; expected a number above 0"),
+        (["--depth", "depths/a.png", "--depth-std", "2", "--depth-scale", "-1"], "depth_scale is -1.0"),
+    ],
+)
+def test_depth_that_cannot_be_used(run: Run, options: list[str], message: str) -> None:
+    Image.fromarray(np.ones((12, 16), np.uint16)).save("small.png")
+    Image.fromarray(np.zeros((24, 32), np.uint16)).save("empty.png")
+    status, _, err = run(*DEEP, *options)
+    assert status != 0
+    assert message in err
+    assert not Path("out.npy").exists()

@@ -70,6 +70,15 @@ def refine(
     ] = None,
     value_range: RangeOption = None,
     bands: BandsOption = None,
+    depth: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE|DIR", help="The photo's depth or disparity (16-bit PNG, .npy); a folder of them."),
+    ] = None,
+    depth_std: Annotated[
+        float | None, typer.Option(help="How far apart in depth pixels still speak to each other, in scaled units.")
+    ] = None,
+    depth_scale: Annotated[float, typer.Option(help="What one step of the file's values is: 0.001 for mm as m.")] = 1.0,
+    depth_unknown: Annotated[float, typer.Option(help="The file's value where the depth is unknown.")] = 0.0,
     overlay: Annotated[bool, typer.Option("--overlay", help="Also write the photo tinted by label.")] = False,
     save_probabilities: Annotated[
         Path | None, typer.Option(metavar="FILE|DIR", help="Also write the refined probabilities (.npy, .npz).")
@@ -91,6 +100,7 @@ def refine(
     from deeplab.crf import CRFSettings
     from deeplab.images import read_photo
     from deeplab.refinement import load_scores, refine_scores
+    from deeplab.refinement.depth_files import load_depth
     from deeplab.refinement.jobs import Job, pair_scores, plan_jobs
 
     crf = CRFSettings(CRFParams(**params), iterations, normalization)
@@ -99,6 +109,11 @@ def refine(
         void = label_set.void
     if str(output) == STREAM and overlay:
         raise InputError("standard output takes one file, the label map; name a file with -o to have the overlay too")
+    if (depth is None) != (depth_std is None):
+        raise InputError(
+            "--depth and --depth-std go together: the file, and how far apart in depth pixels still speak to each "
+            "other, such as 2 pixels of disparity or 0.3 m"
+        )
     read = partial(read_photo, value_range=range_in(value_range), bands=bands_in(bands))
     assumptions = Assumptions()
     with streams([photo, str(scores)], output, fetch=True) as given:
@@ -109,15 +124,22 @@ def refine(
         for target in (given.output, save_probabilities) if is_folder(place) else ():
             if target is not None:
                 make_output(target, len(pairs), is_file=names_file(target))
-        plan = plan_jobs(pairs, given.output, overlay=overlay, probabilities=save_probabilities, overwrite=force)
+        photos = [pair[0] if isinstance(pair, tuple) else pair for pair in pairs]
+        plan = plan_jobs(
+            pairs, given.output, depths=None if depth is None else pair_scores(photos, depth, "depths"),
+            overlay=overlay, probabilities=save_probabilities, overwrite=force,
+        )  # fmt: skip
 
         def run(job: Job, out: Reporter) -> None:
             try:
                 reading = read(job.photo)
                 assumptions.add(job.photo, reading.notes, reading.value_range, out.say)
+                deep = None
+                if job.depth is not None and depth_std is not None:
+                    deep = load_depth(job.depth, std=depth_std, scale=depth_scale, unknown=depth_unknown)
                 result = refine_scores(
                     reading.pixels, load_scores(job.scores, key=key, label_set=label_set), crf, label_set=label_set,
-                    kind=kind, axes=axes, align=align, stretch=stretch, void=void, confidence=confidence,
+                    kind=kind, axes=axes, align=align, stretch=stretch, void=void, confidence=confidence, depth=deep,
                     threads=threads, tell=lambda understanding: out.say(f"{job.scores}: {understanding}"),
                 )  # fmt: skip
             except MemoryError as error:

@@ -8,7 +8,8 @@ import numpy.typing as npt
 
 from deeplab.checks import check_choice, check_count, check_number
 from deeplab.crf import _native
-from deeplab.crf.checks import as_array, check_energies, check_finite, check_real
+from deeplab.crf.checks import as_array, check_energies, check_finite, check_mask, check_real
+from deeplab.crf.depth import Depth, check_depth
 from deeplab.crf.lattice import SharedLattice
 from deeplab.crf.levels import check_deviations, check_image, check_levels
 from deeplab.crf.memory import check_memory
@@ -17,6 +18,8 @@ from deeplab.errors import InputError
 NORMALIZATIONS = ("symmetric", "before", "after", "none")
 
 _MOST_PX = 2**31 - 1  # of a side
+
+_UNKNOWN = "points whose last feature is not known"
 
 _LEAST_STD = 1e-30  # keeps features finite for deviations too small for float32; the lattice has its own word on those
 
@@ -40,10 +43,13 @@ class GaussianKernel:
             "none": by nothing, so that messages grow with the number of points in reach.
         grid: (height, width) of the image whose pixels the points are, row by row; None: they are others, or it is
             not known. A CRF takes only kernels that agree on it.
+        unknown: (N,) bool, True for points whose last feature is not known, whatever stands there: between such a point
+            and any other the kernel leaves that feature out. None: all are known.
 
     Raises:
         InputError: the features are not (N, d) finite numbers, the weight is negative or not finite, the compatibility
-            is not a finite vector or symmetric matrix, or the normalisation has another name.
+            is not a finite vector or symmetric matrix, the normalisation has another name, or `unknown` is not (N,)
+            bool.
     """
 
     features: npt.NDArray[np.float32]
@@ -51,11 +57,21 @@ class GaussianKernel:
     compatibility: npt.NDArray[np.float32] | None = None
     normalization: str = "after"
     grid: tuple[int, int] | None = field(default=None, kw_only=True)
+    unknown: npt.NDArray[np.bool_] | None = field(default=None, kw_only=True)
     lattice: SharedLattice = field(default_factory=SharedLattice, repr=False, kw_only=True)
+    lattice_without_last: SharedLattice = field(default_factory=SharedLattice, repr=False, kw_only=True)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "features", _features(self.features))
+        if self.unknown is not None:
+            self._leave_out_where_unknown(check_mask(self.unknown, (self.points,), "unknown", _UNKNOWN))
         _check_term(self)
+
+    def _leave_out_where_unknown(self, unknown: npt.NDArray[np.bool_]) -> None:
+        """Have a last feature that nobody knows left out, and one that all know be one like the others."""
+        if unknown.all() and self.features.shape[1] > 1:
+            object.__setattr__(self, "features", np.ascontiguousarray(self.features[:, :-1]))
+        object.__setattr__(self, "unknown", unknown if 0 < np.count_nonzero(unknown) < len(unknown) else None)
 
     @property
     def points(self) -> int:
@@ -72,7 +88,9 @@ class GaussianKernel:
 
     def at(self, points: npt.NDArray[np.bool_]) -> "GaussianKernel":
         """Return the kernel between some of the points alone; `points` (N,) is True for those."""
-        return replace(self, features=self.features[points], grid=None, lattice=SharedLattice())
+        unknown = None if self.unknown is None else self.unknown[points]
+        some = replace(self, features=self.features[points], unknown=unknown, grid=None, lattice=SharedLattice())
+        return replace(some, lattice_without_last=SharedLattice())
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,37 +177,48 @@ def bilateral_kernel(
     rgb_std: float | npt.ArrayLike,
     weight: float,
     normalization: str = "after",
+    depth: Depth | None = None,
 ) -> GaussianKernel:
     """Return the appearance kernel of an image: exp(-|p_i - p_j|² / 2σα² - |I_i - I_j|² / 2σβ²).
 
     DeepLab section 4.2, equation 2, first kernel. `image` (H, W) or (H, W, C), of any number type and of any number of
     channels; `xy_std_px` (σα) in pixels, `rgb_std` (σβ), one for all channels or (C,), in the image's own units, all
-    above 0.
+    above 0. `depth`, of the image's size, adds its own term.
 
     Raises:
         InputError: the image has another shape or values that are masked or not finite; its values are floats of 0-1 or
-            around 0 and the deviations larger than all of them; a standard deviation is not a number above 0; or as
-            `GaussianKernel` raises it.
+            around 0 and the deviations larger than all of them; a standard deviation is not a number above 0; the depth
+            has another size than the image; or as `GaussianKernel` raises it.
         MemoryError: the features clearly do not fit.
     """
     array, valid = check_image(image)
     if valid is not None:
         raise InputError("image has masked pixels; expected none: fill them, and take the kernel's at() of the others")
     check_levels(array, check_deviations(rgb_std, array.shape[2], "rgb_std"))
-    return colour_kernel(array, xy_std_px, rgb_std, weight, normalization)
+    check_depth(depth, *array.shape[:2])
+    features = None if depth is None else depth.features()
+    return colour_kernel(array, xy_std_px, rgb_std, weight, normalization, features)
 
 
 def colour_kernel(
-    image: npt.NDArray[Any], xy_std_px: float, rgb_std: float | npt.ArrayLike, weight: float, normalization: str
+    image: npt.NDArray[Any],
+    xy_std_px: float,
+    rgb_std: float | npt.ArrayLike,
+    weight: float,
+    normalization: str,
+    depth: tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]] | None = None,
 ) -> GaussianKernel:
-    """Return `bilateral_kernel` of an image (H, W, C) that has been checked."""
+    """Return `bilateral_kernel` of an image (H, W, C) that has been checked; `depth` as `Depth.features` has it."""
     height, width, channels = image.shape
-    features = _features_of_grid(height, width, xy_std_px, channels)
+    features = _features_of_grid(height, width, xy_std_px, channels + (depth is not None))
     std = np.maximum(check_deviations(rgb_std, channels, "rgb_std"), _LEAST_STD).astype(np.float32)
     with np.errstate(over="ignore"):  # GaussianKernel has its word on what is not finite then
-        np.divide(image, std, out=features[..., 2:], dtype=np.float32, casting="unsafe")
+        np.divide(image, std, out=features[..., 2 : 2 + channels], dtype=np.float32, casting="unsafe")
+    unknown = None
+    if depth is not None:
+        features[..., -1], unknown = depth[0], depth[1].ravel()
     return GaussianKernel(
-        features.reshape(-1, 2 + channels), weight=weight, normalization=normalization, grid=(height, width)
+        features.reshape(height * width, -1), weight, None, normalization, grid=(height, width), unknown=unknown
     )
 
 

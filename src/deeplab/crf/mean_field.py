@@ -239,7 +239,7 @@ def _field(
     prune_below: float,
     threads: int,
 ) -> _native.MeanField:
-    native = [term.native for term in terms if term.native is not None]
+    native = [native for term in terms for native in term.natives]
     held = None if fixed is None else np.ascontiguousarray(fixed)
     with _beliefs_in_memory(source.shape):
         return _native.MeanField(source, probabilities, native, prune_below, threads, held)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from deeplab.crf.depth import Depth, check_depth
 from deeplab.crf.kernels import GaussianKernel, GridKernel, colour_kernel, spatial_kernel
 from deeplab.crf.levels import check_deviations, check_image, check_levels, in_8_bit_levels
 from deeplab.crf.params import CRFParams, CRFSettings, Shortcuts
@@ -24,6 +25,7 @@ def photo_kernels(
     image: npt.ArrayLike,
     crf: CRFParams | CRFSettings = CRFSettings(),  # noqa: B008 (frozen)
     *,
+    depth: Depth | None = None,
     shortcuts: Shortcuts = Shortcuts(),  # noqa: B008 (frozen)
 ) -> tuple[Kernel, Kernel]:
     """Return the bilateral and the spatial kernel with which `refine` works on a photo (section 4.2, equation 2).
@@ -42,6 +44,7 @@ def photo_kernels(
     Args:
         image: (H, W) or (H, W, C) of any number type, without masked pixels; as `refine` takes it.
         crf: the kernels' weights and standard deviations, and of `CRFSettings` their normalisation.
+        depth: of the image's size; one more coordinate of the bilateral kernel.
         shortcuts: `exact_spatial` and `narrow_bilateral` count.
 
     Raises:
@@ -53,14 +56,16 @@ def photo_kernels(
     if valid is not None:
         raise InputError("image has masked pixels; expected none: fill them, and take the kernels' at() of the others")
     check_levels(photo, check_deviations(settings.params.bilateral_rgb_std, photo.shape[2], "bilateral_rgb_std"))
+    check_depth(depth, *photo.shape[:2])
     if shortcuts.narrow_bilateral:
-        settings = narrowed(settings, photo)
-    bilateral, spatial = kernels_one_by_one(photo, settings, exact_spatial=shortcuts.exact_spatial)
+        settings, depth = narrowed(settings, photo, depth)
+    features = None if depth is None else depth.features()
+    bilateral, spatial = kernels_one_by_one(photo, settings, depth=features, exact_spatial=shortcuts.exact_spatial)
     return bilateral, spatial
 
 
-def narrowed(crf: CRFSettings, photo: npt.NDArray[Any]) -> CRFSettings:
-    """Return the settings whose lattice is nearest to the bilateral kernel of these.
+def narrowed(crf: CRFSettings, photo: npt.NDArray[Any], depth: Depth | None = None) -> tuple[CRFSettings, Depth | None]:
+    """Return the settings, and the depth, whose lattice is nearest to the bilateral kernel of these.
 
     Its standard deviations are divided by 1 up to a `bilateral_rgb_std` of 5 levels of 255, by 1.05 from 8 levels on,
     and by what lies between in between. Of a photo (H, W, C) of another type than uint8, 255 levels are its full scale;
@@ -70,13 +75,15 @@ def narrowed(crf: CRFSettings, photo: npt.NDArray[Any]) -> CRFSettings:
     by = float(np.interp(in_8_bit_levels(photo, rgb_std), _RGB_STDS, _NARROWINGS))
     narrow = tuple(std / by for std in rgb_std) if isinstance(rgb_std, tuple) else rgb_std / by
     xy_std_px = params.bilateral_xy_std_px / by
-    return replace(crf, params=replace(params, bilateral_xy_std_px=xy_std_px, bilateral_rgb_std=narrow))
+    params = replace(params, bilateral_xy_std_px=xy_std_px, bilateral_rgb_std=narrow)
+    return replace(crf, params=params), None if depth is None else depth.scaled(1 / by)
 
 
 def kernels_one_by_one(
     photo: npt.NDArray[Any],
     crf: CRFSettings,
     *,
+    depth: tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]] | None = None,
     exact_spatial: bool = True,
     corner: tuple[int, int] = (0, 0),
     points: npt.NDArray[np.bool_] | None = None,
@@ -86,6 +93,7 @@ def kernels_one_by_one(
     Args:
         photo: (H, W, C), checked; or a part of it.
         crf: the kernels' weights, standard deviations, as they are, and normalisation.
+        depth: of the photo or its part, as `Depth.features` has it.
         exact_spatial: as `Shortcuts` has it; without effect where `points` leaves some out.
         corner: (y, x) of the part's first pixel. The Gaussian is the same anywhere, but its lattice is not: this way
             all parts have the whole photo's and agree where they meet.
@@ -101,7 +109,8 @@ def kernels_one_by_one(
         return kernel if points is None else kernel.at(points)
 
     yield placed(
-        colour_kernel(photo, xy_std_px, params.bilateral_rgb_std, params.bilateral_weight, normalization), xy_std_px
+        colour_kernel(photo, xy_std_px, params.bilateral_rgb_std, params.bilateral_weight, normalization, depth),
+        xy_std_px,
     )
     if exact_spatial and points is None and std_px <= _LARGEST_EXACT_STD_PX:
         yield GridKernel(height, width, std_px, params.spatial_weight, normalization=normalization)

@@ -15,7 +15,9 @@ from deeplab.crf.checks import (
     check_like_image,
     check_mask,
     check_probabilities,
+    check_real,
 )
+from deeplab.crf.depth import Depth, check_depth
 from deeplab.crf.levels import check_deviations, check_image, check_levels
 from deeplab.crf.mean_field import infer_by_terms
 from deeplab.crf.memory import check_memory
@@ -23,6 +25,7 @@ from deeplab.crf.params import CRFParams, CRFSettings, Shortcuts
 from deeplab.crf.photo_kernels import kernels_one_by_one, narrowed
 from deeplab.crf.terms import make_term
 from deeplab.crf.tiles import Tile, tiles_of
+from deeplab.crf.unary import softmax_in_place
 from deeplab.errors import InputError
 
 __all__ = ["refine", "refine_batch"]
@@ -44,6 +47,8 @@ def refine(
     mask: npt.NDArray[np.bool_] | None = None,
     fixed: npt.NDArray[np.bool_] | None = None,
     nodata: float | None = None,
+    depth: Depth | None = None,
+    unary_weights: npt.ArrayLike | None = None,
     shortcuts: Shortcuts = Shortcuts(),  # noqa: B008 (frozen)
     threads: int | None = None,
 ) -> npt.NDArray[np.float32]:
@@ -77,6 +82,11 @@ def refine(
             others' marginals are those given them. Where they are 0 and 1, a label is certain, such as a user's stroke.
             None: no pixel.
         nodata: the value in any channel of pixels that hold no data, such as -9999 or NaN: they are left out, too.
+        depth: `Depth(values, std=…)` of the photo's size: one more coordinate of the bilateral kernel, for edges that
+            colour does not show.
+        unary_weights: (H, W) float, 0-1: how much each pixel's own probabilities count, their -log times this. 1 for
+            all of it, 0 for a pixel that has nothing to say and only hears the others. None: 1. `fixed` pixels keep
+            theirs.
         shortcuts: how to save time and memory; `deeplab.crf.PARITY` for none.
         threads: None for as many as the environment variable DEEPLAB_THREADS says, or every core this process may use.
             The result does not depend on it.
@@ -85,9 +95,9 @@ def refine(
         (L, H, W) float32 in 0-1, summing to one over the labels. The likeliest label is `.argmax(0)`.
 
     Raises:
-        InputError: an argument has the wrong type, shape or values; there is one label alone; the image's floats lie in
-            0-1 or around 0, and its standard deviation beyond all of them; or the standard deviations are so small that
-            the lattice cannot hold the photo.
+        InputError: an argument has the wrong type, shape or values, or another size than the image; there is one label
+            alone; the image's floats lie in 0-1 or around 0, and its standard deviation beyond all of them; or the
+            standard deviations are so small that the lattice cannot hold the photo.
         MemoryError: the photo does not fit in memory. Where that is clear beforehand, it is said before any work.
     """
     settings = params if isinstance(params, CRFSettings) else CRFSettings(params)
@@ -108,15 +118,18 @@ def refine(
     if mask is not None:
         taking_part = check_mask(mask, (height, width), "mask", "pixels that take part") & (valid is None or valid)
     held = None if fixed is None else check_mask(fixed, (height, width), "fixed", "pixels that keep their values")
+    check_depth(depth, height, width)
+    if unary_weights is not None:
+        given = _weighted(given, unary_weights, held)
     tiles = tiles_of(height, width, shortcuts.tile_side_px, _REACH_STDS * settings.params.bilateral_xy_std_px)
-    _check_memory(given.shape, tiles, channels, masked=taking_part is not None)
+    _check_memory(given.shape, tiles, channels + (depth is not None), masked=taking_part is not None)
     if shortcuts.narrow_bilateral:
-        settings = narrowed(settings, photo)
+        settings, depth = narrowed(settings, photo, depth)
     if len(tiles) == 1:
-        return _refine_tile(photo, given, tiles[0], settings, taking_part, held, shortcuts, threads)
+        return _refine_tile(photo, given, tiles[0], settings, depth, taking_part, held, shortcuts, threads)
     refined = np.empty(given.shape, np.float32)
     for tile in tiles:
-        marginals = _refine_tile(photo, given, tile, settings, taking_part, held, shortcuts, threads)
+        marginals = _refine_tile(photo, given, tile, settings, depth, taking_part, held, shortcuts, threads)
         refined[(slice(None), *tile.kept)] = marginals[(slice(None), *tile.kept_of_seen)]
     return refined
 
@@ -184,6 +197,22 @@ def _probabilities_of(photo: npt.NDArray[Any], probabilities: Any) -> npt.NDArra
     return given
 
 
+def _weighted(
+    given: npt.NDArray[Any], weights: npt.ArrayLike, fixed: npt.NDArray[np.bool_] | None
+) -> npt.NDArray[np.float32]:
+    """Return probabilities (L, H, W) to the power of weights (H, W), but for the fixed pixels; they sum to one."""
+    array = as_array(weights, "unary_weights")
+    check_real(array, "unary_weights")
+    if array.shape != given.shape[1:]:
+        raise InputError(f"unary_weights have shape {array.shape}; expected {given.shape[1:]} like the image")
+    low, high = float(array.min()), float(array.max())
+    if not 0 <= low <= high <= 1:
+        raise InputError(f"unary_weights go from {low:.4g} to {high:.4g}; expected 0-1: 0 for a pixel with no opinion")
+    counting = array.astype(np.float32) if fixed is None else np.where(fixed, 1, array).astype(np.float32)
+    energies = np.log(np.maximum(check_probabilities(given), np.finfo(np.float32).tiny)).reshape(given.shape)
+    return softmax_in_place(energies * counting)
+
+
 def _check_memory(shape: tuple[int, ...], tiles: list[Tile], channels: int, *, masked: bool) -> None:
     """Raise MemoryError where the result and one tile's work, at the least they can take, are clearly too much."""
     labels, height, width = shape
@@ -202,6 +231,7 @@ def _refine_tile(
     given: npt.NDArray[Any],
     tile: Tile,
     settings: CRFSettings,
+    depth: Depth | None,
     mask: npt.NDArray[np.bool_] | None,
     fixed: npt.NDArray[np.bool_] | None,
     shortcuts: Shortcuts,
@@ -219,7 +249,10 @@ def _refine_tile(
         source = np.ascontiguousarray(source[:, chosen])
         held = None if held is None else held[chosen]
     corner = tile.seen[0].start, tile.seen[1].start
-    kernels = kernels_one_by_one(photo, settings, exact_spatial=shortcuts.exact_spatial, corner=corner, points=chosen)
+    kernels = kernels_one_by_one(
+        photo, settings, depth=None if depth is None else depth.features(tile.seen),
+        exact_spatial=shortcuts.exact_spatial, corner=corner, points=chosen,
+    )  # fmt: skip
     terms = (make_term(kernel, source.shape, "lattice", threads) for kernel in kernels)
     refined = infer_by_terms(
         source, True, terms, settings.iterations, fixed=held, prune_below=shortcuts.prune_below, threads=threads

@@ -40,7 +40,7 @@ class Term:
         normalization: "after", "symmetric", "before" or "none".
         filter: (C, N) float32 → the same, filtered without normalisation or weight; or by the transpose.
         points: N.
-        native: the same for the fused loop; None where the filter is exact.
+        natives: what adds up to the same in the fused loop; none where the filter is exact.
     """
 
     weight: float
@@ -48,7 +48,7 @@ class Term:
     normalization: str
     filter: Filter
     points: int
-    native: _native.Pairwise | None
+    natives: tuple[_native.Pairwise, ...] = ()
 
     @cached_property
     def k(self) -> Array:
@@ -127,15 +127,58 @@ def make_term(kernel: Kernel, shape: tuple[int, ...], method: str, threads: int)
         )
     matrix = np.diag(costs) if costs is not None and costs.ndim == 1 else costs
     if method == "exact":
-        exactly = _symmetric(partial(filter_exactly, kernel.features))
-        return Term(kernel.weight, costs, kernel.normalization, exactly, points, None)
+        return Term(kernel.weight, costs, kernel.normalization, _exact_filter(kernel), points)
     if isinstance(kernel, GridKernel):
         return _grid_term(kernel, costs, matrix)
+    if kernel.unknown is not None:
+        return _term_with_unknown(kernel, kernel.unknown, costs, matrix, threads)
     lattice, k = kernel.lattice.over(kernel.features, threads)
     by_lattice = partial(filter_by_lattice, lattice, threads=threads)
     before, after = _normalization(kernel.normalization, k)
     native = _native.lattice_term(lattice, kernel.weight, before, after, matrix)
-    return Term(kernel.weight, costs, kernel.normalization, by_lattice, points, native)
+    return Term(kernel.weight, costs, kernel.normalization, by_lattice, points, (native,))
+
+
+def _exact_filter(kernel: Kernel) -> Filter:
+    exactly = _symmetric(partial(filter_exactly, kernel.features))
+    if isinstance(kernel, GridKernel) or kernel.unknown is None:
+        return exactly
+    return _Mixed(kernel.unknown, exactly, _symmetric(partial(filter_exactly, kernel.features[:, :-1])))
+
+
+def _term_with_unknown(
+    kernel: GaussianKernel, unknown: npt.NDArray[np.bool_], costs: Array | None, matrix: Array | None, threads: int
+) -> Term:
+    """Three filters: one of all features among the points that know the last, and one without it to and from others."""
+    lattice, _ = kernel.lattice.over(kernel.features, threads)
+    rougher, _ = kernel.lattice_without_last.over(np.ascontiguousarray(kernel.features[:, :-1]), threads)
+    by_both = _Mixed(unknown, *(partial(filter_by_lattice, each, threads=threads) for each in (lattice, rougher)))
+    ones = np.ones((1, kernel.points), np.float32)
+    before, after = (
+        ones[0] if norm is None else norm for norm in _normalization(kernel.normalization, by_both(ones)[0])
+    )
+    others, own = unknown.astype(np.float32), (~unknown).astype(np.float32)
+    natives = tuple(
+        _native.lattice_term(each, kernel.weight, before * spoken, after * heard, matrix)
+        for each, spoken, heard in ((lattice, own, own), (rougher, ones[0], others), (rougher, others, own))
+    )
+    return Term(kernel.weight, costs, kernel.normalization, by_both, kernel.points, natives)
+
+
+@dataclass(frozen=True)
+class _Mixed:
+    """K of all features among the points that know the last one, and of the features before it for all other pairs."""
+
+    unknown: npt.NDArray[np.bool_]
+    with_last: Filter
+    without: Filter
+
+    def __call__(self, values: Array, *, transposed: bool = False) -> Array:
+        unknown, known = self.unknown.astype(np.float32), (~self.unknown).astype(np.float32)
+        among_known = self.with_last(values * known, transposed=transposed)
+        from_unknown = self.without(values * unknown, transposed=transposed)
+        mixed: Array = known * (among_known + from_unknown) + unknown * self.without(values, transposed=transposed)
+        return mixed
 
 
 def _symmetric(run: Callable[[Array], Array]) -> Filter:
@@ -163,7 +206,7 @@ def _grid_term(kernel: GridKernel, costs: Array | None, matrix: Array | None) ->
     grid = _native.Grid(taps, *_along_side(kernel, taps, kernel.width), *_along_side(kernel, taps, kernel.height))
     native = _native.grid_term(grid, kernel.weight, matrix)
     by_sums = _symmetric(partial(_filter_grid, (kernel.height, kernel.width), taps))
-    return Term(kernel.weight, costs, kernel.normalization, by_sums, kernel.points, native)
+    return Term(kernel.weight, costs, kernel.normalization, by_sums, kernel.points, (native,))
 
 
 def _along_side(kernel: GridKernel, taps: Array, length: int) -> tuple[Array, Array, Array]:

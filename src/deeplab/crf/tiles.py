@@ -37,15 +37,18 @@ def tiles_of(height: int, width: int, side_px: int, reach_px: float) -> list[Til
     """
     whole = slice(0, height), slice(0, width)
     if side_px and height * width > side_px**2:
-        rows, columns = (_cut(length, side_px, ceil(reach_px)) for length in (height, width))
+        rows, columns = (cut(length, side_px, ceil(reach_px)) for length in (height, width))
         tiles = [Tile(*zip(row, column, strict=True)) for row in rows for column in columns]
         if 2 * max(tile.pixels for tile in tiles) <= height * width:
             return tiles
     return [Tile(whole, whole, whole)]
 
 
-def _cut(length: int, side: int, reach: int) -> list[tuple[slice, slice, slice]]:
-    """Cut a length into equal parts: what is seen, kept, and kept of what is seen."""
+def cut(length: int, side: int, reach: int) -> list[tuple[slice, slice, slice]]:
+    """Cut a length into equal parts: what is seen, at most `side`, what is kept, and what is kept of what is seen.
+
+    As few parts as leave a margin of `reach`, or of a fifth of the side where that is less, as `tiles_of` has it.
+    """
     least = min(reach, side // 5)
     parts, margin = 1, reach if length <= side else -1  # one part needs none
     while margin < least:

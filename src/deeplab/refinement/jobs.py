@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,7 @@ class Job:
         label_map: where the refined labels go, .png or .npy.
         overlay: where the photo tinted by label goes, .jpg; None for no overlay.
         probabilities: where the refined probabilities go, .npy or .npz; None for nowhere.
+        depth: the path of the photo's depth; None: it is not known.
     """
 
     photo: Path
@@ -43,6 +45,7 @@ class Job:
     label_map: Path
     overlay: Path | None = None
     probabilities: Path | None = None
+    depth: Path | None = None
 
     @property
     def outputs(self) -> tuple[Path, ...]:
@@ -75,12 +78,13 @@ def _unnamed(most: int) -> LabelSet:
     return LabelSet("labels", tuple(map(str, range(min(most, 254) + 1))), background=0 if most <= 1 else None)
 
 
-def pair_scores(photos: Iterable[Path | DeepLabError], scores: Path) -> list[Pair | DeepLabError]:
+def pair_scores(photos: Iterable[Path | DeepLabError], scores: Path, what: str = "scores") -> list[Pair | DeepLabError]:
     """Give each photo its scores: the file, for a single photo, or the one of the photo's name in the folder.
 
     Args:
         photos: as `deeplab.batch.find_photos` yields them; errors pass through.
         scores: a file, or a folder with files called as the photos but for the ending.
+        what: they are, for the errors: depths are found in the same way.
 
     Returns:
         (photo, its scores), or in its place an InputError where there are none or several.
@@ -88,25 +92,25 @@ def pair_scores(photos: Iterable[Path | DeepLabError], scores: Path) -> list[Pai
     photos = list(photos)
     if not is_folder(scores):
         if len(photos) > 1:
-            raise InputError(f"{len(photos)} photos, but one file of scores {scores}; give the folder of all scores")
+            raise InputError(f"{len(photos)} photos, but one file of {what} {scores}; give the folder of all {what}")
         return [(photo, scores) if isinstance(photo, Path) else photo for photo in photos]
     by_name: dict[str, list[Path]] = {}
     for path in sorted(scores.iterdir()):
         if path.suffix.lower() in SCORE_SUFFIXES:
             by_name.setdefault(path.stem, []).append(path)
-    return [_pair(photo, by_name, scores) if isinstance(photo, Path) else photo for photo in photos]
+    return [_pair(photo, by_name, scores, what) if isinstance(photo, Path) else photo for photo in photos]
 
 
-def _pair(photo: Path, by_name: dict[str, list[Path]], folder: Path) -> Pair | InputError:
+def _pair(photo: Path, by_name: dict[str, list[Path]], folder: Path, what: str) -> Pair | InputError:
     match by_name.get(photo.stem, []):
         case []:
             endings = ", ".join(sorted(SCORE_SUFFIXES))
-            return InputError(f"{photo}: no scores {photo.stem}.* in {folder}; expected one of {endings}")
+            return InputError(f"{photo}: no {what} {photo.stem}.* in {folder}; expected one of {endings}")
         case [found]:
             return photo, found
         case several:
             return InputError(
-                f"{photo}: several files of scores, {', '.join(path.name for path in several)} in {folder}; keep one"
+                f"{photo}: several files of {what}, {', '.join(path.name for path in several)} in {folder}; keep one"
             )
 
 
@@ -114,6 +118,7 @@ def plan_jobs(
     pairs: Sequence[Pair | DeepLabError],
     output: Path,
     *,
+    depths: Sequence[Pair | DeepLabError] | None = None,
     overlay: bool = False,
     probabilities: Path | None = None,
     overwrite: bool = False,
@@ -122,14 +127,20 @@ def plan_jobs(
 
     Args:
         pairs: what `pair_scores` returned.
+        depths: the same for the photos' depth; None: there is none.
         output: where label maps go: a folder, for NAME.png, or a file.
         overlay: whether NAME_overlay.jpg is written beside the label map.
         probabilities: where probabilities go: a folder, for NAME.npy, or a file.
         overwrite: replace existing files; never a photo or scores, and never another photo's result.
     """
-    taken = {os.path.realpath(path) for pair in pairs if isinstance(pair, tuple) for path in pair}
+    given = [*pairs, *(depths or ())]
+    taken = {os.path.realpath(path) for pair in given if isinstance(pair, tuple) for path in pair}
 
-    def plan(pair: Pair) -> Job | OutputError:
+    def plan(pair: Pair | DeepLabError, deep: Pair | DeepLabError | None) -> Job | DeepLabError:
+        if isinstance(pair, DeepLabError):
+            return pair
+        if isinstance(deep, DeepLabError):
+            return deep
         photo, scores = pair
         label_map = _target(output, photo, ".png")
         job = Job(
@@ -138,6 +149,7 @@ def plan_jobs(
             label_map,
             label_map.with_name(f"{label_map.stem}_overlay.jpg") if overlay else None,
             None if probabilities is None else _target(probabilities, photo, ".npy"),
+            None if deep is None else deep[1],
         )
         for path in job.outputs:
             if os.path.realpath(path) in taken:
@@ -155,7 +167,7 @@ def plan_jobs(
         taken.update(map(os.path.realpath, job.outputs))
         return job
 
-    return [plan(pair) if isinstance(pair, tuple) else pair for pair in pairs]
+    return [plan(*both) for both in zip(pairs, depths or repeat(None, len(pairs)), strict=True)]
 
 
 def _target(where: Path, photo: Path, suffix: str) -> Path:

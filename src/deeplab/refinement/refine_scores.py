@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab.crf import CRFSettings, refine
+from deeplab.crf import CRFSettings, Depth, refine
 from deeplab.errors import InputError
 from deeplab.images import Photo, read_image
 from deeplab.labels import LabelSet
@@ -73,6 +73,7 @@ def refine_scores(
     stretch: bool = False,
     void: int | None = None,
     confidence: float = 0.7,
+    depth: Depth | None = None,
     threads: int | None = None,
     tell: Callable[[Understanding], None] | None = None,
 ) -> Refinement:
@@ -89,6 +90,7 @@ def refine_scores(
         stretch: see `understand`.
         void: see `understand`.
         confidence: how far a label map is trusted; see `to_probabilities`.
+        depth: of the photo's size; one more coordinate of the CRF's bilateral kernel.
         threads: None for every core this process may use.
         tell: takes what the scores are taken for, before the CRF runs.
 
@@ -108,7 +110,7 @@ def refine_scores(
         tell(understanding)
     refined = given
     if len(given) > 1:  # a map of one label alone leaves nothing to decide
-        refined = refine(photo, given, crf, threads=threads)
+        refined = refine(photo, given, crf, depth=depth, threads=threads)
     names = np.array(understanding.labels, dtype=np.min_scalar_type(understanding.labels[-1]))
     return Refinement(
         labels=names[likeliest(refined)[0]],
