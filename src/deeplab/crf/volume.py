@@ -20,7 +20,7 @@ from deeplab.errors import InputError
 
 __all__ = ["refine_volume"]
 
-SLAB_VOXELS = 12_000_000
+SLAB_VOXELS = 24_000_000
 """How many voxels are worked on at a time where nothing else is said."""
 
 # What lies further away than this many σα moves next to nothing: docs/crf.md has the measurements.
