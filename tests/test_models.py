@@ -11,6 +11,7 @@ from deeplab.crf import CRFParams, CRFSettings
 from deeplab.errors import InputError, ModelError
 from deeplab.labels import CAMVID, VOC, LabelSet
 from deeplab.models import ModelInfo, find_model, shipped_models
+from deeplab.models.cards import card_of
 from deeplab.preprocessing import PAPER, TORCHVISION
 from deeplab.runtime import ScoreNetwork
 
@@ -95,6 +96,10 @@ def test_info_keeps_its_format() -> None:
         ({"crf": {"params": {}, "iterations": 10}}, "lacks 'normalization'"),
         ({"preprocessing": PAPER.to_dict() | {"mean": [10**400, 0, 0]}}, "401 digits"),
         ({"network": 3}, "is damaged"),
+        (
+            {"crf": {"params": {"compatibility": [[0, 1], [1, 0]]}, "iterations": 10, "normalization": "after"}},
+            r"compatibility has shape \(2, 2\), for 2 labels; expected \(21, 21\)",
+        ),
     ],
 )
 def test_damaged_info(changes: dict[str, Any], message: str) -> None:
@@ -107,6 +112,16 @@ def test_damaged_info(changes: dict[str, Any], message: str) -> None:
 def test_a_model_is_not_described_wrongly_in_the_first_place() -> None:
     with pytest.raises(InputError, match="output_stride is 0"):
         ModelInfo("own", "largefov", VOC, PAPER, output_stride=0)
+    with pytest.raises(InputError, match=r"bilateral_weight has shape \(2,\), for 2 labels; expected \(21,\)"):
+        ModelInfo("own", "largefov", VOC, PAPER, crf=CRFSettings(CRFParams(bilateral_weight=(1, 2))))
+
+
+def test_what_was_learnt_label_by_label_is_told_in_short() -> None:
+    crf = CRFSettings(CRFParams((4, 6), spatial_weight=(1, 2), compatibility=[[0, 1], [2, 0]]))  # type: ignore[arg-type]
+    info = ModelInfo("own", "largefov", LabelSet("own", ("soil", "leaf")), PAPER, crf=crf)
+    assert ModelInfo.from_json(info.to_json()) == info
+    assert "bilateral_weight 5, bilateral_xy_std_px 50" in card_of(Path("own.onnx"), info)
+    assert "(means: they were learnt label by label), 10 iterations" in card_of(Path("own.onnx"), info)
 
 
 @pytest.mark.parametrize("name", shipped_models())

@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
-from deeplab.crf import CRFParams, CRFSettings, Shortcuts
+from deeplab.crf import CRFParams, CRFSettings, Shortcuts, refine
 from deeplab.crf.params import PARAMETERS
 from deeplab.errors import InputError
 
@@ -116,3 +116,61 @@ def test_the_table_of_parameters_is_of_all_of_them_and_holds_their_defaults():
         assert parameter.allowed[0] <= parameter.usual[0] < parameter.usual[1] <= parameter.allowed[1]
     for end in (0, 1):  # each range gives parameters that the CRF takes
         CRFParams(**{name: parameter.allowed[end] for name, parameter in PARAMETERS.items() if name != "iterations"})
+
+
+LEARNT = CRFParams((1, 2, 3), 60, 5, (0.5, 0, 2.5), 3, [[0, 1, 2], [0.5, -1, 1], [3, 1, 0]])
+
+
+def test_what_is_given_for_each_label_round_trips():
+    assert CRFParams.from_dict(json.loads(json.dumps(LEARNT.to_dict()))) == LEARNT
+    settings = CRFSettings(LEARNT, 5)
+    assert CRFSettings.from_dict(json.loads(json.dumps(settings.to_dict()))) == settings
+    assert hash(LEARNT) == hash(pickle.loads(pickle.dumps(LEARNT)))
+    assert LEARNT.labels == 3
+    assert CRFParams().labels is None
+    assert LEARNT.numbers() == CRFParams(2, 60, 5, 1, 3).to_dict()
+    assert settings.changed({"bilateral_weight": 4}).params.compatibility == LEARNT.compatibility
+    assert LEARNT.scaled(2).bilateral_weight == (1, 2, 3)
+
+
+def test_weighing_is_the_matrix_times_the_weights_of_what_is_heard():
+    heard = np.array([0.2, 0.7, 0.1])
+    costs = np.array(LEARNT.compatibility)
+    by_hand = [sum(costs[l, k] * LEARNT.spatial_weight[k] * heard[k] for k in range(3)) for l in range(3)]  # noqa: E741
+    weight, compatibility = LEARNT.weighing("spatial")
+    np.testing.assert_allclose(weight * compatibility @ heard, by_hand, rtol=1e-6)
+    # Potts: the same but for what all labels pay alike.
+    potts = CRFParams((1, 2, 3))
+    weight, reward = potts.weighing("bilateral")
+    by_hand = [sum(potts.bilateral_weight[k] * heard[k] for k in range(3) if k != l) for l in range(3)]  # noqa: E741
+    np.testing.assert_allclose(np.ptp(weight * reward * heard - by_hand), 0, atol=1e-6)
+    assert CRFParams().weighing("bilateral") == (5.0, None)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"bilateral_weight": [1, 2], "spatial_weight": [1, 2, 3]}, "bilateral_weight of 2, spatial_weight of 3"),
+        ({"bilateral_weight": [1, 2], "compatibility": np.eye(3)}, "unequal numbers of labels"),
+        ({"compatibility": np.ones((2, 3))}, r"shape \(2, 3\); expected \(labels, labels\)"),
+        ({"compatibility": [[1]]}, "two or more"),
+        ({"compatibility": [[0, np.nan], [1, 0]]}, "NaN"),
+        ({"compatibility": [[0, 1], [1]]}, "compatibility"),
+        ({"compatibility": "potts"}, "compatibility has dtype"),
+        ({"spatial_weight": [1]}, "one label alone"),
+        ({"spatial_weight": []}, "shape"),
+        ({"spatial_weight": [1, -1]}, "spatial_weight is -1"),
+        ({"spatial_weight": np.ones((2, 2))}, "or one for each label"),
+    ],
+)
+def test_bad_values_for_each_label(values, message):
+    with pytest.raises(InputError, match=message):
+        CRFParams(**values)
+
+
+def test_parameters_of_another_number_of_labels_are_refused():
+    LEARNT.check_labels(3)
+    with pytest.raises(InputError, match=r"bilateral_weight has shape \(3,\), for 3 labels; expected \(21,\)"):
+        LEARNT.check_labels(21)
+    with pytest.raises(InputError, match=r"compatibility has shape \(2, 2\), for 2 labels; expected \(3, 3\) for 3"):
+        refine(np.zeros((4, 5, 3), np.uint8), np.full((3, 4, 5), 1 / 3), CRFParams(compatibility=1 - np.eye(2)))

@@ -117,6 +117,31 @@ def test_the_search_never_leaves_what_is_possible() -> None:
     assert 0 < best.bilateral_rgb_std <= 1
 
 
+def test_weights_that_were_learnt_label_by_label_move_together(tmp_path: Path) -> None:
+    pytest.importorskip("yaml")
+    from deeplab.models.card_files import load_card
+
+    learnt = CRFParams((1, 3), 50, 5, (2, 2.5), 3, [[0, 1], [2, 0]])  # type: ignore[arg-type]
+
+    def right(params: CRFParams) -> float:
+        value = 0.8 if params.compatibility else 0.5
+        return value - 0.01 * abs(params.numbers()["bilateral_weight"] - 4)
+
+    search: Any = Search(FakeTrials(right))  # type: ignore[arg-type]
+    search.measure("known before", [learnt, *PAPER_GRID[:2]])
+    refine_best(search, "around", (1, 10, 1))
+    best = search.best()
+    assert best.bilateral_weight == (3, 5)
+    assert best.compatibility == learnt.compatibility
+    (tmp_path / "best.yaml").write_text(best_yaml(search))
+    assert load_card(tmp_path / "best.yaml").crf.params == best
+    assert "w1 = 4, " in result_lines(search)[0]
+    assert "learnt label by label" in result_lines(search)[0]
+    assert trials_csv(search)
+    assert heat_map_svg(search)
+    assert json.loads(json.dumps(to_json(search)))["crf"]["params"]["bilateral_weight"] == [3, 5]
+
+
 def test_the_smart_search_reaches_the_grids_optimum_in_a_fraction_of_the_runs() -> None:
     smart_search = pytest.importorskip("deeplab.crf_search.smart", reason="needs optuna").smart_search
     whole: Any = Search(FakeTrials(peak(7.5, 65, 6.5)))  # type: ignore[arg-type]

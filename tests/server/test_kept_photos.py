@@ -93,3 +93,7 @@ def test_of_a_model_with_a_deviation_for_each_channel_the_slider_shows_the_mean(
     asked = CRFRequest(bilateral_rgb_std=5.0, bilateral_weight=7.0)
     assert sliders.chosen(kept, crf, asked).params == replace(crf.params, bilateral_weight=7.0)
     assert sliders.chosen(kept, crf, CRFRequest(bilateral_rgb_std=6.0)).params.bilateral_rgb_std == 6
+    learnt = CRFSettings(CRFParams((4, 6), compatibility=[[0, 1], [2, 0]]))  # type: ignore[arg-type]
+    assert sliders.defaults(kept, learnt).bilateral_weight == 5
+    assert sliders.chosen(kept, learnt, CRFRequest(bilateral_weight=5.0)) == learnt
+    assert sliders.chosen(kept, learnt, CRFRequest(bilateral_weight=6.0)).params.bilateral_weight == 6

@@ -42,6 +42,23 @@ def test_it_is_near_the_exact_mean_field_over_all_pairs() -> None:
     assert np.abs(refined - exact).mean() < 0.03
 
 
+def test_what_was_learnt_label_by_label_counts_as_in_the_exact_mean_field() -> None:
+    frames, probabilities = still_scene(3)
+    costs = np.array([[0, 3, 0.2], [0.5, 0, 1], [1, 1, -1]])
+    params = CRFParams((4, 2, 3), 8, 20, (2, 1, 0), 2, costs.tolist())
+    t, y, x = np.indices(frames.shape[:3]).reshape(3, -1)
+    alike = np.column_stack([x / 8, y / 8, t / 2, frames.reshape(-1, 3) / 20])
+    kernels = [
+        GaussianKernel(alike, 1, costs * params.bilateral_weight),
+        GaussianKernel(np.column_stack([x / 2, y / 2, t * 100]), 1, costs * params.spatial_weight),
+    ]
+    exact = DenseCRF(-np.log(probabilities), kernels, method="exact").infer(5)
+    refined = refine_frames(frames, probabilities, CRFSettings(params, 5), t_std_frames=2)
+    assert np.mean(refined.argmax(0) == exact.argmax(0)) > 0.97
+    with pytest.raises(InputError, match="3 labels; expected"):
+        refine_frames(frames, probabilities[:2] / probabilities[:2].sum(0), CRFSettings(params), t_std_frames=2)
+
+
 def test_frames_far_apart_in_time_are_as_each_alone() -> None:
     frames, probabilities = still_scene(4)
     refined = refine_frames(frames, probabilities, CRF, t_std_frames=0.01)

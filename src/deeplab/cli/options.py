@@ -5,14 +5,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from deeplab.crf.params import PARAMETERS, CRFParams
+from deeplab.crf.params import PARAMETERS
 from deeplab.errors import DeepLabError, InputError
 from deeplab.progress import Reporter, reporter
 
@@ -62,7 +61,7 @@ def crf_options(before: str, **defaults: float) -> Callable[[Callable[..., None]
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        options = [_crf_option(field.name, defaults.get(field.name)) for field in fields(CRFParams)]
+        options = [_crf_option(name, defaults.get(name)) for name in PARAMETERS if name != "iterations"]
 
         @wraps(command)
         def with_params(**values: Any) -> None:

@@ -103,7 +103,7 @@ def refine(
     from deeplab.refinement.depth_files import load_depth
     from deeplab.refinement.jobs import Job, pair_scores, plan_jobs
 
-    crf = CRFSettings(CRFParams(**params), iterations, normalization)
+    crf = CRFSettings(CRFParams.from_dict(params), iterations, normalization)
     label_set = None if labels is None else read_label_set(labels)
     if void is None and label_set is not None and label_set.void != 255:  # masks of 0 and 255 keep their meaning
         void = label_set.void

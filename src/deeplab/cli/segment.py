@@ -102,7 +102,7 @@ def segment(
     if params and not crf:
         option = f"--{next(iter(params)).replace('_', '-')}"
         raise InputError(f"{option} is for the CRF, which --no-crf leaves out; give one of the two")
-    CRFParams(**params)  # says what is out of range before anything is made
+    CRFParams.from_dict(params)  # says what is out of range before anything is made
     settings = Settings(crf, min_confidence, quality, range_in(value_range), bands_in(bands))
     videos = [photo for photo in photos if Path(photo).suffix.lower() in VIDEO_SUFFIXES]
     if videos and (names_file(output) or str(output) == STREAM):

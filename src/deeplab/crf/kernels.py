@@ -35,8 +35,9 @@ class GaussianKernel:
         features: (N, d) float, f: one row per point, each column already divided by its standard deviation.
         weight: how much the term counts, at least 0.
         compatibility: μ, the cost of two labels side by side. None: the Potts model, 0 for equal labels and 1 for
-            others. (L, L) float, symmetric: the costs themselves. (L,) float: their diagonal, all others 0, so that
-            -1 everywhere is the Potts model up to a constant.
+            others. (L, L) float: the costs themselves; row l, column l' is what hearing l' costs label l. What was
+            learnt need not be symmetric; an energy counts half of it and of its transpose. (L,) float: their diagonal,
+            all others 0, so that -1 everywhere is the Potts model up to a constant.
         normalization: what a point's message is divided by, with k = K·1 the sum of its kernel values.
             "after": by k, so that each point hears a weighted mean (the DeepLab authors' program).
             "before": each speaker is divided by its own k. "symmetric": both by √k (the reference CRF program).
@@ -48,8 +49,7 @@ class GaussianKernel:
 
     Raises:
         InputError: the features are not (N, d) finite numbers, the weight is negative or not finite, the compatibility
-            is not a finite vector or symmetric matrix, the normalisation has another name, or `unknown` is not (N,)
-            bool.
+            is not a finite vector or square matrix, the normalisation has another name, or `unknown` is not (N,) bool.
     """
 
     features: npt.NDArray[np.float32]
@@ -258,8 +258,6 @@ def _compatibility(given: Any) -> npt.NDArray[np.float32]:
     if costs.ndim not in (1, 2) or costs.shape[0] != costs.shape[-1]:
         raise InputError(f"compatibility has shape {costs.shape}; expected (labels,) or (labels, labels)")
     check_energies(costs, "compatibility")
-    if not np.allclose(costs, costs.T):
-        raise InputError("compatibility is not symmetric; pass (m + m.T) / 2")
     return costs
 
 

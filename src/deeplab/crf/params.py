@@ -1,17 +1,33 @@
-"""The five numbers of the DeepLab CRF, and how its inference runs."""
+"""The parameters of the DeepLab CRF, five numbers or what was learnt of each label, and how its inference runs."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from deeplab.checks import check_choice, check_count, check_number
-from deeplab.crf.checks import as_array
+from deeplab.crf.checks import as_array, check_energies, check_label_count, check_real
 from deeplab.crf.kernels import NORMALIZATIONS
 from deeplab.crf.levels import Deviations, check_deviations
 from deeplab.errors import InputError, quoted
 
 Range = tuple[float, float]
+
+Weights = float | tuple[float, ...]
+"""How much a kernel counts: one number for all labels, or one for each."""
+
+Costs = tuple[tuple[float, ...], ...]
+"""A matrix over the labels: row l, column l' is the cost of label l where l' is heard."""
+
+
+class Weighing(NamedTuple):
+    """How much a kernel counts, in the two arguments of a `GaussianKernel`."""
+
+    weight: float
+    compatibility: npt.NDArray[np.float32] | None
 
 
 class Parameter(NamedTuple):
@@ -48,6 +64,26 @@ A search looks further than the paper's grid, which its authors' refined paramet
 """
 
 
+def _weights(given: Any, name: str) -> Weights:
+    array = as_array(given, name)
+    if array.ndim == 0:
+        return check_number(array.item() if isinstance(given, np.ndarray) else given, name)
+    if array.ndim != 1 or not array.size:
+        raise InputError(f"{name} has shape {array.shape}; expected a number, or one for each label")
+    weights = tuple(check_number(weight, name) for weight in array.tolist())
+    check_label_count(len(weights), name, "one number for all, or one for each of two labels")
+    return weights
+
+
+def _costs(given: Any) -> Costs:
+    array = as_array(given, "compatibility")
+    check_real(array, "compatibility")
+    if array.ndim != 2 or array.shape[0] != array.shape[1] or len(array) < 2:
+        raise InputError(f"compatibility has shape {array.shape}; expected (labels, labels), two or more")
+    check_energies(array, "compatibility")
+    return tuple(map(tuple, array.astype(np.float64).tolist()))
+
+
 @dataclass(frozen=True)
 class CRFParams:
     """Weights and standard deviations of the two kernels of the DeepLab paper (section 4.2, equation 2).
@@ -58,31 +94,85 @@ class CRFParams:
     120.0
 
     Attributes:
-        bilateral_weight: w1, how strongly pixels near in place and colour share a label; at least 0.
+        bilateral_weight: w1, how strongly pixels near in place and colour share a label; at least 0. One for all
+            labels, or one for each (kept as a tuple): how much that label counts where it is heard.
         bilateral_xy_std_px: σα, how far that reaches, in pixels; above 0.
         bilateral_rgb_std: σβ, how alike the colours must be, in the image's own units: levels of 0-255 for a photo of
             uint8. Above 0; one for all channels, or one for each (kept as a tuple).
-        spatial_weight: w2, how strongly close pixels share a label whatever their colour; at least 0.
+        spatial_weight: w2, how strongly close pixels share a label whatever their colour; at least 0. One, or one for
+            each label.
         spatial_xy_std_px: σγ, how far that reaches, in pixels; above 0.
+        compatibility: μ, (L, L) rows of numbers (kept as tuples), of both kernels: row l, column l' is the cost of
+            label l where l' is heard. None: the Potts model, 0 for equal labels and 1 for others.
 
     Raises:
-        InputError: a weight is not a number of 0-1e9, or a standard deviation is not one above 0.
+        InputError: a weight is not a number of 0-1e9, or a standard deviation is not one above 0; the compatibility is
+            no square matrix of finite numbers; or what is given for each label is of unequal numbers of labels.
     """
 
-    bilateral_weight: float = 5.0
+    bilateral_weight: Weights = 5.0
     bilateral_xy_std_px: float = 50.0
     bilateral_rgb_std: Deviations = 3.0
-    spatial_weight: float = 3.0
+    spatial_weight: Weights = 3.0
     spatial_xy_std_px: float = 3.0
+    compatibility: Costs | None = None
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value: Any = getattr(self, field.name)
             if field.name == "bilateral_rgb_std":
                 value = check_deviations(value, max(1, as_array(value, field.name).size), field.name)
+            elif field.name == "compatibility":
+                value = None if value is None else _costs(value)
+            elif field.name.endswith("_weight"):
+                value = _weights(value, field.name)
             else:
                 value = check_number(value, field.name, above_zero=field.name.endswith("_std_px"))
             object.__setattr__(self, field.name, value)
+        if len(counts := self._label_counts()) and len(set(counts.values())) > 1:
+            said = ", ".join(f"{name} of {count}" for name, count in counts.items())
+            raise InputError(f"CRF parameters are for unequal numbers of labels: {said}; expected the same for all")
+
+    def _label_counts(self) -> dict[str, int]:
+        """How many labels each of the parameters is for that is given label by label."""
+        given = {name: getattr(self, name) for name in ("bilateral_weight", "spatial_weight", "compatibility")}
+        return {name: len(value) for name, value in given.items() if isinstance(value, tuple)}
+
+    @property
+    def labels(self) -> int | None:
+        """L, where weights or the compatibility are given label by label; None: they do for any number."""
+        return next(iter(self._label_counts().values()), None)
+
+    def check_labels(self, count: int) -> None:
+        """Check that the parameters do for `count` labels.
+
+        Raises:
+            InputError: weights or the compatibility are those of another number.
+        """
+        if self.labels not in (None, count):
+            name = next(iter(self._label_counts()))
+            shape = (self.labels, self.labels) if name == "compatibility" else (self.labels,)
+            expected = (count,) * len(shape)
+            raise InputError(
+                f"the CRF's {name} has shape {shape}, for {self.labels} labels; expected {expected} for {count}: give "
+                "those that were learnt with these labels, or one number for all"
+            )
+
+    def numbers(self) -> dict[str, float]:
+        """Return the five numbers by name, of what is given for each label or channel the mean: for tables."""
+        return {field.name: float(np.mean(getattr(self, field.name))) for field in fields(self)[:5]}
+
+    def weighing(self, kernel: Literal["bilateral", "spatial"]) -> Weighing:
+        """Return the weight and the compatibility of one of the two `GaussianKernel`.
+
+        Hearing label l' costs label l as much as μ(l, l') · w(l') (Zheng et al. 2015, sections 4.2.2 and 4.2.3).
+        """
+        weight = getattr(self, f"{kernel}_weight")
+        each = isinstance(weight, tuple)
+        if self.compatibility is not None:
+            costs = np.array(self.compatibility, np.float32) * np.array(weight if each else 1, np.float32)
+            return Weighing(1.0 if each else weight, costs)
+        return Weighing(1.0, -np.array(weight, np.float32)) if each else Weighing(weight, None)
 
     def scaled(self, factor: float) -> "CRFParams":
         """Return the parameters for the same photo resized by `factor`: both distances in pixels times it.
@@ -98,8 +188,8 @@ class CRFParams:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the parameters by name, as JSON can hold them."""
-        return asdict(self)
+        """Return the parameters by name, as JSON can hold them; of the Potts model no compatibility."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "CRFParams":
@@ -138,7 +228,7 @@ class CRFSettings:
         object.__setattr__(self, "iterations", check_count(self.iterations, 0, "iterations"))
         check_choice(self.normalization, NORMALIZATIONS, "normalization")
 
-    def changed(self, values: Mapping[str, float]) -> "CRFSettings":
+    def changed(self, values: Mapping[str, Any]) -> "CRFSettings":
         """Return the settings with some of the parameters, and perhaps the iterations, changed, by name.
 
         >>> CRFSettings().changed({"bilateral_rgb_std": 10, "iterations": 5}).iterations
@@ -157,7 +247,7 @@ class CRFSettings:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings by name, as JSON can hold them."""
-        return asdict(self)
+        return {**asdict(self), "params": self.params.to_dict()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "CRFSettings":

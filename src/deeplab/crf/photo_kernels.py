@@ -108,12 +108,13 @@ def kernels_one_by_one(
             kernel.features[:, :2] += np.array(corner[::-1], np.float32) / np.float32(max(xy_std_px, 1e-30))
         return kernel if points is None else kernel.at(points)
 
-    yield placed(
-        colour_kernel(photo, xy_std_px, params.bilateral_rgb_std, params.bilateral_weight, normalization, depth),
-        xy_std_px,
-    )
+    weight, costs = params.weighing("bilateral")
+    bilateral = colour_kernel(photo, xy_std_px, params.bilateral_rgb_std, weight, normalization, depth)
+    yield placed(bilateral.changed(compatibility=costs), xy_std_px)
+    del bilateral
+    weight, costs = params.weighing("spatial")
     if exact_spatial and points is None and std_px <= _LARGEST_EXACT_STD_PX:
-        yield GridKernel(height, width, std_px, params.spatial_weight, normalization=normalization)
+        yield GridKernel(height, width, std_px, weight, costs, normalization)
         return
-    weight = params.spatial_weight
-    yield placed(spatial_kernel(height, width, xy_std_px=std_px, weight=weight, normalization=normalization), std_px)
+    spatial = spatial_kernel(height, width, xy_std_px=std_px, weight=weight, normalization=normalization)
+    yield placed(spatial.changed(compatibility=costs), std_px)

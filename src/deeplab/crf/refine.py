@@ -96,8 +96,9 @@ def refine(
 
     Raises:
         InputError: an argument has the wrong type, shape or values, or another size than the image; there is one label
-            alone; the image's floats lie in 0-1 or around 0, and its standard deviation beyond all of them; or the
-            standard deviations are so small that the lattice cannot hold the photo.
+            alone; the image's floats lie in 0-1 or around 0, and its standard deviation beyond all of them; the
+            standard deviations are so small that the lattice cannot hold the photo; or the parameters were learnt with
+            another number of labels.
         MemoryError: the photo does not fit in memory. Where that is clear beforehand, it is said before any work.
     """
     settings = params if isinstance(params, CRFSettings) else CRFSettings(params)
@@ -114,6 +115,7 @@ def refine(
     rgb_std = check_deviations(settings.params.bilateral_rgb_std, channels, "bilateral_rgb_std")
     check_levels(photo if valid is None else photo[valid], rgb_std)
     given = _probabilities_of(photo, probabilities)
+    settings.params.check_labels(len(given))
     taking_part = valid
     if mask is not None:
         taking_part = check_mask(mask, (height, width), "mask", "pixels that take part") & (valid is None or valid)

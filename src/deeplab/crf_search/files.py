@@ -54,7 +54,7 @@ def trials_csv(search: Search) -> str:
         whole = search.trials.tallies(params, photos)[:, 0].sum(0)
         numbers = [*search.estimate(params, photos), search.gap(params, None, photos).value]
         numbers += [float(f(whole)) for f in (figures.mean_iou, figures.pixel_accuracy, figures.mean_class_accuracy)]
-        writer.writerow([rank, stage, photos, *(f"{number:g}" for number in params.to_dict().values()),
+        writer.writerow([rank, stage, photos, *(f"{number:g}" for number in params.numbers().values()),
                          *(f"{100 * number:.3f}" for number in numbers)])  # fmt: skip
     return text.getvalue()
 
@@ -102,9 +102,13 @@ def best_yaml(search: Search) -> str:
             f"# on {len(search.trials.samples)} photos with the scores of {search.trials.scores.info.name}.",
             "crf:",
             "  params:",
-            *(f"    {name}: {number:g}" for name, number in best.to_dict().items()),
+            *(f"    {name}: {_yaml(value)}" for name, value in best.to_dict().items()),
             f"  iterations: {settings.iterations}",
             f"  normalization: {settings.normalization}",
             "",
         ]
     )
+
+
+def _yaml(value: Any) -> str:
+    return json.dumps(value) if isinstance(value, tuple) else f"{value:g}"

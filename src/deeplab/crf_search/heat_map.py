@@ -41,7 +41,7 @@ def heat_map_svg(search: Search) -> str:
     height = 0.0
     for across, down in combinations(_AXES, 2):
         panel = _profile(values, across, down)
-        framed = (getattr(best, across), getattr(best, down))
+        framed = (best.numbers()[across], best.numbers()[down])
         drawn, width, tall = _panel(panel, (_AXES[across], _AXES[down]), framed, span, right)
         parts += drawn
         right += width + _MARGIN
@@ -62,7 +62,7 @@ def _profile(values: Mapping[CRFParams, float], across: str, down: str) -> Panel
     """The best value at each pair of two parameters' values."""
     cells: dict[tuple[float, float], float] = {}
     for params, value in values.items():
-        place = (getattr(params, across), getattr(params, down))
+        place = (params.numbers()[across], params.numbers()[down])
         cells[place] = max(value, cells.get(place, value))
     return cells
 

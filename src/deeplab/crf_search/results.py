@@ -51,8 +51,9 @@ def cost_lines(search: Search) -> list[str]:
 
 def describe(params: CRFParams) -> str:
     """Return parameters in one line, by the paper's letters."""
-    numbers = [f"{number:g}" for number in params.to_dict().values()]
-    return "w1 = {}, σα = {} px, σβ = {}, w2 = {}, σγ = {} px".format(*numbers)
+    numbers = [f"{number:g}" for number in params.numbers().values()]
+    learnt = " (means of what was learnt label by label)" if params.labels else ""
+    return "w1 = {}, σα = {} px, σβ = {}, w2 = {}, σγ = {} px".format(*numbers) + learnt
 
 
 def in_words(estimate: Estimate, sign: str = "") -> str:

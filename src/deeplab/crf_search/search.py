@@ -182,11 +182,11 @@ def refine_best(search: Search, stage: str, steps: tuple[float, float, float], v
 
 
 def _around(centre: CRFParams, steps: tuple[float, float, float]) -> list[CRFParams]:
-    at = (centre.bilateral_weight, centre.bilateral_xy_std_px, float(np.max(centre.bilateral_rgb_std)))
-    moved = (tuple(x + step * by for x, step, by in zip(at, steps, move, strict=True))
-             for move in product((-1, 0, 1), repeat=3))  # fmt: skip
+    """The parameters a step away; weights that were learnt label by label move all by as much."""
+    weight, xy, rgb = centre.bilateral_weight, centre.bilateral_xy_std_px, float(np.max(centre.bilateral_rgb_std))
+    moved = (np.multiply(steps, move).tolist() for move in product((-1, 0, 1), repeat=3))
     return [
-        replace(centre, bilateral_weight=weight, bilateral_xy_std_px=xy, bilateral_rgb_std=rgb)
-        for weight, xy, rgb in moved
-        if weight >= 0 and xy > 0 and rgb > 0
+        replace(centre, bilateral_weight=w.tolist(), bilateral_xy_std_px=xy + by_xy, bilateral_rgb_std=rgb + by_rgb)
+        for by_weight, by_xy, by_rgb in moved
+        if (w := np.add(weight, by_weight)).min() >= 0 and xy + by_xy > 0 and rgb + by_rgb > 0
     ]

@@ -155,7 +155,7 @@ class Trials:
     def _missing(self, sample: Sample, tried: Sequence[CRFParams]) -> list[CRFParams | None]:
         """List what was not tried yet on a photo, runs that share a lattice side by side."""
         identity = self._identities[sample.name]
-        ordered = sorted(set(tried), key=lambda params: (_lattice(params), params.bilateral_weight))
+        ordered = sorted(set(tried), key=lambda p: (repr(_lattice(p)), np.mean(p.bilateral_weight)))
         return [params for params in (None, *ordered) if (identity, params) not in self._journal]
 
     def _try(self, sample: Sample, tried: Sequence[CRFParams | None]) -> tuple[NDArray[np.int64], float]:
@@ -185,7 +185,10 @@ def _labels(look: Look, tried: Sequence[CRFParams], crf: CRFSettings) -> Iterato
         first, *others = alike
         bilateral, spatial = photo_kernels(small.photo, replace(crf, params=first).scaled(small.enlargement))
         for params in (first, *others):
-            kernels = [bilateral.changed(weight=params.bilateral_weight), spatial.changed(weight=params.spatial_weight)]
+            kernels = [
+                bilateral.changed(**params.weighing("bilateral")._asdict()),
+                spatial.changed(**params.weighing("spatial")._asdict()),
+            ]
             field = DenseCRF.from_probabilities(probabilities, kernels, prune_below=Shortcuts().prune_below, threads=1)
             yield look.segmentation(field.infer(crf.iterations)).labels
 

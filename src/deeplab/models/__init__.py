@@ -67,7 +67,8 @@ class ModelInfo:
         card: the model card: training data, recipe, scores, licences; free-form JSON values.
 
     Raises:
-        InputError: the name or variant is no text, or the output stride is out of range.
+        InputError: the name or variant is no text, the output stride is out of range, or the CRF is one for another
+            number of labels.
     """
 
     name: str
@@ -84,6 +85,7 @@ class ModelInfo:
             if not isinstance(value, str):
                 raise InputError(f"{key} is {value!r}; expected text")
         check_count(self.output_stride, 1, "output_stride", most=_COARSEST_STRIDE)
+        self.crf.params.check_labels(len(self.label_set))
 
     @property
     def taught(self) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from deeplab.crf import CRFSettings
 from deeplab.crf.params import PARAMETERS
 from deeplab.server.crf_request import requested_crf
@@ -13,9 +11,8 @@ from deeplab.server.schemas import CRFRequest, Parameters
 
 
 def defaults(photo: KeptPhoto, crf: CRFSettings) -> Parameters:
-    """A model's parameters, their distances grown to a photo's working copy; of one for each channel the mean."""
-    values = crf.params.scaled(photo.opened.look.enlargement).to_dict()
-    return Parameters(**{name: float(np.mean(value)) for name, value in values.items()}, iterations=crf.iterations)
+    """A model's parameters, their distances grown to a photo's working copy; of one for each label the mean."""
+    return Parameters(**crf.params.scaled(photo.opened.look.enlargement).numbers(), iterations=crf.iterations)
 
 
 def limits(photo: KeptPhoto, crf: CRFSettings) -> dict[str, tuple[float, float]]:

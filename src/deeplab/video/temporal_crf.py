@@ -57,13 +57,14 @@ def refine_frames(
         "let it span fewer frames, or shrink them",
     )
     params, normalization = crf.params, crf.normalization
+    params.check_labels(labels)
     xy_std_px, rgb_std = params.bilateral_xy_std_px, np.asarray(params.bilateral_rgb_std, np.float32)
     t_apart = 1 / _FRAMES_APART
     alike = np.concatenate([_places(frames, xy_std_px, t_std_frames), frames.reshape(-1, 3) / rgb_std], axis=1)
     near = _places(frames, params.spatial_xy_std_px, t_apart)
     kernels = [
-        GaussianKernel(alike, params.bilateral_weight, normalization=normalization),
-        GaussianKernel(near, params.spatial_weight, normalization=normalization),
+        GaussianKernel(alike, *params.weighing("bilateral"), normalization),
+        GaussianKernel(near, *params.weighing("spatial"), normalization),
     ]
     field = DenseCRF.from_probabilities(probabilities, kernels, prune_below=Shortcuts().prune_below, threads=threads)
     return field.infer(crf.iterations)

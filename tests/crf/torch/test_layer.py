@@ -193,3 +193,42 @@ def test_bad_deviations(std):
         spatial_features(4, 6, std)
     with pytest.raises(InputError, match=r"rgb_std is .*expected a .*number"):
         bilateral_features(PHOTOS, 3.0, std)
+
+
+def random_crf(seed):
+    random = np.random.default_rng(seed)
+    weights = random.uniform(0, 4, (2, 4))
+    return CRFParams(weights[0], 20.0, 10.0, weights[1], 3.0, random.uniform(-0.5, 2, (4, 4)))
+
+
+@pytest.mark.parametrize("normalization", ["after", "symmetric"])
+def test_starts_from_what_was_learnt_as_refine_runs_it(scenes, normalization):
+    photos, probabilities = scenes
+    crf = CRFSettings(random_crf(0), 5, normalization)
+    marginals = MeanField(4, crf)(probabilities.log(), photos).exp().detach()
+    for photo, given, found in zip(photos, probabilities, marginals, strict=True):
+        expected = refine(photo.permute(1, 2, 0).numpy(), given.numpy(), crf, shortcuts=PARITY)
+        np.testing.assert_allclose(found.numpy(), expected, atol=2e-5)
+
+
+def test_gives_what_was_learnt():
+    start = CRFSettings(CRFParams(4.0, 20.0, (5.0, 10.0, 15.0), 2.0, 3.0), 5, "symmetric")
+    layer = MeanField(3, start)
+    assert layer.learnt() == start
+    assert layer.learnt(10).iterations == 10
+    with torch.no_grad():
+        layer.log_std_scale += torch.tensor([1.0, 0.0, 0.0])
+        layer.bilateral_weight[1] = -1
+        layer.compatibility[0, 1] = 3
+    learnt = layer.learnt().params
+    assert learnt.bilateral_weight == (4, 0, 4)
+    assert learnt.spatial_weight == 2
+    assert learnt.compatibility[0] == (0, 3, 1)
+    assert learnt.bilateral_xy_std_px == pytest.approx(20 * np.e)
+    again = MeanField(3, CRFSettings(learnt))
+    assert again.learnt().params == learnt
+
+
+def test_a_start_of_another_number_of_labels_is_refused():
+    with pytest.raises(InputError, match="4 labels; expected"):
+        MeanField(3, CRFSettings(random_crf(0)))

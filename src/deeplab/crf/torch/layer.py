@@ -1,11 +1,13 @@
 """The CRF of the DeepLab paper as a layer whose parameters learn."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from deeplab.checks import check_choice, check_count
 from deeplab.crf.checks import check_label_count
-from deeplab.crf.params import CRFSettings
+from deeplab.crf.params import CRFParams, CRFSettings
 from deeplab.crf.torch.checks import check_logits, check_tensor
 from deeplab.crf.torch.compiling import uncompiled
 from deeplab.crf.torch.features import bilateral_features, spatial_features
@@ -25,7 +27,8 @@ class MeanField(nn.Module):
 
     Args:
         labels: L, the number of labels, at least 2: background and foreground for a network with one output.
-        settings: where the weights and standard deviations start, the number of updates, and the normalisation.
+        settings: where the weights, compatibilities and standard deviations start, the number of updates, and the
+            normalisation.
         method: "lattice" (approximate, linear in pixels) or "exact" (every pair of pixels).
         learn_stds: whether the standard deviations learn too. It makes the backward pass about seven times as long.
 
@@ -56,9 +59,12 @@ class MeanField(nn.Module):
         self.settings = settings
         self.method = method
         params = settings.params
-        self.bilateral_weight = nn.Parameter(torch.full((labels,), params.bilateral_weight))
-        self.spatial_weight = nn.Parameter(torch.full((labels,), params.spatial_weight))
-        self.compatibility = nn.Parameter(1 - torch.eye(labels))
+        params.check_labels(labels)
+        ones = torch.ones(labels)
+        self.bilateral_weight = nn.Parameter(ones * torch.tensor(params.bilateral_weight))
+        self.spatial_weight = nn.Parameter(ones * torch.tensor(params.spatial_weight))
+        potts = params.compatibility is None
+        self.compatibility = nn.Parameter(1 - torch.eye(labels) if potts else torch.tensor(params.compatibility))
         self.log_std_scale = nn.Parameter(torch.zeros(3), requires_grad=learn_stds)
 
     def stds(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -70,6 +76,31 @@ class MeanField(nn.Module):
             rgb * rgb.new_tensor(start.bilateral_rgb_std),
             spatial_xy * start.spatial_xy_std_px,
         )
+
+    def learnt(self, iterations: int | None = None) -> CRFSettings:
+        """Return the CRF as it stands, for `deeplab.crf.refine` and for model files.
+
+        What is still the same for all labels stays one number, and what is still the Potts model stays that.
+
+        Args:
+            iterations: mean field updates, at least 0; None: those of the settings. Zheng et al. 2015 train with 5 and
+                test with 10 (section 5).
+
+        Returns:
+            The settings, its weights at least 0: those below count as 0.
+
+        Raises:
+            InputError: a parameter is not finite.
+        """
+        xy, rgb, spatial_xy = self.stds()
+        colours: Any = rgb.tolist()
+        potts = torch.equal(self.compatibility.detach().cpu(), 1 - torch.eye(len(self.compatibility)))
+        params = CRFParams(
+            _one_or_each(self.bilateral_weight), float(xy), colours, _one_or_each(self.spatial_weight),
+            float(spatial_xy), None if potts else tuple(map(tuple, self.compatibility.tolist())),
+        )  # fmt: skip
+        start = self.settings
+        return CRFSettings(params, start.iterations if iterations is None else iterations, start.normalization)
 
     @uncompiled
     def forward(self, logits: Tensor, photos: Tensor) -> Tensor:
@@ -115,3 +146,8 @@ class MeanField(nn.Module):
     def extra_repr(self) -> str:
         """Return the settings as `print` shows them."""
         return f"labels={len(self.bilateral_weight)}, {self.settings}, method={self.method!r}"
+
+
+def _one_or_each(weights: Tensor) -> float | tuple[float, ...]:
+    numbers = weights.detach().clamp(min=0).tolist()
+    return numbers[0] if len(set(numbers)) == 1 else tuple(numbers)
