@@ -204,7 +204,7 @@ def test_a_card_file_gives_settings_and_card(tmp_path: Path) -> None:
     path.write_text("crf: {params: {bilateral_xy_std_px: 49}, iterations: 7}\ncard: {data: none}")
     assert load_card(path) == (CRFSettings(CRFParams(bilateral_xy_std_px=49), 7), {"data": "none"})
     path.write_text("{}")
-    assert load_card(path) == (CRFSettings(), {})
+    assert load_card(path) == (None, {})
     with pytest.raises(InputError, match=r"cannot read .*missing\.yaml"):
         load_card(tmp_path / "missing.yaml")
 

@@ -77,8 +77,9 @@ def evaluate(
     settings = None
     if crf_settings is not None:
         with extra("search"):
+            from deeplab.crf import CRFSettings
             from deeplab.models.card_files import load_card
-        settings = load_card(crf_settings).crf
+        settings = load_card(crf_settings).crf or CRFSettings()
     samples: Sequence[Sample] = read_samples(reader, data, split, names=names, crowds=crowds)
     named = tuple(name.strip() for name in classes.split(",") if name.strip())
     samples[0].label_set.labels_of(named)  # an unknown name is better said now than at the end

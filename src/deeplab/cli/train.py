@@ -94,7 +94,8 @@ def export(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="YAML with the keys crf and card: what the file says of itself; if not given, what a model file said.",
+            help="YAML with the keys crf and card: what the file says of itself; what it leaves out is as CHECKPOINT "
+            "says, such as a CRF that was trained with the network.",
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the model file.")] = False,
@@ -106,6 +107,7 @@ def export(
         from deeplab.network.model_files import restate
         from deeplab.network.weights import open_weights
     from deeplab.batch.photos import find_photos
+    from deeplab.crf import CRFSettings
     from deeplab.images import read_image
 
     if int8 and float16:
@@ -118,6 +120,7 @@ def export(
     target = output or Path(f"{checkpoint.stem}.onnx")
     weights = open_weights(checkpoint)
     said = load_card(card) if card else weights.card
+    crf = said.crf or weights.card.crf or CRFSettings()
     if weights.info is not None and not (measured or float16 or strided_msc):
         restate(weights.content, weights.info, target, target.stem, said, overwrite=force)
         print(f"{target}: computes as {checkpoint} does; its name, CRF and card are what was given", file=sys.stderr)
@@ -133,7 +136,7 @@ def export(
     precision: Precision = "int8" if int8 else "float16" if float16 else "float32"
     with reporter() as out:
         export_onnx(
-            model, header, target, name=target.stem, crf=said.crf, card=said.card, precision=precision,
+            model, header, target, name=target.stem, crf=crf, card=said.card, precision=precision,
             low_rank=low_rank, calibration=(header.preprocessing.shrink(read_image(photo)) for photo in chosen),
             overwrite=force, say=out.say,
         )  # fmt: skip

@@ -15,11 +15,11 @@ class CardFile(NamedTuple):
 
     Attributes:
         crf: from ``params`` (the fields of `deeplab.crf.CRFParams`), ``iterations`` and ``normalization``; what is left
-            out keeps its default.
+            out keeps its default. None: the file says nothing of it.
         card: data, recipe, scores, deviations, licences: free-form.
     """
 
-    crf: CRFSettings
+    crf: CRFSettings | None
     card: dict[str, Any]
 
 
@@ -36,6 +36,7 @@ def load_card(path: Path) -> CardFile:
     if not all(isinstance(value, dict) for value in content.values()):
         raise InputError(f"{path}: crf and card must both be mappings of keys to values")
     try:
-        return CardFile(CRFSettings.from_dict(content.get("crf", {})), content.get("card", {}))
+        crf = CRFSettings.from_dict(content["crf"]) if "crf" in content else None
+        return CardFile(crf, content.get("card", {}))
     except InputError as error:
         raise InputError(f"{path}: {error}") from None

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from deeplab.crf import CRFSettings
 from deeplab.documents import parse_json
 from deeplab.errors import ModelError
 from deeplab.labels import LabelSet
@@ -16,7 +17,7 @@ from deeplab.preprocessing import Preprocessing
 
 @dataclass(frozen=True)
 class Header:
-    """What a checkpoint says of itself, beside its tensors.
+    """What a checkpoint says of itself, beside its tensors. An InputError is raised where the CRF is for other labels.
 
     Attributes:
         variant: the network.
@@ -25,6 +26,7 @@ class Header:
         initialisation: where the weights started from, in words and rules.
         recipe: the training recipe as a dictionary; empty for imported weights.
         progress: stage, iteration and validation figures.
+        crf: how the CRF runs that was trained with the network, or that its model file has; None: there is none.
     """
 
     variant: Variant
@@ -33,6 +35,11 @@ class Header:
     initialisation: dict[str, Any] = field(default_factory=dict)
     recipe: dict[str, Any] = field(default_factory=dict)
     progress: dict[str, Any] = field(default_factory=dict)
+    crf: CRFSettings | None = None
+
+    def __post_init__(self) -> None:
+        if self.crf is not None:
+            self.crf.params.check_labels(len(self.label_set))
 
     def to_json(self) -> str:
         """The header as one JSON object."""
@@ -45,6 +52,7 @@ class Header:
                 "initialisation": self.initialisation,
                 "recipe": self.recipe,
                 "progress": self.progress,
+                **({} if self.crf is None else {"crf": self.crf.to_dict()}),
             }
         )
 
@@ -66,6 +74,7 @@ class Header:
             initialisation=content["initialisation"],
             recipe=content["recipe"],
             progress=content["progress"],
+            crf=CRFSettings.from_dict(content["crf"]) if "crf" in content else None,
         )
 
 

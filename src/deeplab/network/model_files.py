@@ -96,7 +96,7 @@ def restate(
         info: what that one says of itself.
         target: the file to write.
         name: what it calls itself.
-        said: the CRF and card that it holds.
+        said: the CRF and card that it holds; without a CRF, the other file's.
         overwrite: whether to replace a file at `target`.
 
     Raises:
@@ -104,7 +104,7 @@ def restate(
         OutputError: the file cannot be written.
     """
     check_output(target, overwrite=overwrite)
-    metadata = written_info(replace(info, name=name, crf=said.crf, card=said.card))
+    metadata = written_info(replace(info, name=name, crf=said.crf or info.crf, card=said.card))
     model = onnx.load_model_from_string(content)
     helper.set_model_props(model, {METADATA_KEY: metadata})
     with atomic_file(target, overwrite=overwrite) as file:

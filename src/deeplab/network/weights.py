@@ -20,7 +20,6 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from deeplab.arrays import open_npz
-from deeplab.crf import CRFSettings
 from deeplab.documents import parse_json
 from deeplab.errors import MALFORMED, DeepLabError, InputError, ModelError, quoted
 from deeplab.files import atomic_file, is_file, is_folder
@@ -62,8 +61,9 @@ class Weights:
 
     @property
     def card(self) -> CardFile:
-        """The CRF and the card that a model file holds; those of other files are empty."""
-        return CardFile(CRFSettings(), {}) if self.info is None else CardFile(self.info.crf, dict(self.info.card))
+        """The CRF and the card that a model file holds; of a checkpoint the CRF that was trained with it."""
+        crf = None if self.header is None else self.header.crf
+        return CardFile(crf, {} if self.info is None else dict(self.info.card))
 
     def network(self) -> tuple[Network, Header]:
         """The network, float32 and in evaluation mode, and its header.
@@ -219,7 +219,7 @@ def _open_safetensors(path: Path, content: bytes) -> Weights:
 def _open_model_file(path: Path, content: bytes) -> Weights:
     info, variant, tensors = read_network(path, content)
     came_from = {"source": "deeplab model file", "model": info.name, "card": dict(info.card)}
-    header = Header(variant, info.label_set, info.preprocessing, came_from)
+    header = Header(variant, info.label_set, info.preprocessing, came_from, crf=info.crf)
     return Weights(path, "model file", content, tensors, header, info)
 
 

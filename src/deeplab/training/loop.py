@@ -25,10 +25,11 @@ from deeplab.training.batches import Batch, Example
 from deeplab.training.chance import Stream, draw, seed_dropout
 from deeplab.training.checkpoints import Position, State, averages, restore_optimizer, save_state
 from deeplab.training.interruption import stop_requests
+from deeplab.training.losses import Loss
 from deeplab.training.machine import autocast, parallel, totals
 from deeplab.training.recipe import Solver
 from deeplab.training.run import Run
-from deeplab.training.solver import learning_rate, make_optimizer, segmentation_loss
+from deeplab.training.solver import learning_rate, make_optimizer
 
 SECONDS_BETWEEN_STATES = 120.0
 
@@ -41,6 +42,7 @@ class Stage(NamedTuple):
         solver: how weights move.
         trained: beginnings of the names of the layers that do.
         network: batch of inputs → scores; it holds the run's model.
+        loss: what the scores are measured by.
         examples: gives the run's training examples by number, once they are needed.
     """
 
@@ -48,6 +50,7 @@ class Stage(NamedTuple):
     solver: Solver
     trained: tuple[str, ...]
     network: nn.Module
+    loss: Loss
     examples: Callable[[Run], Callable[[int], Example]]
 
 
@@ -68,7 +71,7 @@ class Learner(NamedTuple):
 
 
 class Part(NamedTuple):
-    """A part of a batch: its number in the run, inputs (B, C, H, W), labels (B, h, w), and the cells they are of."""
+    """A part of a batch: its number in the run, inputs (B, C, H, W), labels (B, …, h, w), and the cells they are of."""
 
     number: int
     inputs: Tensor
@@ -86,7 +89,7 @@ def run_stage(run: Run, stage: Stage, state: State | None = None) -> None:
 
     Raises:
         KeyboardInterrupt: Ctrl-C or a termination signal came; the state is saved.
-        ModelError: the loss or a weight is not finite; the last good state is kept.
+        ModelError: the loss, a gradient or a weight is not finite; the last good state is kept.
         OutputError: the state cannot be written; the one before is kept.
     """
     solver, first = stage.solver, 0 if state is None else state.position.iteration
@@ -104,12 +107,22 @@ def run_stage(run: Run, stage: Stage, state: State | None = None) -> None:
         for done in range(first + 1, solver.iterations + 1):
             rate = learning_rate(solver, done - 1)
             parts = _next_parts(run, solver, batches, done - 1)
-            loss, stop = _update(run, solver, learner, parts, rate, stop_asked)
+            loss, stop = _gradients(run, stage, learner, parts, rate, stop_asked)
             if not math.isfinite(loss):
                 raise ModelError(
                     f"the loss became {loss} in iteration {done - 1} of {stage.name}; lower learning_rate, or try "
                     f"precision fp32, and a fresh --output folder ({run.state_path} keeps the last good state)"
                 )
+            if broken := _broken_gradient(run):
+                _save(run, stage, learner, done - 1)
+                raise ModelError(
+                    f"the gradient of {broken} became infinite or NaN in iteration {done - 1} of {stage.name}; lower "
+                    f"learning_rate, or try precision fp32, and a fresh --output folder ({run.state_path} keeps the "
+                    "state before it)"
+                )
+            learner.scaler.step(learner.optimizer)
+            learner.scaler.update()
+            learner.average.update()
             recent.append(loss)
             speed = (done - first) * solver.batch / (time.monotonic() - started)
             left = duration((solver.iterations - done) * solver.batch / speed)
@@ -131,13 +144,13 @@ def run_stage(run: Run, stage: Stage, state: State | None = None) -> None:
 
 
 def _make_learner(run: Run, stage: Stage, state: State | None) -> Learner:
-    optimizer = make_optimizer(run.model, stage.solver, stage.trained)
+    optimizer = make_optimizer(run.learning, stage.solver, stage.trained)
     scaler = torch.amp.GradScaler(run.process.device.type, enabled=run.precision == torch.float16)
     if state is not None:
         restore_optimizer(optimizer, state.tensors)
         if state.scaler:
             scaler.load_state_dict(state.scaler)
-    average = WeightAverage(run.model, stage.solver.average, averages(state.tensors) if state else {})
+    average = WeightAverage(run.learning, stage.solver.average, averages(state.tensors) if state else {})
     return Learner(parallel(stage.network, run.process), optimizer, scaler, average)
 
 
@@ -145,7 +158,7 @@ def _save(run: Run, stage: Stage, learner: Learner, done: int) -> None:
     if run.process.is_first:
         _, optimizer, scaler, average = learner
         position = Position(stage.name, done)
-        save_state(run.state_path, run.model, optimizer, scaler, average.means, position, run.header, run.photos)
+        save_state(run.state_path, run.learning, optimizer, scaler, average.means, position, run.header, run.photos)
 
 
 def _validation_is_due(run: Run, done: int) -> bool:
@@ -171,28 +184,34 @@ def _draw_cells(seed: int, number: int, step: int) -> Cells:
     return Cells(int(row), int(column), step)
 
 
-def _update(
-    run: Run, solver: Solver, learner: Learner, parts: list[Part], rate: float, stop_asked: Callable[[], bool]
+def _gradients(
+    run: Run, stage: Stage, learner: Learner, parts: list[Part], rate: float, stop_asked: Callable[[], bool]
 ) -> tuple[float, bool]:
-    """Make one update of the weights; return the loss before it, and whether any process was asked to stop."""
+    """Compute an update's gradients; return the loss before it, and whether any process was asked to stop."""
     for group in learner.optimizer.param_groups:
         group["lr"] = rate * group["rate_multiplier"]
     learner.network.train()
     learner.optimizer.zero_grad()
-    loss = _add_gradients(run, solver, learner, parts)
+    loss = _add_gradients(run, stage, learner, parts)
     facts = torch.stack([loss, loss.new_tensor(float(stop_asked()))])
     total, stop = totals(run.process, facts).tolist()
-    learner.scaler.step(learner.optimizer)
-    learner.scaler.update()
-    learner.average.update()
     return total, stop > 0
 
 
-def _add_gradients(run: Run, solver: Solver, learner: Learner, parts: list[Part]) -> Tensor:
+def _broken_gradient(run: Run) -> str:
+    """The name of a parameter whose gradient is not finite; "": none. float16's scaler has its own way with those."""
+    if run.precision == torch.float16:
+        return ""
+    learning = ((name, weight.grad) for name, weight in run.learning.named_parameters())
+    broken = (name for name, grad in learning if grad is not None and not bool(grad.isfinite().all()))
+    return next(broken, "")
+
+
+def _add_gradients(run: Run, stage: Stage, learner: Learner, parts: list[Part]) -> Tensor:
     """Sum the gradients of this process's parts; return its share of the loss, a float64 scalar."""
-    process, void = run.process, run.header.label_set.void
-    valid = torch.tensor(sum(int((part.labels != void).sum()) for part in parts), device=process.device)
-    whole = max(int(totals(process, valid)), 1) if solver.loss == "mean" else 1
+    process = run.process
+    valid = torch.tensor(sum(stage.loss.valid(part.labels) for part in parts), device=process.device)
+    whole = max(int(totals(process, valid)), 1) if stage.solver.loss == "mean" else 1
     total = torch.zeros((), dtype=torch.float64, device=process.device)
     for part in parts:
         seed_dropout(run.recipe.seed, part.number)
@@ -201,7 +220,7 @@ def _add_gradients(run: Run, solver: Solver, learner: Learner, parts: list[Part]
             with autocast(process.device, run.precision):
                 cells = () if part.cells is ALL_CELLS else (part.cells,)
                 scores = learner.network(pixels, *cells)
-            loss = segmentation_loss(scores, truth, void, run.class_weights) / whole
+            loss = stage.loss(scores, truth, pixels) / whole
             # gradients are averaged over the processes, where they should be summed
             learner.scaler.scale(loss * process.count).backward()  # type: ignore[no-untyped-call]
         total += loss.detach()

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from deeplab.crf import CRFSettings
 from deeplab.data.augment import Augment
 from deeplab.data.readers import AUTO
 from deeplab.errors import InputError
@@ -115,6 +116,34 @@ class WarmUp:
 
 
 @dataclass(frozen=True)
+class JointCRF:
+    """Training of the CRF with the network, in the main stage (Zheng et al. 2015, section 5).
+
+    It starts from the CRF of the weights' model file, whose parameters were searched.
+
+    Attributes:
+        iterations: mean field updates in training.
+        test_iterations: in validation, and in the model file.
+        learn: what of the CRF does: ``weights`` of each label, ``compatibility`` of each pair of labels, ``stds``.
+            With none of them the network learns to work with the CRF as it is.
+        rate: learning-rate multiplier of these; `Solver.layer_rates` may have others, for ``crf.compatibility``, say.
+        params: parameters of `deeplab.crf.CRFParams` to start from in place of the model file's, by name.
+    """
+
+    iterations: int = 5
+    test_iterations: int = 10
+    learn: tuple[Literal["weights", "compatibility", "stds"], ...] = ("weights", "compatibility", "stds")
+    rate: float = 100.0
+    params: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        CRFSettings(iterations=self.iterations).changed(self.params)
+        CRFSettings(iterations=self.test_iterations)
+        if not 0 <= self.rate < math.inf:
+            raise InputError(f"crf.rate must be a finite number, 0 or more, got {self.rate}")
+
+
+@dataclass(frozen=True)
 class Recipe:
     """A training run, whole.
 
@@ -124,6 +153,7 @@ class Recipe:
         data: the training photos, all alike in their label set.
         solver: the main stage.
         warm_up: the stage before it, or None.
+        crf: train the CRF with the network in the main stage; None: the network alone.
         start: what weights the run begins with: ``"imagenet"``, published ones of VGG-16; ``"checkpoint"``, a network
             of `deeplab train` over the same labels, the same variant or the base of an MSc one; ``"other_labels"``,
             such a network over other labels, its classifiers fresh; ``"trunk"``, conv1 to conv5 of any network of
@@ -157,6 +187,7 @@ class Recipe:
     data: tuple[Source, ...]
     solver: Solver
     warm_up: WarmUp | None = None
+    crf: JointCRF | None = None
     start: Literal["imagenet", "checkpoint", "other_labels", "trunk"] = "imagenet"
     validation: Source | None = None
     validate_every: int = 0
@@ -203,6 +234,7 @@ class Recipe:
         if self.class_weights not in ("even", "median_frequency") and not _are_weights(self.class_weights):
             raise InputError(f"class_weights must be finite, 0 or more, and not all 0, got {list(self.class_weights)}")
         self._check_cells(network)
+        self._check_crf(network)
         stride = 8 // network.input_zoom
         cells = math.ceil(self.crop_px / stride)
         fits = network.skips or network.score_map_size(self.crop_px, training=True) == cells
@@ -222,6 +254,21 @@ class Recipe:
                     f"every_cell {step} divides not both hole ({network.fc6_dilation}) and padding "
                     f"({network.fc6_padding}) of {network.title}'s fc6; give 2, or leave it out"
                 )
+
+    def _check_crf(self, network: Variant) -> None:
+        if self.crf is None:
+            return
+        if self.start != "checkpoint":
+            raise InputError(
+                f"crf trains a trained network together with the CRF, from start: checkpoint, got {self.start}: train "
+                "the network first"
+            )
+        stride = network.label_stride
+        if network.skips or self.solver.every_cell > 1 or (self.crop_px - 1) % stride:
+            raise InputError(
+                "crf needs scores at the corners of every crop: no FCN-8s, every_cell 1, and a crop_px of "
+                f"{stride}n + 1; got {network.title}, {self.solver.every_cell} and {self.crop_px}"
+            )
 
     @property
     def network(self) -> Variant:

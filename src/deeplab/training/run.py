@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from deeplab.crf import CRFSettings
+from deeplab.crf.torch import MeanField
 from deeplab.data.samples import Sample
 from deeplab.evaluation.confusion import Confusion
 from deeplab.network.build import Network
@@ -34,6 +36,8 @@ class Run:
         recipe, machine: its settings.
         process: which one this is.
         model: the network, on its device.
+        learning: all that may learn: the network, and a CRF in training with it.
+        crf: that CRF, or None.
         header: of the checkpoint to be; its ``progress`` collects validation figures.
         crops: the training crops by number, those that a warm-up stores; the main stage's have another seed.
         photos: which photos these are, in short; see `deeplab.training.sources.photos_in_short`.
@@ -47,6 +51,8 @@ class Run:
     machine: Machine
     process: Process
     model: Network
+    learning: nn.Module
+    crf: MeanField | None
     header: Header
     crops: Crops
     photos: dict[str, Any]
@@ -77,7 +83,7 @@ class Run:
         """Score the held-out photos, each process its share; keep the network if it is the best so far."""
         process, label_set, preprocessing = self.process, self.header.label_set, self.header.preprocessing
         share = self.held_out[process.rank :: process.count]
-        counts = validate(self.model, share, label_set, preprocessing, self.precision).counts
+        counts = validate(self.model, share, label_set, preprocessing, self.precision, self.learnt_crf()).counts
         confusion = Confusion(totals(process, torch.from_numpy(counts).to(process.device)).cpu().numpy(), label_set)
         figures = self.header.progress
         best = max((value for name, value in figures.items() if name != "iterations"), default=-1.0)
@@ -88,4 +94,13 @@ class Run:
         facts = {"mean_iou": confusion.mean_iou, "pixel_accuracy": confusion.pixel_accuracy}
         self.log(stage=stage, iteration=iteration, **facts)
         if confusion.mean_iou > best:
-            save_checkpoint(self.output / BEST, self.model, self.header)
+            self.save(self.output / BEST)
+
+    def learnt_crf(self) -> CRFSettings | None:
+        """The CRF in training as it stands, as it runs at test; None: there is none."""
+        joint = self.recipe.crf
+        return None if self.crf is None or joint is None else self.crf.learnt(joint.test_iterations)
+
+    def save(self, path: Path) -> None:
+        """Write the network as a checkpoint, with the CRF that was trained with it."""
+        save_checkpoint(path, self.model, replace(self.header, crf=self.learnt_crf()))

@@ -69,7 +69,8 @@ def make_optimizer(model: nn.Module, solver: Solver, only: tuple[str, ...] = (""
             continue
         is_bias = name.endswith(".bias")
         rate = _layer_rate(name, solver) * (solver.bias_rate if is_bias else 1.0)
-        groups.setdefault((rate, 0.0 if is_bias else solver.weight_decay), []).append(parameter)
+        decays = not is_bias and not name.startswith("crf.")  # a CRF that decays is none
+        groups.setdefault((rate, solver.weight_decay if decays else 0.0), []).append(parameter)
     if not groups:
         raise InputError(f"frozen={list(solver.frozen)} leaves nothing to train")
     options = [

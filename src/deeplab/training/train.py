@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from deeplab.crf import CRFSettings
 from deeplab.errors import InputError, ModelError
 from deeplab.files import alone_in, is_file, make_folder
 from deeplab.labels import LabelSet
@@ -17,14 +18,15 @@ from deeplab.network.build import build_network
 from deeplab.network.header import Header
 from deeplab.network.importers import Initialisation, load_initialisation
 from deeplab.network.vgg import DeepLab
-from deeplab.network.weights import save_checkpoint
 from deeplab.progress import Say, Show, plain_show, silent
 from deeplab.training.balance import ClassBalance
 from deeplab.training.batches import Crops, Photos
 from deeplab.training.chance import Stream, main_seed, seed_weights
 from deeplab.training.checkpoints import load_state, restore_model
+from deeplab.training.joint import JointNetwork, build_crf, crf_solver, with_crf
 from deeplab.training.log import open_log
 from deeplab.training.loop import Stage, run_stage
+from deeplab.training.losses import MaskLoss
 from deeplab.training.machine import Machine, Process, join, totals
 from deeplab.training.recipe import Recipe
 from deeplab.training.run import STATE, Run
@@ -99,6 +101,10 @@ def train(
         model = build_network(recipe.network, len(label_set))
         record = weights.apply_to(model)
         model.to(process.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # no stub has it
+        crf = None
+        if recipe.crf is not None:
+            start = weights.header.crf if weights.header is not None else None
+            crf = build_crf(recipe.crf, start or CRFSettings(), len(label_set)).to(process.device)
         preprocessing = replace(
             weights.preprocessing,
             max_side_px=recipe.max_side_px or weights.preprocessing.max_side_px,
@@ -120,7 +126,8 @@ def train(
             _things(counts, label_set, recipe.seed) if counts is not None and recipe.augment.copy_paste else None,
         )
         run = Run(
-            recipe, machine, process, model, header, crops, photos_in_short(samples),
+            recipe, machine, process, model, model if crf is None else with_crf(model, crf), crf, header, crops,
+            photos_in_short(samples),
             None if in_loss is None else torch.from_numpy(in_loss).to(process.device), held_out, output, say, show,
             open_log(output, tensorboard=machine.tensorboard) if process.is_first else silent,
         )  # fmt: skip
@@ -177,12 +184,13 @@ def _check_share(recipe: Recipe, process: Process) -> None:
 
 def _run_stages(run: Run) -> None:
     """Run the stages that a state does not say are over."""
-    stages = [Stage("main", run.recipe.solver, ("",), run.model, _main_crops)]
+    stages = [_main_stage(run)]
     if run.recipe.warm_up is not None and isinstance(run.model, DeepLab):
-        stages.insert(0, Stage("warm-up", run.recipe.warm_up.solver, HEAD, Head(run.model), stored_features))
+        solver = run.recipe.warm_up.solver
+        stages.insert(0, Stage("warm-up", solver, HEAD, Head(run.model), _mask_loss(run), stored_features))
     state = load_state(run.state_path, run.header, run.photos) if run.state_path.is_file() else None
     if state is not None:
-        restore_model(run.model, state.tensors)
+        restore_model(run.learning, state.tensors)
         run.header.progress.update(state.progress)
         run.say(f"resuming {state.position.stage} at iteration {state.position.iteration}")
     iteration = state.position.iteration if state else 0
@@ -196,8 +204,25 @@ def _run_stages(run: Run) -> None:
         run_stage(run, stage, state if state and state.position.stage == stage.name else None)
 
 
+def _main_stage(run: Run) -> Stage:
+    recipe, network, solver = run.recipe, run.model, run.recipe.solver
+    if recipe.crf is None or run.crf is None:
+        return Stage("main", solver, ("",), network, _mask_loss(run), _main_crops)
+    joint = JointNetwork(network, run.crf, run.header.preprocessing)
+    return Stage("main", crf_solver(recipe.crf, solver), ("",), joint, _mask_loss(run), _whole_crops)
+
+
+def _mask_loss(run: Run) -> MaskLoss:
+    return MaskLoss(run.header.label_set.void, run.class_weights)
+
+
 def _main_crops(run: Run) -> Crops:
     return replace(run.crops, seed=main_seed(run.recipe.seed))
+
+
+def _whole_crops(run: Run) -> Crops:
+    """The same with a label for every pixel."""
+    return replace(_main_crops(run), label_stride=1)
 
 
 def _finish(run: Run) -> Path:
@@ -207,5 +232,5 @@ def _finish(run: Run) -> Path:
     if run.process.is_first:
         for leftover in run.output.glob("warm_up_*"):  # before the result, which may be called so
             leftover.unlink()
-        save_checkpoint(result, run.model, run.header)
+        run.save(result)
     return result

@@ -1,4 +1,4 @@
-"""Validation while training: the network alone, at full resolution."""
+"""Validation while training: the network, alone or with the CRF in training, at full resolution."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import torch
 
+from deeplab.crf import CRFSettings, refine
+from deeplab.crf.unary import softmax_in_place
 from deeplab.data.samples import Sample, load_sample
 from deeplab.evaluation.confusion import Confusion
 from deeplab.labels import LabelSet
@@ -21,8 +23,9 @@ def validate(
     label_set: LabelSet,
     preprocessing: Preprocessing,
     precision: torch.dtype,
+    crf: CRFSettings | None = None,
 ) -> Confusion:
-    """Label photos without the CRF: scores, bilinear interpolation with aligned corners, arg max.
+    """Label photos: scores, bilinear interpolation with aligned corners, the CRF if there is one, arg max.
 
     Args:
         model: the network, on any device; it is left in evaluation mode.
@@ -30,6 +33,7 @@ def validate(
         label_set: the classes.
         preprocessing: of the network's weights.
         precision: bfloat16 or float16 for autocast, float32 for none.
+        crf: its distances in pixels of what the network sees; None: the network alone.
 
     Raises:
         DataError, ImageError: a photo or mask cannot be read or is wrong.
@@ -44,5 +48,8 @@ def validate(
         with torch.no_grad(), autocast(device, precision):
             scores = model.aligned(pixels.contiguous(memory_format=torch.channels_last))[0].float().cpu().numpy()
         dense = upsample_scores(scores, labels.shape, network_size=seen.shape[:2], stride=stride)
+        if crf is not None:
+            enlarged = crf.scaled(max(labels.shape) / max(seen.shape[:2]))
+            dense = refine(image, softmax_in_place(dense), enlarged)
         confusion += Confusion.of(labels, likeliest(dense)[0], label_set)
     return confusion

@@ -92,7 +92,7 @@ class MeanField(nn.Module):
         Raises:
             InputError: a parameter is not finite.
         """
-        xy, rgb, spatial_xy = self.stds()
+        xy, rgb, spatial_xy = (std.detach() for std in self.stds())
         colours: Any = rgb.tolist()
         potts = torch.equal(self.compatibility.detach().cpu(), 1 - torch.eye(len(self.compatibility)))
         params = CRFParams(
