@@ -14,6 +14,7 @@ from PIL import Image
 
 from deeplab import Segmenter, refine
 from deeplab.crf import CRFSettings
+from deeplab.cutout import cutout
 from deeplab.labels import VOC
 
 Planes = tuple[NDArray[np.uint8], NDArray[np.uint8]]
@@ -132,9 +133,10 @@ def test_downloads_hold_what_refine_gives(client: Any, info: dict[str, Any], pho
     assert mask.mode == "P"
     np.testing.assert_array_equal(np.asarray(mask), labels)
     np.testing.assert_array_equal(np.asarray(mask.convert("RGB")), VOC.colours()[labels])
-    cutout = np.asarray(opened(client.get(f"{url}/cutout.png", params=asked).content))
-    np.testing.assert_array_equal(cutout[:, :, :3], photo)
-    np.testing.assert_array_equal(cutout[:, :, 3], np.where(labels != 0, 255, 0))
+    alone = np.asarray(opened(client.get(f"{url}/cutout.png", params=asked).content))
+    assert alone.shape == (*photo.shape[:2], 4)
+    certain = alone[:, :, 3] == 255
+    np.testing.assert_array_equal(alone[certain][:, :3], photo[certain])
     overlay = client.get(f"{url}/overlay.jpg")
     assert opened(overlay.content).size == (90, 60)
     assert overlay.headers["content-disposition"].startswith('attachment; filename="cat_overlay.jpg"')
@@ -151,25 +153,28 @@ def test_downloads_of_a_large_photo_have_its_size(client: Any, encode: Any, segm
         ({}, model),
         ({"bilateral_weight": 8, "bilateral_xy_std_px": 30, "iterations": 3}, CRFSettings(changed, 3)),
     ):
-        expected = segmenter.segment(image, crf=crf).labels
-        np.testing.assert_array_equal(np.asarray(opened(client.get(f"{url}/mask.png", params=asked).content)), expected)
-    cutout = np.asarray(opened(client.get(f"{url}/cutout.png", params=asked).content))
-    np.testing.assert_array_equal(cutout[:, :, :3], image)
-    np.testing.assert_array_equal(cutout[:, :, 3], np.where(expected != 0, 255, 0))
+        expected = segmenter.segment(image, crf=crf)
+        mask = opened(client.get(f"{url}/mask.png", params=asked).content)
+        np.testing.assert_array_equal(np.asarray(mask), expected.labels)
+    alone = opened(client.get(f"{url}/cutout.png", params=asked).content)
+    np.testing.assert_array_equal(np.asarray(alone), cutout(expected))
     assert opened(client.get(f"{url}/overlay.jpg").content).size == (2052, 60)
 
 
-def test_downloads_of_chosen_classes(client: Any, info: dict[str, Any]) -> None:
+def test_downloads_of_chosen_classes(
+    client: Any, info: dict[str, Any], segmenter: Segmenter, photo: NDArray[np.uint8]
+) -> None:
     url = f"/api/v1/photos/{info['id']}"
     labels = np.asarray(opened(client.get(f"{url}/mask.png").content))
+    expected = segmenter.segment(photo)
     found = [int(label) for label in np.unique(labels) if label]
     chosen = [VOC.names[label] for label in found[:2]]
     for names in (chosen[:1], chosen):
         wanted = np.isin(labels, [VOC.names.index(name) for name in names])
         mask = np.asarray(opened(client.get(f"{url}/mask.png", params={"class": names}).content))
         np.testing.assert_array_equal(mask, np.where(wanted, labels, 0))
-        cutout = np.asarray(opened(client.get(f"{url}/cutout.png", params={"class": names}).content))
-        np.testing.assert_array_equal(cutout[:, :, 3] == 255, wanted)
+        alone = opened(client.get(f"{url}/cutout.png", params={"class": names}).content)
+        np.testing.assert_array_equal(np.asarray(alone), cutout(expected, [VOC.names.index(name) for name in names]))
     for query in ({"class": "unicorn"}, {"iterations": 49}, {"bilateral_weight": "nan"}, {"spatial_xy_std_px": 199}):
         refused = client.get(f"{url}/mask.png", params=query)
         assert refused.status_code == 422

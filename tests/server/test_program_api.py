@@ -15,11 +15,13 @@ from PIL import Image
 
 from deeplab import Segmenter
 from deeplab.crf import CRFParams, CRFSettings
+from deeplab.cutout import cutout
 from deeplab.errors import InputError
 from deeplab.formats.labelled import read_labelled
 from deeplab.label_maps import read_label_set
 from deeplab.labels import VOC, LabelSet
 from deeplab.refinement import refine_scores
+from deeplab.segmentation import Segmentation
 from deeplab.server import program_jobs
 from deeplab.server.pictures import PICTURES
 from deeplab.server.schemas import described_labels
@@ -69,8 +71,8 @@ def test_files(
     assert read_label_set(tmp_path / "my_cat.png") == VOC
     overlay = segment(client, photo_png, format="overlay")
     assert overlay.content == encode(np.asarray(expected.overlay()), "JPEG", quality=92)
-    cutout = np.asarray(Image.open(io.BytesIO(segment(client, photo_png, format="cutout").content)))
-    np.testing.assert_array_equal(cutout[:, :, 3], np.where(expected.labels != 0, 255, 0))
+    alone = np.asarray(Image.open(io.BytesIO(segment(client, photo_png, format="cutout").content)))
+    np.testing.assert_array_equal(alone, cutout(expected))
     arrays = np.load(io.BytesIO(segment(client, photo_png, format="npz").content), allow_pickle=False)
     np.testing.assert_array_equal(arrays["labels"], expected.labels)
     np.testing.assert_allclose(arrays["confidence"], expected.confidence(), atol=1e-6)
@@ -229,11 +231,13 @@ def test_models_are_listed(client: Any, segmenter: Segmenter) -> None:
 @pytest.mark.parametrize("background", [None, 0, 2])
 def test_a_cutout_leaves_out_the_background_if_there_is_one(background: int | None) -> None:
     label_set = LabelSet("own", ("soil", "leaf", "sky"), background=background)
-    labels, photo = np.array([[0, 1, 2, 255]], np.uint8), np.zeros((1, 4, 3), np.uint8)
-    cutout = Image.open(io.BytesIO(PICTURES["cutout"].render(photo, labels, label_set, ())))
-    assert [bool(alpha) for alpha in np.asarray(cutout)[0, :, 3]] == [
-        label not in (background, 255) for label in labels[0]
-    ]
+    labels, photo = np.array([[0, 1, 2, 255]], np.uint8).repeat(3, axis=1), np.zeros((1, 12, 3), np.uint8)
+    beliefs = (labels == np.arange(3)[:, None, None]).astype(np.float32)
+    found = Segmentation(labels, beliefs, label_set, photo)
+    alone = np.asarray(Image.open(io.BytesIO(PICTURES["cutout"].render(found, ()))))
+    middles = labels[0, 1::3]
+    assert [alpha == 255 for alpha in alone[0, 1::3, 3]] == [label not in (background, 255) for label in middles]
+    assert (alone[labels == 255] == 0).all()
     assert [label.colour != "#000000" for label in described_labels(label_set)] == [background != 0, True, True]
 
 

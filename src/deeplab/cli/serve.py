@@ -20,6 +20,14 @@ def serve(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0 takes a free one.")] = 8000,
     model: ModelOption = None,
+    project: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Work in this project, or make one: photos, marks and classes stay in it. "
+            "Else each page makes a temporary one.",
+        ),
+    ] = None,
     token_file: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Holds what clients must send as Authorization: Bearer …; or DEEPLAB_TOKEN."),
@@ -79,6 +87,7 @@ def serve(
         host=host,
         port=port,
         model=model,
+        project=project,
         token=token_in(token_file) if token_file else os.environ.get("DEEPLAB_TOKEN") or None,
         allowed_hosts=tuple(allow_host or ()),
         max_upload_bytes=round(max_upload_mb * (1 << 20)),

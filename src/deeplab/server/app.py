@@ -8,12 +8,13 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from deeplab.server import label_studio_api, page_api, program_api, status
+from deeplab.server import label_studio_api, page_api, program_api, project_api, project_files_api, status
 from deeplab.server.compute import Compute
 from deeplab.server.errors import SafeJSON, add_handlers
 from deeplab.server.guard import Guard
 from deeplab.server.metrics import Metrics
 from deeplab.server.photos import Photos
+from deeplab.server.projects import projects_of
 from deeplab.server.schemas import Failure
 from deeplab.server.service import Service
 from deeplab.server.settings import Settings, served_models
@@ -27,15 +28,17 @@ async def application(settings: Settings) -> AsyncIterator[ASGIApp]:
 
     Raises:
         ModelError: the model does not exist or does not load.
+        InputError, OutputError: the project's folder cannot be opened.
     """
     default, files = served_models(settings.model)
     compute = Compute(settings, files)
     try:
         models = await compute.start()
         photos = Photos(settings.photos, settings.photo_bytes, settings.photo_s)
-        service = Service(settings, compute, photos, Metrics(), default, models)
-        service.watch()
-        yield Guard(make_app(service, label_studio=settings.label_studio is not None), service)
+        with projects_of(settings, default, models) as projects:
+            service = Service(settings, compute, photos, projects, Metrics(), default, models)
+            service.watch()
+            yield Guard(make_app(service, label_studio=settings.label_studio is not None), service)
     finally:
         await compute.stop()
 
@@ -53,7 +56,7 @@ def make_app(service: Service, *, label_studio: bool = False) -> FastAPI:
     )
     app.state.service = service
     add_handlers(app)
-    for part in (page_api, program_api, status):
+    for part in (page_api, program_api, project_api, project_files_api, status):
         app.include_router(part.router)
     if label_studio:
         app.include_router(label_studio_api.router)

@@ -19,6 +19,7 @@ from deeplab.server.service import Service
 from deeplab.server.settings import Settings
 
 _MOST_BYTES_OF_OTHER_BODIES = 64 << 10  # files come in forms; all else but Label Studio's is JSON of a few numbers
+_MOST_BYTES_OF_MARKS = 1 << 20
 _MOST_LOGGED_CHARACTERS = 200
 _MOST_DIGITS = 20  # of a length; HTTP leaves their number open, Python does not
 
@@ -84,7 +85,8 @@ class _Body:
 
     def __init__(self, receive: Receive, path: str, headers: Headers, settings: Settings) -> None:
         large = path.startswith(LABEL_STUDIO) or headers.get("content-type", "").startswith("multipart/form-data")
-        self._most = settings.max_upload_bytes if large else _MOST_BYTES_OF_OTHER_BODIES
+        other = _MOST_BYTES_OF_MARKS if path.endswith("/marks") else _MOST_BYTES_OF_OTHER_BODIES
+        self._most = settings.max_upload_bytes if large else other
         self._seconds = settings.upload_timeout_s
         self._due = time.monotonic() + self._seconds
         self._receive, self._received = receive, 0

@@ -95,9 +95,9 @@ def draw_photo(
     """
     look = look.at(read_photo(photo).pixels)
     context.step()
-    labels = look.refined(crf).labels
+    found = look.refined(crf)
     context.step()
-    return pictures.PICTURES[picture].render(look.photo, labels, look.info.label_set, wanted)
+    return pictures.PICTURES[picture].render(found, wanted)
 
 
 def as_bytes(found: Segmentation) -> bytes:

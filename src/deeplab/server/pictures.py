@@ -13,34 +13,30 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from deeplab.cutout import cutout
 from deeplab.images import encode_jpeg, overlay_image
 from deeplab.label_maps import encode_label_map
 from deeplab.labels import LabelSet
+from deeplab.segmentation import Segmentation
 
 _MOST_CHARACTERS = 80
 
 
-def _mask_png(_: NDArray[np.uint8], labels: NDArray[np.uint8], label_set: LabelSet, wanted: Sequence[int]) -> bytes:
-    return encode_label_map(only(labels, wanted, label_set), label_set)
+def _mask_png(found: Segmentation, wanted: Sequence[int]) -> bytes:
+    return encode_label_map(only(found.labels, wanted, found.label_set), found.label_set)
 
 
-def _overlay_jpeg(
-    photo: NDArray[np.uint8], labels: NDArray[np.uint8], label_set: LabelSet, wanted: Sequence[int]
-) -> bytes:
-    """Return the photo (H, W, 3) tinted by its labels (H, W) as JPEG."""
-    return encode_jpeg(overlay_image(photo, only(labels, wanted, label_set), label_set))
+def _overlay_jpeg(found: Segmentation, wanted: Sequence[int]) -> bytes:
+    labels = only(found.labels, wanted, found.label_set)
+    return encode_jpeg(overlay_image(found.image, labels, found.label_set))
 
 
-def _cutout_png(
-    photo: NDArray[np.uint8], labels: NDArray[np.uint8], label_set: LabelSet, wanted: Sequence[int]
-) -> bytes:
-    """Return the photo (H, W, 3) as an RGBA PNG, opaque where its labels (H, W) are wanted.
-
-    Without wishes that is all but void and the background; where the set has no background, all but void.
-    """
-    opaque = np.isin(labels, wanted or [i for i in range(len(label_set)) if i != label_set.background])
+def _cutout_png(found: Segmentation, wanted: Sequence[int]) -> bytes:
+    """Return the things of the labels that are wanted as an RGBA PNG, or all but the background; void is nothing."""
+    pixels = cutout(found, list(wanted) or None)
+    pixels[found.labels == found.label_set.void] = 0
     file = io.BytesIO()
-    Image.fromarray(np.dstack([photo, opaque.astype(np.uint8) * np.uint8(255)])).save(file, format="PNG")
+    Image.fromarray(pixels).save(file, format="PNG")
     return file.getvalue()
 
 
@@ -48,13 +44,12 @@ class Picture(NamedTuple):
     """A kind of result.
 
     Attributes:
-        render: a function of the photo (H, W, 3) uint8 RGB, the labels (H, W) uint8, their label set, and the labels
-            that are wanted; () wants all.
+        render: a function of what was found in a photo, and the labels that are wanted; () wants all.
         ending: what the file's name gets after the photo's.
         media_type: of the file.
     """
 
-    render: Callable[[NDArray[np.uint8], NDArray[np.uint8], LabelSet, Sequence[int]], bytes]
+    render: Callable[[Segmentation, Sequence[int]], bytes]
     ending: str
     media_type: str
 

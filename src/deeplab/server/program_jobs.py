@@ -71,7 +71,7 @@ def segment_upload(
     context.step()
     labels, label_set = result.labels, result.label_set
     if form in pictures.PICTURES:
-        return Done(pictures.PICTURES[form].render(image, labels, label_set, wanted), labels.size, notes)
+        return Done(pictures.PICTURES[form].render(result, wanted), labels.size, notes)
     if form == "npz":
         labels = pictures.only(labels, wanted, label_set)
         names = np.array(label_set.names)

@@ -16,6 +16,7 @@ from deeplab.server.errors import ApiError
 from deeplab.server.metrics import Metrics
 from deeplab.server.photos import Photos
 from deeplab.server.pictures import clean_name
+from deeplab.server.projects import Projects
 from deeplab.server.schemas import CRFRequest
 from deeplab.server.settings import Settings
 from deeplab.server.uploads import TooManyPixelsError, Upload
@@ -41,6 +42,7 @@ class Service:
         settings: how it runs.
         compute: the workers.
         photos: the page's photos.
+        projects: the open projects.
         metrics: what is counted.
         default_model: the name of the model that is used where a request names none.
         models: what each served model says about itself, by name.
@@ -49,6 +51,7 @@ class Service:
     settings: Settings
     compute: Compute
     photos: Photos
+    projects: Projects
     metrics: Metrics
     default_model: str
     models: Mapping[str, ModelInfo]
@@ -61,6 +64,7 @@ class Service:
             ("deeplab_worker_restarts", "Workers replaced since the start.", lambda: self.compute.restarts),
             ("deeplab_photos_kept", "Photos of the page that are kept.", lambda: len(self.photos)),
             ("deeplab_photos_bytes", "Memory that they take.", lambda: self.photos.bytes),
+            ("deeplab_projects_open", "Projects that are open.", lambda: len(self.projects)),
         ):
             self.metrics.watch(name, meaning, value)
 

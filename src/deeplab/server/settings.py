@@ -40,7 +40,11 @@ class Settings:
         workers: processes that compute, each with its share of the cores.
         photos: how many of the page's photos are kept.
         photo_bytes: how much memory they may take.
-        photo_s: how long one is kept after it was last used.
+        photo_s: how long one, or a temporary project, is kept after it was last used.
+        project: the folder of a project that stays; None: there are temporary ones alone.
+        projects: how many temporary projects are kept.
+        project_photos: how many photos one of them takes.
+        project_bytes: how much room on disk it takes, with all that is kept of its photos.
         label_studio: where the photos of Label Studio's tasks may come from; None: it is not answered.
 
     Raises:
@@ -62,6 +66,10 @@ class Settings:
     photos: int = 32
     photo_bytes: int = 256 << 20
     photo_s: float = 1800.0
+    project: Path | None = None
+    projects: int = 8
+    project_photos: int = 64
+    project_bytes: int = 1 << 30
     label_studio: TaskPhotos | None = None
 
     def __post_init__(self) -> None:
@@ -89,7 +97,7 @@ class Settings:
 
 _LEAST: Mapping[str, float] = {
     "max_upload_bytes": 1024, "max_pixels": 1, "timeout_s": 0.1, "upload_timeout_s": 0.1, "queue": 0, "connections": 1,
-    "workers": 1, "photos": 1, "photo_bytes": 1, "photo_s": 1,
+    "workers": 1, "photos": 1, "photo_bytes": 1, "photo_s": 1, "projects": 1, "project_photos": 1, "project_bytes": 1,
 }  # fmt: skip
 
 

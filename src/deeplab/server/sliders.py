@@ -12,14 +12,24 @@ from deeplab.server.schemas import CRFRequest, Parameters
 
 def defaults(photo: KeptPhoto, crf: CRFSettings) -> Parameters:
     """A model's parameters, their distances grown to a photo's working copy; of one for each label the mean."""
-    return Parameters(**crf.params.scaled(photo.opened.look.enlargement).numbers(), iterations=crf.iterations)
+    return parameters_of(crf, photo.opened.look.enlargement)
 
 
 def limits(photo: KeptPhoto, crf: CRFSettings) -> dict[str, tuple[float, float]]:
     """Return the least and the largest value of each parameter; the defaults are always among them."""
-    starts, found = defaults(photo, crf).model_dump(), {}
+    return limits_of(crf, photo.opened.look.enlargement)
+
+
+def parameters_of(crf: CRFSettings, enlargement: float = 1.0) -> Parameters:
+    """A CRF's parameters, in pixels of a photo so many times larger than what the network saw."""
+    return Parameters(**crf.params.scaled(enlargement).numbers(), iterations=crf.iterations)
+
+
+def limits_of(crf: CRFSettings, enlargement: float = 1.0) -> dict[str, tuple[float, float]]:
+    """Return the least and the largest value of each parameter of such a photo."""
+    starts, found = parameters_of(crf, enlargement).model_dump(), {}
     for name, parameter in PARAMETERS.items():
-        factor = photo.opened.look.enlargement if name.endswith("_px") else 1
+        factor = enlargement if name.endswith("_px") else 1
         least, most = (factor * end for end in parameter.usual)
         found[name] = min(least, starts[name]), max(most, starts[name])
     return found

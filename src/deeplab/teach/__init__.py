@@ -5,6 +5,11 @@ finds the edges, with the marks held fixed. Needs neither PyTorch nor a GPU.
 """
 
 from deeplab.teach.marks import Box, Mark, Mask, Stroke
+from deeplab.teach.project import Project
+from deeplab.teach.project_file import ProjectPhoto, ProjectState
+from deeplab.teach.project_segmenter import ProjectSegmenter
 from deeplab.teach.teacher import Teacher
 
-__all__ = ["Box", "Mark", "Mask", "Stroke", "Teacher"]
+__all__ = [
+    "Box", "Mark", "Mask", "Project", "ProjectPhoto", "ProjectSegmenter", "ProjectState", "Stroke", "Teacher",
+]  # fmt: skip

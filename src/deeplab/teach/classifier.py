@@ -12,10 +12,18 @@ Array = NDArray[np.float32]
 _DECAY = 3e-5  # of squared weights, over a mean loss
 _STEPS = 60
 _MEMORY = 8  # of past steps
-_STILL = 1e-4  # of the gradient's length at the start: then it is done
+_STILL = 1e-4  # of the gradient's length where all weights are zero: then it is done
+_NEVER = np.float32(-100)  # the bias of a class that was not marked
 
 
-def fit(rows: Array, labels: NDArray[np.intp], count: int, mean: Array, std: Array) -> tuple[Array, Array]:
+def fit(
+    rows: Array,
+    labels: NDArray[np.intp],
+    count: int,
+    mean: Array,
+    std: Array,
+    start: tuple[Array, Array] | None = None,
+) -> tuple[Array, Array]:
     """Fit multinomial logistic regression with a small penalty on the weights.
 
     All classes count alike, however much of each is marked: a long stroke does not outvote a dot. The same input gives
@@ -27,12 +35,13 @@ def fit(rows: Array, labels: NDArray[np.intp], count: int, mean: Array, std: Arr
         count: L.
         mean: (D,) of the features, to be taken off.
         std: (D,) their standard deviation, above 0, to be divided by.
+        start: what a fit to nearly the same places returned, for as many classes: a few steps lead on from there.
 
     Returns:
         weight (L, D) and bias (L,) float32 of the features themselves. A class that was not marked never wins.
     """
     found, target = np.unique(labels, return_inverse=True)
-    scale = 1 / (std * np.float32(np.sqrt(rows.shape[1])))
+    scale = np.float32(1) / (std * np.float32(np.sqrt(rows.shape[1])))
     inputs = np.concatenate([(rows - mean) * scale, np.ones((len(rows), 1), np.float32)], axis=1)
     share = 1 / (len(found) * np.bincount(target).astype(np.float32))[target]
     one_hot = np.eye(len(found), dtype=np.float32)[target]
@@ -47,18 +56,29 @@ def fit(rows: Array, labels: NDArray[np.intp], count: int, mean: Array, std: Arr
         gradient = inputs.T @ ((belief - one_hot) * share[:, None]) + decay
         return float(-(share * likelihood).sum() + (decay * weights).sum() / 2), gradient
 
-    weights = _minimum(loss, np.zeros((inputs.shape[1], len(found)), np.float32))
-    weight, bias = np.zeros((count, rows.shape[1]), np.float32), np.full(count, -100, np.float32)
+    zeros = np.zeros((inputs.shape[1], len(found)), np.float32)
+    least = _STILL * _length(loss(zeros)[1])
+    weights = _minimum(loss, zeros if start is None else _scaled(*start, found, mean, scale), least)
+    weight, bias = np.zeros((count, rows.shape[1]), np.float32), np.full(count, _NEVER, np.float32)
     weight[found] = (weights[:-1] * scale[:, None]).T
     bias[found] = weights[-1] - weight[found] @ mean
     return weight, bias
 
 
-def _minimum(loss: Callable[[Array], tuple[float, Array]], start: Array) -> Array:
-    """Return where a smooth convex function is least, by L-BFGS (Nocedal & Wright 2006, algorithm 7.5)."""
+def _scaled(weight: Array, bias: Array, found: NDArray[np.intp], mean: Array, scale: Array) -> Array:
+    """Return what the classes' scores are of the scaled inputs and the one beside them, (D + 1, classes)."""
+    known = bias[found] != _NEVER
+    free = np.where(known, bias[found] + weight[found] @ mean, np.float32(0))
+    return np.concatenate([weight[found].T / scale[:, None], free[None]], dtype=np.float32)
+
+
+def _minimum(loss: Callable[[Array], tuple[float, Array]], start: Array, least: float) -> Array:
+    """Return where a smooth convex function is least, by L-BFGS (Nocedal & Wright 2006, algorithm 7.5).
+
+    It is done where the gradient's length is `least`, or after so many steps.
+    """
     at = start
     value, gradient = loss(at)
-    least = _STILL * _length(gradient)
     past: list[tuple[Array, Array]] = []
     for _ in range(_STEPS):
         if _length(gradient) <= least:

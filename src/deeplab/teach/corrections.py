@@ -16,8 +16,9 @@ from deeplab.formats.regions import components_of
 from deeplab.labels import LabelSet
 from deeplab.look import Look
 from deeplab.segmentation import Segmentation
+from deeplab.teach.held import hold
 from deeplab.teach.marks import Mark, checked, draw
-from deeplab.teach.teacher import Teacher, hold
+from deeplab.teach.teacher import Teacher
 
 Groups = Sequence[Sequence[int]]
 """For each label of one's own the labels of a model that it is made of; none where the model knows nothing like it."""

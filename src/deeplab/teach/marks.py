@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, TypeAlias
 
@@ -27,12 +27,12 @@ class Stroke:
     """A line drawn by hand over what is of one class.
 
     Attributes:
-        label: the class, by name or number.
+        label: the class, by name or number; None rubs out what earlier marks say of these pixels.
         points: x and y in pixels of the photo, (0, 0) the corner of the upper left pixel; one point is a dot.
         width_px: of the brush, above 0.
     """
 
-    label: str | int
+    label: str | int | None
     points: Sequence[tuple[float, float]]
     width_px: float = 7.0
 
@@ -61,7 +61,7 @@ class Mask:
     """The labels of a photo's pixels, where they are known, packed; `mark` makes one of an array.
 
     Attributes:
-        size: (H, W) of the photo.
+        size: (H, W) of the photo, or of a raster that is laid over the whole of it.
         packed: the labels (H, W) uint8, compressed.
         counts: how many pixels are of each of the 256 labels.
     """
@@ -69,6 +69,12 @@ class Mask:
     size: tuple[int, int]
     packed: bytes = field(repr=False)
     counts: tuple[int, ...] = field(repr=False)
+
+    @classmethod
+    def of(cls, labels: NDArray[np.uint8]) -> Mask:
+        """Return the mask of labels (H, W) uint8."""
+        counts = np.bincount(labels.ravel(), minlength=256)
+        return cls(labels.shape[:2], zlib.compress(labels.tobytes(), 1), tuple(counts.tolist()))
 
     def labels(self) -> NDArray[np.uint8]:
         """Return the labels, (H, W) uint8, void where nothing is known."""
@@ -121,7 +127,7 @@ def draw(marks: Iterable[Mark], size: tuple[int, int], label_set: LabelSet, at: 
         if isinstance(mark, Mask):
             _lay(labels, mark, label_set.void)
         elif isinstance(mark, Stroke):
-            _stroke(labels, mark, scale_y, scale_x)
+            _stroke(labels, mark, scale_y, scale_x, label_set.void if mark.label is None else int(mark.label))
     return labels
 
 
@@ -131,16 +137,40 @@ def labels_of(marks: Iterable[Mark], label_set: LabelSet) -> set[int]:
     for mark in marks:
         if isinstance(mark, Mask):
             found |= {label for label, count in enumerate(mark.counts[: len(label_set)]) if count}
-        else:
+        elif mark.label is not None:
             found.add(int(mark.label))
         if isinstance(mark, Box) and label_set.background is not None:
             found.add(label_set.background)
     return found
 
 
+def relabelled(marks: Iterable[Mark], table: Mapping[int, int], void: int) -> tuple[Mark, ...]:
+    """Return marks with labels as a table has them, without those of labels that it lacks."""
+    found: list[Mark] = []
+    for mark in marks:
+        if isinstance(mark, Mask):
+            values = np.array([table.get(label, void) for label in range(256)], np.uint8)
+            if ((labels := values[mark.labels()]) != void).any():
+                found.append(Mask.of(labels))
+        elif mark.label is None:
+            found.append(mark)
+        elif int(mark.label) in table:
+            found.append(replace(mark, label=table[int(mark.label)]))
+    return tuple(found)
+
+
+def scaled(mark: Mark, y: float, x: float) -> Mark:
+    """Return a mark of a photo as one of a copy whose sides are so many times as long."""
+    if isinstance(mark, Mask):
+        return mark
+    if isinstance(mark, Box):
+        return Box(mark.label, x * mark.x0, y * mark.y0, x * mark.x1, y * mark.y1)
+    return Stroke(mark.label, tuple((x * px, y * py) for px, py in mark.points), mark.width_px * (x + y) / 2)
+
+
 def _checked(mark: Any, size: tuple[int, int], label_set: LabelSet) -> Mark:
     if isinstance(mark, Mask):
-        return _mask(mark.labels(), size, label_set)
+        return _mask(mark.labels(), mark.size, label_set)
     if isinstance(mark, Box):
         return _box(mark, size, label_set)
     if isinstance(mark, Stroke):
@@ -158,16 +188,26 @@ def _checked_stroke(mark: Stroke, size: tuple[int, int], label_set: LabelSet) ->
         raise InputError(
             f"a stroke's points are {quoted(mark.points)}; expected 1 to {_MOST_POINTS:,} pairs of x and y in pixels"
         )
-    drawn = Stroke(_label(mark.label, label_set), tuple((float(x), float(y)) for x, y in points), width)
-    probe = np.full(size, 255, np.uint8)
-    _stroke(probe, Stroke(0, drawn.points, width), 1.0, 1.0)
-    if (probe == 255).all():
+    label = None if mark.label is None else _label(mark.label, label_set)
+    drawn = Stroke(label, tuple((float(x), float(y)) for x, y in points), width)
+    if not _touches(points, size, width / 2):
         (x0, y0), (x1, y1) = points.min(0), points.max(0)
+        whose = "that rubs out" if label is None else f"of {label_set.names[label]!r}"
         raise InputError(
-            f"a stroke of {label_set.names[int(drawn.label)]!r} lies outside the photo: x {x0:g} to {x1:g}, y "
+            f"a stroke {whose} lies outside the photo: x {x0:g} to {x1:g}, y "
             f"{y0:g} to {y1:g} of {size[1]}x{size[0]} pixels; give points in pixels of the photo"
         )
     return drawn
+
+
+def _touches(points: NDArray[np.float64], size: tuple[int, int], reach: float) -> bool:
+    """Tell whether a line of points (N, 2) comes within reach of the photo; it does so in a copy of any size, too."""
+    start = points[:-1] if len(points) > 1 else points
+    across = np.diff(points, axis=0) if len(points) > 1 else np.zeros_like(points)
+    still = np.where(across == 0, 1e-12, across)
+    ends = np.stack([(-reach - start) / still, (np.array(size[::-1]) + reach - start) / still])
+    enters, leaves = ends.min(axis=0).max(axis=1), ends.max(axis=0).min(axis=1)
+    return bool((np.maximum(enters, 0) <= np.minimum(leaves, 1)).any())
 
 
 def _box(mark: Box, size: tuple[int, int], label_set: LabelSet) -> Box:
@@ -201,9 +241,7 @@ def _mask(given: NDArray[Any], size: tuple[int, int], label_set: LabelSet) -> Ma
         raise InputError(
             f"a mask holds labels {low}–{high}; expected 0–{len(label_set) - 1}, and {label_set.void} for unknown"
         )
-    labels = given.astype(np.uint8)
-    counts = np.bincount(labels.ravel(), minlength=256)
-    return Mask(size, zlib.compress(labels.tobytes(), 1), tuple(counts.tolist()))
+    return Mask.of(given.astype(np.uint8))
 
 
 def _label(given: Any, label_set: LabelSet) -> int:
@@ -243,7 +281,7 @@ def _lay(labels: NDArray[np.uint8], mask: Mask, void: int) -> None:
     np.copyto(labels, given, where=given != void)
 
 
-def _stroke(labels: NDArray[np.uint8], stroke: Stroke, scale_y: float, scale_x: float) -> None:
+def _stroke(labels: NDArray[np.uint8], stroke: Stroke, scale_y: float, scale_x: float, label: int) -> None:
     """Lay a stroke over labels: the pixels whose centres lie within half its width of the line, and its points' own."""
     reach = max(0.5, stroke.width_px * (scale_x + scale_y) / 4)
     points = np.asarray(stroke.points, np.float64) * (scale_x, scale_y)
@@ -256,10 +294,10 @@ def _stroke(labels: NDArray[np.uint8], stroke: Stroke, scale_y: float, scale_x: 
         y, x, down, across = y + 0.5 - y0, x + 0.5 - x0, y1 - y0, x1 - x0
         along = ((y * down + x * across) / max(down**2 + across**2, 1e-12)).clip(0, 1)
         near = (y - along * down) ** 2 + (x - along * across) ** 2 <= reach**2
-        labels[rows, columns][near] = stroke.label
+        labels[rows, columns][near] = label
     inside = ((points >= 0) & (points < labels.shape[::-1])).all(axis=1)
     x, y = points[inside].astype(np.intp).T
-    labels[y, x] = stroke.label
+    labels[y, x] = label
 
 
 def _pieces(points: NDArray[np.float64], longest: float) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:

@@ -12,8 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab.crf import CRFSettings, DenseCRF, Shortcuts, photo_kernels
-from deeplab.crf.terms import Kernel
+from deeplab.crf import CRFSettings
 from deeplab.errors import InputError
 from deeplab.files import atomic_file, check_output, sha256_of
 from deeplab.images import Photo, read_image
@@ -23,15 +22,19 @@ from deeplab.models import TAUGHT, ModelInfo, find_model
 from deeplab.segmentation import Segmentation
 from deeplab.teach.classifier import fit
 from deeplab.teach.features import FeatureNetwork, Features, FeatureStore
+from deeplab.teach.held import HeldCRF
 from deeplab.teach.marks import Box, Mark, Mask, Stroke, checked, draw, labels_of
 from deeplab.teach.onnx_file import STRIDE
+from deeplab.teach.places import Places, places_of, thinned
 
 _MOST_PLACES = 2048  # that the classifier is fitted to
-_MOST_PLACES_OF_A_LABEL = 256  # in one photo
 _MOST_STEPS = 1000  # that can be undone
 _IMPOSSIBLE = np.float32(-1e4)  # a score; softmax makes zero of it
 
+_MOST_FITS = 16  # that are kept, for undoing and redoing
+
 _State: TypeAlias = Mapping[str, tuple[Mark, ...]]
+_Classifier: TypeAlias = tuple[NDArray[np.float32], NDArray[np.float32]]  # weight (L, D) and bias (L,)
 
 
 class _Known(NamedTuple):
@@ -40,14 +43,6 @@ class _Known(NamedTuple):
     content: str
     size: tuple[int, int]
     seen: tuple[int, int]
-
-
-class _Places(NamedTuple):
-    """Where a photo was marked: pixels of what the network saw, and their labels, each (N,)."""
-
-    y: NDArray[np.intp]
-    x: NDArray[np.intp]
-    labels: NDArray[np.intp]
 
 
 class Teacher:
@@ -92,11 +87,7 @@ class Teacher:
             ModelError: there is no such model, or it has no int8 trunk.
             OutputError: the folder for the features cannot be made.
         """
-        self.label_set = classes if isinstance(classes, LabelSet) else LabelSet("taught", classes)  # type: ignore[arg-type]
-        if len(self.label_set) < 2:
-            raise InputError(
-                f"there is one class, {self.label_set.names[0]!r}; expected two or more, such as background and it"
-            )
+        self.label_set = _label_set(classes)
         self._network = FeatureNetwork(find_model(model), threads=threads)
         self._store = FeatureStore(self._network, cache)
         self._crf, self._threads = crf, threads
@@ -107,10 +98,10 @@ class Teacher:
         self._sums: dict[
             str, NDArray[np.float32]
         ] = {}  # by content: of the features and of their squares, mean of cells
-        self._places: dict[tuple[str, tuple[Mark, ...]], _Places] = {}
-        self._classifier: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
+        self._places: dict[tuple[str, tuple[Mark, ...]], Places] = {}
+        self._fits: dict[tuple[Any, ...], _Classifier] = {}  # by marks, the latest at the end
         self._last: tuple[str, NDArray[np.uint8]] | None = None  # a photo's content and pixels
-        self._last_kernels: tuple[str, tuple[Kernel, Kernel]] | None = None
+        self._held = HeldCRF(threads)
 
     def mark(self, photo: Photo, marks: Stroke | Box | Sequence[Stroke | Box] | NDArray[np.integer[Any]]) -> None:
         """Add marks to a photo. Where they contradict earlier ones, the later stroke or mask counts.
@@ -137,6 +128,20 @@ class Teacher:
         """Return a photo's marks, the earliest first, their labels as numbers."""
         return self._state.get(self._get(photo)[0], ())
 
+    def rename(self, classes: Sequence[str] | LabelSet) -> None:
+        """Give the classes other names or colours, or further ones after them; marks keep their numbers.
+
+        Raises:
+            InputError: they are fewer than before, or no names.
+        """
+        label_set = _label_set(classes)
+        if len(label_set) < len(self.label_set):
+            raise InputError(
+                f"there are {len(label_set)} names for {len(self.label_set)} classes; expected one for each, or more"
+            )
+        self.label_set = label_set
+        self._fits, self._places = {}, {}
+
     def undo(self) -> bool:
         """Take back the last `mark` or `replace`, whichever photo it was on; False where there is none."""
         return self._travel(self._past, self._future)
@@ -145,7 +150,9 @@ class Teacher:
         """Do again what `undo` took back last; False where there is nothing."""
         return self._travel(self._future, self._past)
 
-    def segment(self, photo: Photo, crf: bool | CRFSettings = True) -> Segmentation:
+    def segment(
+        self, photo: Photo, crf: bool | CRFSettings = True, *, at: NDArray[np.uint8] | None = None
+    ) -> Segmentation:
         """Segment a photo, marked or not, by the classes as they are taught so far.
 
         Its own marks hold in it. Where it has boxes, other classes than those marked in it are left out.
@@ -153,9 +160,10 @@ class Teacher:
         Args:
             photo: the photo.
             crf: whether to refine by the CRF as the teacher has it; or how else.
+            at: the photo at another size, (H, W, 3) uint8 RGB, to segment by what is seen in `photo`; None: the photo.
 
         Returns:
-            labels, confidence and probabilities of the photo's size.
+            labels, confidence and probabilities of the photo's size, or that of `at`.
 
         Raises:
             ImageError, InputError: the photo is unusable, or fewer than two classes are marked yet.
@@ -164,11 +172,14 @@ class Teacher:
         """
         name, known = self._get(photo)
         look, marks = self._look(photo, name, known), self._state.get(name, ())
-        settings = self._crf if crf is True else crf
-        result = self._refined(look, known, marks, settings) if settings else look.unrefined()
-        if marks:
-            hold(result, draw(marks, known.size, self.label_set, known.size))
-        return result
+        settings = self._crf if crf is True else crf or None
+        return self._held.segment(
+            look if at is None else look.at(at),
+            known.content,
+            lambda size: draw(marks, known.size, self.label_set, size),
+            settings,
+            loudness=0,
+        )
 
     def look(self, photo: Photo) -> Look:
         """Return what the classifier, as it is taught so far, sees in a photo, before the CRF and without marks.
@@ -247,26 +258,26 @@ class Teacher:
     def _step(self, name: str, marks: tuple[Mark, ...]) -> None:
         self._past = [*self._past[-_MOST_STEPS + 1 :], self._state]
         self._future = []
-        self._enter({**self._state, name: marks})
+        self._state = {**self._state, name: marks}
 
     def _travel(self, source: list[_State], target: list[_State]) -> bool:
         if not source:
             return False
         target.append(self._state)
-        self._enter(source.pop())
+        self._state = source.pop()
         return True
 
-    def _enter(self, state: _State) -> None:
-        self._state = state
-        self._classifier = None
+    def _fitted(self) -> _Classifier:
+        """Return the classifier, fitted anew where marks have changed; what was fitted last is where that begins."""
+        key = tuple(sorted((name, marks) for name, marks in self._state.items() if marks))
+        if key not in self._fits:
+            last = next(reversed(self._fits.values()), None)
+            self._fits[key] = self._fit(last)
+            if len(self._fits) > _MOST_FITS:
+                del self._fits[next(iter(self._fits))]
+        return self._fits[key]
 
-    def _fitted(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return the classifier's weight (L, D) and bias (L,), fitted anew where marks have changed."""
-        if self._classifier is None:
-            self._classifier = self._fit()
-        return self._classifier
-
-    def _fit(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def _fit(self, start: _Classifier | None) -> _Classifier:
         names = [name for name, marks in self._state.items() if marks]
         places = {name: self._marked(name) for name in names}
         groups = [label for found in places.values() for label in np.unique(found.labels).tolist()]
@@ -276,43 +287,22 @@ class Teacher:
         most = max(1, _MOST_PLACES // len(groups))
         rows, chosen = [], []
         for name, found in places.items():
-            some = _thinned(found.labels, most)
+            some = thinned(found.labels, most)
             rows.append(self._features(self._known[name]).at(found.y[some], found.x[some]))
             chosen.append(found.labels[some])
         mean, square = np.mean([self._sums[self._known[name].content] for name in names], axis=0)
         std = np.sqrt(np.maximum(square - mean**2, 0)) + np.float32(0.05)  # a twentieth of a step: no noise is blown up
-        return fit(np.concatenate(rows), np.concatenate(chosen), len(self.label_set), mean, std)
+        return fit(np.concatenate(rows), np.concatenate(chosen), len(self.label_set), mean, std, start)
 
-    def _marked(self, name: str) -> _Places:
+    def _marked(self, name: str) -> Places:
         """Return where a photo is marked: for each cell and label one pixel, that nearest to the cell's middle."""
         key = name, self._state[name]
         if key not in self._places:
             self._places = {k: v for k, v in self._places.items() if k[0] != name}
             known = self._known[name]
             drawn = draw(key[1], known.size, self.label_set, known.seen)
-            self._places[key] = _places_of(drawn, self.label_set.void)
+            self._places[key] = places_of(drawn, self.label_set.void)
         return self._places[key]
-
-    def _refined(self, look: Look, known: _Known, marks: tuple[Mark, ...], crf: CRFSettings) -> Segmentation:
-        small = look.for_crf()
-        probabilities, fixed = small.probabilities(), None
-        if marks:
-            drawn = draw(marks, known.size, self.label_set, small.photo.shape[:2])
-            fixed = drawn != self.label_set.void
-            probabilities[:, fixed] = drawn[fixed] == np.arange(len(self.label_set))[:, None]
-        settings = crf.scaled(small.enlargement)
-        key = f"{known.content} {settings}"
-        if self._last_kernels is None or self._last_kernels[0] != key:
-            self._last_kernels = None  # its memory goes before the next lattice comes
-            self._last_kernels = key, photo_kernels(small.photo, settings)
-        inference = DenseCRF.from_probabilities(
-            probabilities,
-            self._last_kernels[1],
-            fixed=fixed,
-            prune_below=Shortcuts().prune_below,
-            threads=self._threads,
-        )
-        return look.segmentation(inference.infer(settings.iterations))
 
     def _info(self, name: str) -> ModelInfo:
         trunk = self._network.info
@@ -343,31 +333,8 @@ class Teacher:
         )
 
 
-def hold(result: Segmentation, drawn: NDArray[np.uint8]) -> None:
-    """Give a result's pixels the labels that were marked (H, W) uint8, void where nothing was."""
-    held = drawn != result.label_set.void
-    result.labels[held] = drawn[held]
-    result.confidence()[held] = 1
-
-
-def _places_of(drawn: NDArray[np.uint8], void: int) -> _Places:
-    y, x = np.nonzero(drawn != void)
-    labels = drawn[y, x].astype(np.intp)
-    row, column = (y + STRIDE // 2) // STRIDE, (x + STRIDE // 2) // STRIDE
-    distance = (y - row * STRIDE) ** 2 + (x - column * STRIDE) ** 2
-    order = np.lexsort((x, y, distance, column, row, labels))
-    group = np.stack([labels, row, column])[:, order]
-    first = np.append(True, (group[:, 1:] != group[:, :-1]).any(axis=0))[: len(order)]
-    chosen = order[first]
-    chosen = chosen[_thinned(labels[chosen], _MOST_PLACES_OF_A_LABEL)]
-    return _Places(y[chosen], x[chosen], labels[chosen])
-
-
-def _thinned(labels: NDArray[np.intp], most: int) -> NDArray[np.intp]:
-    """Return the indices of at most so many of each label, evenly spread over those there are."""
-    kept = []
-    for label in np.unique(labels):
-        places = np.flatnonzero(labels == label)
-        count = min(len(places), most)
-        kept.append(places[np.arange(count) * len(places) // count])
-    return np.concatenate(kept) if kept else np.zeros(0, np.intp)
+def _label_set(classes: Sequence[str] | LabelSet) -> LabelSet:
+    label_set = classes if isinstance(classes, LabelSet) else LabelSet("taught", classes)  # type: ignore[arg-type]
+    if len(label_set) < 2:
+        raise InputError(f"there is one class, {label_set.names[0]!r}; expected two or more, such as background and it")
+    return label_set
