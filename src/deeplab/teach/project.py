@@ -157,7 +157,7 @@ class Project:
 
     def remove(self, photo_id: str) -> None:
         """Take a photo, its marks and its result out; its file goes, too, if it was copied into the project."""
-        photo, copied = self.photo(photo_id), f"{FOLDERS[0]}/"
+        photo, copied = self.state.photo(photo_id), f"{FOLDERS[0]}/"
         if not photo.file.startswith(copied):
             self.state = replace(self.state, left_out=(*self.state.left_out, photo.file))
         self._photos({key: one for key, one in self.state.photos.items() if key != photo_id})
@@ -169,7 +169,7 @@ class Project:
 
     def retake(self, photo_id: str, size: tuple[int, int], notes: Sequence[str] = ()) -> None:
         """Take a photo's file, which was replaced, as it is now, without its marks."""
-        photo = self.photo(photo_id)
+        photo = self.state.photo(photo_id)
         sha256 = sha256_of(self.path(photo.file))
         new = replace(photo, sha256=sha256, size=size, notes=tuple(notes), marks=())
         self._forms.pop(photo_id, None)
@@ -182,13 +182,13 @@ class Project:
         Raises:
             InputError: there is no such photo, or a mark is unusable; then nothing is added.
         """
-        photo, label_set = self.photo(photo_id), self.state.label_set
+        photo, label_set = self.state.photo(photo_id), self.state.label_set
         given = marks_to_json(checked(marks, photo.size, label_set), label_set.void)
         self.put_marks(photo_id, [*self.marks(photo_id), *given])
 
     def marks(self, photo_id: str) -> list[Any]:
         """Return a photo's marks as JSON values, the earliest first."""
-        self.photo(photo_id)
+        self.state.photo(photo_id)
         return list(self._forms.get(photo_id, []))
 
     def put_marks(self, photo_id: str, forms: Sequence[Any]) -> None:
@@ -197,7 +197,7 @@ class Project:
         Raises:
             InputError: there is no such photo, or a mark is unusable; then all stays as it was.
         """
-        photo = self.photo(photo_id)
+        photo = self.state.photo(photo_id)
         before = self._forms.get(photo_id, [])
         marks = marks_from_json(forms, photo.size, self.state.label_set, photo.marks, before)
         version = self.state.version + 1
@@ -255,19 +255,9 @@ class Project:
         )
         self._write()
 
-    def photo(self, photo_id: str) -> ProjectPhoto:
-        """Return a photo.
-
-        Raises:
-            InputError: there is none of that id.
-        """
-        if photo_id not in self.state.photos:
-            raise InputError(f"the project has no photo {quoted(photo_id)}; it has {', '.join(self.state.photos)}")
-        return self.state.photos[photo_id]
-
     def problem(self, photo_id: str) -> str | None:
         """Say what became of a photo's file: "missing", "replaced" since it was marked, or None."""
-        photo = self.photo(photo_id)
+        photo = self.state.photo(photo_id)
         path = self.folder / photo.file
         if not (is_file(path) and self._is_inside(path)):
             return "missing"
@@ -304,7 +294,7 @@ class Project:
 
     def made_of(self, photo_id: str) -> str:
         """Return what tells results of a photo that differ: a hash of all that they depend on."""
-        own = self.photo(photo_id)
+        own = self.state.photo(photo_id)
         learnt = self._learnt() if self.state.use == "teach" else self._said([own.sha256, self._forms.get(photo_id)])
         return hashlib.sha256(f"{own.sha256} {learnt}".encode()).hexdigest()
 

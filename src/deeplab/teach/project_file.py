@@ -72,6 +72,16 @@ class ProjectState:
     version: int = 1
     left_out: tuple[str, ...] = ()
 
+    def photo(self, photo_id: str) -> ProjectPhoto:
+        """Return a photo.
+
+        Raises:
+            InputError: there is none of that id.
+        """
+        if photo_id not in self.photos:
+            raise InputError(f"the project has no photo {quoted(photo_id)}; it has {', '.join(self.photos) or 'none'}")
+        return self.photos[photo_id]
+
     def lacks(self) -> str | None:
         """Say why nothing can be segmented yet; None where it can."""
         if self.use == "correct":

@@ -41,8 +41,11 @@ _MOST_LOOKS = 8  # that are kept in memory
 class ProjectSegmenter:
     """Segments a project's photos as they are marked so far; what it saw of them is kept, so that a stroke is quick.
 
-    >>> segmenter = ProjectSegmenter("cups")
-    >>> segmenter.segment(Project.open("cups").state, "1").save("coffee.png")
+    >>> project = Project.open("cats", use="correct", classes=VOC)
+    >>> photo = project.add("examples/cat.jpg")
+    >>> found = ProjectSegmenter(project.folder).segment(project.state, photo.id)
+    >>> list(found.shares())[0]
+    'cat'
     """
 
     def __init__(
@@ -81,7 +84,7 @@ class ProjectSegmenter:
             InputError: fewer than two classes are taught, or a parameter is unusable.
             ModelError: there is no such model, or it has no trunk to teach by.
         """
-        photo = state.photos[photo_id]
+        photo = state.photo(photo_id)
         settings = self.crf(state).changed(crf if isinstance(crf, Mapping) else {}) if crf is not False else None
         path = self.copy(photo)
         at = self.photo(photo) if full else None
