@@ -19,7 +19,7 @@ def teach(
         Path | None,
         typer.Option(
             metavar="DIR|FILE",
-            help="Label maps NAME.png (255: unknown), CVAT's masks, or JSON of COCO or Label Studio; a project has its own.",
+            help="Label maps NAME.png (255: unknown), CVAT's masks, or JSON of COCO or Label Studio. Not of a project.",
         ),
     ] = None,
     names: Annotated[
@@ -33,7 +33,7 @@ def teach(
     """Teach classes by marks on a few photos: write a model file that segments the others.
 
     Photos are found by the marks' names; those without marks are left alone. `deeplab segment FOLDER --model FILE` then
-    segments all of them. A project, as `deeplab serve --project FOLDER` makes it, has its marks, classes and model in it.
+    segments all of them. A project, as `deeplab serve --project FOLDER` makes it, has its own marks and classes.
     """
     from deeplab.batch.photos import find_photos
     from deeplab.files import check_output
