@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,10 +13,12 @@ from PIL import Image
 
 from deeplab.errors import InputError
 from deeplab.files import atomic_file
+from deeplab.seals import is_sealed, sealed
 from deeplab.segmentation import Segmentation
 
 __all__ = ["cutout", "foreground_colours", "write_cutout"]
 
+_MAKER = "cutout"  # as the seals of its pictures say
 _REACHES_PX = (90, 6)  # of the box that colours are averaged over, first from afar, then from nearby: Forte 2021
 _BAND_ROWS = 512  # of a large photo, so that temporaries stay small
 
@@ -43,14 +47,25 @@ def cutout(result: Segmentation, labels: list[int] | None = None) -> NDArray[np.
     return np.dstack([colours, opaque])
 
 
-def write_cutout(path: str | os.PathLike[str], pixels: NDArray[np.uint8], *, overwrite: bool = False) -> None:
+def write_cutout(
+    path: str | os.PathLike[str], pixels: NDArray[np.uint8], *, photo: Path | None = None, overwrite: bool = False
+) -> None:
     """Write a cut-out (H, W, 4) uint8 RGBA as a PNG.
+
+    Args:
+        path: the file.
+        pixels: the cut-out.
+        photo: what it was cut out of; an earlier cut-out of it that nobody changed is replaced.
+        overwrite: replace any file.
 
     Raises:
         OutputError: the file exists, or cannot be written; nothing is left behind.
     """
-    with atomic_file(path, overwrite=overwrite) as file:
-        Image.fromarray(pixels).save(file, format="PNG")
+    encoded = BytesIO()
+    Image.fromarray(pixels).save(encoded, format="PNG")
+    own = photo is not None and is_sealed(path, _MAKER, photo)
+    with atomic_file(path, overwrite=overwrite or own) as file:
+        file.write(encoded.getvalue() if photo is None else sealed(encoded.getvalue(), _MAKER, photo))
 
 
 def foreground_colours(photo: NDArray[np.uint8], alpha: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 from typing import NamedTuple, TextIO
 
@@ -21,6 +23,24 @@ Show = Callable[[str, int, int, str], None]
 SECONDS_BETWEEN_LINES = 10.0
 
 
+class Manner(NamedTuple):
+    """How much is said, and where.
+
+    Attributes:
+        quiet: nothing but results and errors.
+        verbose: of an error also where it arose.
+        data: standard output is for data that another program reads; lines of results go to stderr.
+    """
+
+    quiet: bool = False
+    verbose: bool = False
+    data: bool = False
+
+
+manner = ContextVar("manner", default=Manner())  # noqa: B039 (a NamedTuple)
+"""The manner in which every `reporter` speaks."""
+
+
 class Reporter(NamedTuple):
     """The ways to speak to whoever runs a command.
 
@@ -28,11 +48,13 @@ class Reporter(NamedTuple):
         result: takes a line of the command's output, for stdout.
         say: takes a line about what happens, for stderr.
         show: takes progress, for stderr.
+        error: takes what went wrong while other work goes on, for stderr.
     """
 
     result: Say
     say: Say
     show: Show
+    error: Callable[[Exception], None]
 
 
 def silent(*facts: object, **more: object) -> None:
@@ -42,9 +64,13 @@ def silent(*facts: object, **more: object) -> None:
 @contextmanager
 def reporter() -> Iterator[Reporter]:
     """Yield a `Reporter` whose lines stand above a live bar while one is shown."""
+    quiet, verbose, data = manner.get()
+    out, err = partial(_print, sys.stdout), partial(_print, sys.stderr)
+    if quiet:
+        yield Reporter(silent if data else out, silent, silent, partial(_complain, err))
+        return
     if not sys.stderr.isatty():
-        say = partial(_print, sys.stderr)
-        yield Reporter(partial(_print, sys.stdout), say, plain_show(say))
+        yield Reporter(err if data else out, err, plain_show(err), partial(_complain, err, verbose=verbose))
         return
     columns = (
         TextColumn("{task.description}"),
@@ -61,11 +87,18 @@ def reporter() -> Iterator[Reporter]:
             bar.update(task, description=stage, completed=done, total=total, facts=facts)
 
         say = partial(bar.console.out, highlight=False)
-        yield Reporter(say if sys.stdout.isatty() else partial(_print, sys.stdout), say, show)
+        result = say if data or sys.stdout.isatty() else out
+        yield Reporter(result, say, show, partial(_complain, say, verbose=verbose))
 
 
 def _print(stream: TextIO, line: str) -> None:
     print(line, file=stream, flush=True)
+
+
+def _complain(say: Say, error: Exception, *, verbose: bool = False) -> None:
+    if verbose:
+        say("".join(traceback.format_exception(error)).rstrip())
+    say(f"error: {error}")
 
 
 def plain_show(say: Say) -> Show:

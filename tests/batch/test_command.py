@@ -112,6 +112,8 @@ def test_the_crfs_parameters_may_be_others(run: Run) -> None:
 def test_where_the_manifest_is(run: Run) -> None:
     assert run("segment", "photos/0.png", "-o", "out").status == 0
     assert not Path("out/manifest.jsonl").exists()
+    assert run("segment", "photos/0.png", "-o", "out").status == 0  # its own result, made anew
+    Path("out/0.png").write_bytes(b"mine")
     assert "out/0.png exists" in run("segment", "photos/0.png", "-o", "out").err
     assert run("segment", "photos/1.png", "photos/2.png", "-o", "out").status == 0
     assert run("segment", "photos/3.png", "-o", "out").status == 0  # one that is there is added to

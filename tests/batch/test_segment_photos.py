@@ -78,6 +78,8 @@ def test_a_single_photo_and_its_manifest(tiny_model: Path) -> None:
     photos = segment_photos("photos/0.png", "masks/cat.png", tiny_model)
     assert photos.outcomes[0].files == (Path("masks/cat.png"), Path("masks/cat_overlay.jpg"))
     assert not Path("masks/manifest.jsonl").exists()
+    assert not segment_photos("photos/0.png", "masks/cat.png", tiny_model).failed  # its own results, made anew
+    Path("masks/cat.png").write_bytes(b"mine")
     (refused,) = segment_photos("photos/0.png", "masks/cat.png", tiny_model).failed
     assert refused.photo == Path("photos/0.png")
     assert isinstance(refused.error, OutputError)

@@ -50,12 +50,11 @@ no problems
     )
 
 
-def test_problems_are_counted_named_and_give_status_1(run: Run, write: Any, leaves: Path, tmp_path: Path) -> None:
+def test_problems_are_counted_named_and_give_status_1(run: Run, write: Any, leaves: Path) -> None:
     for name in "abcde":
         write.mask(leaves / "train" / "masks" / f"{name}.png", 7)
     write.mask(leaves / "val" / "masks" / "g.png", [9, 9, 9, 9, 0, 0, 1, 1])
-    target = tmp_path / "report.json"
-    outcome = run("check-data", str(leaves), "--json", str(target), "--examples", "2")
+    outcome = run("check-data", str(leaves), "--examples", "2")
     assert outcome.status == 1
     assert (
         """\
@@ -67,7 +66,7 @@ problem: labels beyond the classes, 5: name every class, and the fate of other v
         in outcome.out
     )
     assert outcome.out.endswith("5 problems: labels beyond the classes\n")
-    content = json.loads(target.read_text(encoding="utf-8"))
+    content = json.loads(run("check-data", str(leaves), "--json").out)["result"]
     assert (content["reader"], content["problems"]) == ("folder", 5)
     assert len([finding for finding in content["findings"] if finding["kind"] == "beyond"]) == 5
     classes = content["splits"]["val"]["classes"]
@@ -84,13 +83,11 @@ def test_options_choose_layout_split_and_names(run: Run, write: Any, leaves: Pat
 
 
 def test_bad_options_are_one_line_errors(run: Run, leaves: Path, tmp_path: Path) -> None:
-    (tmp_path / "report.json").write_text("")
     for arguments, message in {
         (str(tmp_path / "nothing"),): "there is no folder",
         (str(leaves), "--reader", "zip"): "unknown data layout 'zip'",
         (str(leaves), "--split", "test"): "splits found: train, val",
         (str(leaves), "--names", "nothing.txt"): "cannot read nothing.txt",
-        (str(leaves), "--json", str(tmp_path / "report.json")): "exists; give --force",
     }.items():
         outcome = run("check-data", *arguments)
         assert outcome.status == 1

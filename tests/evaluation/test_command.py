@@ -39,11 +39,11 @@ def test_scores_are_stored_once_and_every_figure_comes_from_them(
     run: Run, devkit: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
     where = ("--data", str(devkit), "--model", str(tiny_model), "--scores", str(tmp_path / "scores"))
-    first = run("evaluate", *where, "--classes", "cat, dog", "--json", str(tmp_path / "figures.json"))
+    first = run("evaluate", *where, "--classes", "cat, dog")
     assert first.status == 0
     assert "mean IoU, 4 of 21 classes" in first.out  # three photos show no more
     assert "* cat, dog" in first.out
-    figures = json.loads((tmp_path / "figures.json").read_text())
+    figures = json.loads(run("evaluate", *where, "--json").out)["result"]
     assert set(figures["results"]) == {"network", "network + CRF"}
     for path in (tmp_path / "scores").glob("*.npz"):
         path.touch()
@@ -63,9 +63,9 @@ def test_saved_label_maps_give_the_figures_of_the_stored_scores(
         segmenter.segment(photo, crf=False).save(tmp_path / "maps" / f"{photo.stem}.png")
     figures = {}
     for name, options in {"maps": ("--predictions", str(tmp_path / "maps")), "model": ("--no-crf",)}.items():
-        options = (*options, "--model", str(tiny_model), "--json", str(tmp_path / f"{name}.json"))
-        assert run("evaluate", "--data", str(devkit), *options).status == 0
-        results = json.loads((tmp_path / f"{name}.json").read_text())["results"]
+        outcome = run("evaluate", "--data", str(devkit), *options, "--model", str(tiny_model), "--json")
+        assert outcome.status == 0
+        results = json.loads(outcome.out)["result"]["results"]
         figures[name] = next(iter(results.values()))["mean_iou"]
     assert figures["maps"] == pytest.approx(figures["model"], abs=1e-3)  # scores are stored as float16
 
@@ -81,9 +81,9 @@ def test_a_names_file_says_what_the_masks_values_mean(
         merged = np.where(np.isin(truth, [8, 12]), 0, 1).astype(np.uint8)
         write_label_map(tmp_path / "maps" / f"{sample.name}.png", merged, animals)
     where = ("--data", str(devkit), "--predictions", str(tmp_path / "maps"))
-    result = run("evaluate", *where, "--names", str(tmp_path / "animals.txt"), "--json", str(tmp_path / "figures.json"))
+    result = run("evaluate", *where, "--names", str(tmp_path / "animals.txt"), "--json")
     assert result.status == 0
-    (figures,) = json.loads((tmp_path / "figures.json").read_text())["results"].values()
+    (figures,) = json.loads(result.out)["result"]["results"].values()
     assert figures["mean_iou"] == 1
 
 
@@ -96,28 +96,24 @@ def test_the_layout_of_the_data_is_found_out(run: Run, samples: tuple[Sample, ..
         labels = read_label_map(sample.mask)
         write_label_map(tmp_path / "maps" / f"{sample.name}.png", np.where(labels == 255, 0, labels), VOC)
     where = ("evaluate", "--data", str(tmp_path / "set"), "--predictions", str(tmp_path / "maps"))
-    assert run(*where, "--split", "valid", "--json", str(tmp_path / "figures.json")).status == 0
-    (figures,) = json.loads((tmp_path / "figures.json").read_text())["results"].values()
+    (figures,) = json.loads(run(*where, "--split", "valid", "--json").out)["result"]["results"].values()
     assert figures["mean_iou"] == 1
     assert "splits found: valid" in run(*where).err
 
 
 def test_more_is_measured_and_written_where_asked(run: Run, devkit: Path, tiny_model: Path, tmp_path: Path) -> None:
     where = ("evaluate", "--data", str(devkit), "--model", str(tiny_model), "--resamples", "20")
-    files = {name: tmp_path / name for name in ("figures.json", "confusion.csv")}
-    outcome = run(
-        *where, "--trimap", "void", "--boundary-f1",
-        "--json", str(files["figures.json"]), "--confusion", str(files["confusion.csv"]),
-    )  # fmt: skip
+    confusion = tmp_path / "confusion.csv"
+    outcome = run(*where, "--trimap", "void", "--boundary-f1", "--json", "--confusion", str(confusion))
     assert outcome.status == 0
-    assert "boundary F1" in outcome.out
-    assert "mean IoU near boundaries" in outcome.out
-    figures = json.loads(files["figures.json"].read_text())
+    assert "boundary F1" in outcome.err
+    assert "mean IoU near boundaries" in outcome.err
+    figures = json.loads(outcome.out)["result"]
     network = figures["results"]["network"]
     assert len(network["trimap"]["mean_iou"]) == 40
     assert network["intervals"]["boundary_f1"][0] <= network["boundary_f1"]
     assert len(figures["gain"]["mean_iou"]) == 3
-    assert files["confusion.csv"].read_text().startswith("labelled by,true class,background,")
+    assert confusion.read_text().startswith("labelled by,true class,background,")
 
 
 def test_a_broken_photo_stops_the_evaluation_unless_it_is_to_be_skipped(
@@ -151,9 +147,8 @@ def test_a_search_finds_settings_that_evaluate_takes(
     again = run("crf-search", *where, *options)
     assert "nothing was run" in again.out
     assert again.out.splitlines()[:2] == first.out.splitlines()[:2]
-    best = ("--crf-settings", str(tmp_path / "search" / "best.yaml"), "--json", str(tmp_path / "figures.json"))
-    assert run("evaluate", *where, *best).status == 0
-    figures = json.loads((tmp_path / "figures.json").read_text())
+    best = ("--crf-settings", str(tmp_path / "search" / "best.yaml"))
+    figures = json.loads(run("evaluate", *where, *best, "--json").out)["result"]
     search = json.loads((tmp_path / "search" / "search.json").read_text())
     assert figures["crf"] == search["crf"]
     assert figures["results"]["network + CRF"]["pixel_accuracy"] == pytest.approx(search["best"][0])
@@ -203,7 +198,6 @@ def test_what_goes_wrong_is_one_line(run: Run, devkit: Path, tiny_model: Path, t
         (("--split", "test"), "splits found there: val"),
         (("--reader", "imagenet"), "unknown data layout 'imagenet'"),
         (("--classes", "unicorn"), "unicorn"),
-        (("--json", str(tmp_path / "taken.json")), "exists; give --force"),
         (("--predictions", str(tmp_path)), "photo0.png"),
         (("--trimap", "edges"), "--trimap is 'edges'"),
         (("--crf-settings", str(tmp_path / "none.yaml")), "cannot read"),

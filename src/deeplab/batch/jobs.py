@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from deeplab.batch.manifest import Manifest, Version, version_of
+from deeplab.batch.manifest import MAKER, Manifest, Version, version_of
 from deeplab.batch.photos import result_names
 from deeplab.batch.remote import RemotePhoto
 from deeplab.batch.results import Result
 from deeplab.errors import DeepLabError, OutputError
 from deeplab.files import atomic_files, check_output
 from deeplab.progress import Show
+from deeplab.seals import sealed
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def plan_jobs(
     """Decide where each photo's results go; what may not be written becomes an outcome in that photo's place.
 
     A photo whose results stand in the folder as the manifest says, made from the photo as it is now by the same model
-    and settings, is done. Other results that the manifest knows are replaced; files that it does not know never are.
+    and settings, is done. Other results that the manifest knows, or the seal, are replaced; other files never are.
 
     Args:
         found: what `deeplab.batch.remote.find_anywhere` yields; an error becomes an outcome.
@@ -145,6 +146,7 @@ def finish(job: Job, outcome: Result | DeepLabError, manifest: Manifest) -> Resu
         if isinstance(outcome, DeepLabError):
             raise outcome
         contents = dict(zip(job.outputs, filter(None, (outcome.label_map, outcome.overlay)), strict=True))
+        contents = {output: sealed(content, MAKER, job.photo) for output, content in contents.items()}
         hashes = {output.name: hashlib.sha256(content).hexdigest() for output, content in contents.items()}
         manifest.add(job.photo, job.version, hashes, outcome.facts() | {"error": None})
         with atomic_files(*contents, overwrite=True) as files:

@@ -19,9 +19,13 @@ from deeplab.documents import parse_json
 from deeplab.errors import MALFORMED, DeepLabError, InputError, OutputError
 from deeplab.files import atomic_file, check_output, open_alone, sha256_of
 from deeplab.json_lines import append_line, as_line, cut_off, whole_lines
+from deeplab.seals import is_sealed
 
 Version = tuple[int, int]
 """A photo's size in bytes, and when it was last changed, in ns since 1970."""
+
+MAKER = "segment"
+"""What the seal of a batch's results says of what made them."""
 
 _BEGINNING = b'{"file": '  # of every line
 
@@ -111,7 +115,7 @@ class Manifest:
         return all(output.name in made and _sha256_of(output) == made[output.name] for output in outputs)
 
     def check_replaceable(self, photo: Path | RemotePhoto, version: Version | None, outputs: Sequence[Path]) -> None:
-        """Check that each of a photo's results is free, or there as the manifest says.
+        """Check that each of a photo's results is free, or there as the manifest or its seal says.
 
         Raises:
             OutputError: it is another photo's, was changed by somebody, or is not known here.
@@ -121,7 +125,7 @@ class Manifest:
                 continue
             lines = self._of(output.name)
             if not lines:
-                check_output(output)
+                check_output(output, overwrite=is_sealed(output, MAKER, photo))
                 continue
             if lines[-1]["file"] != _place_of(photo) and _version_in(lines[-1]) != version:
                 raise OutputError(

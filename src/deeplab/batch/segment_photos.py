@@ -59,9 +59,9 @@ def segment_photos(
 ) -> SegmentedPhotos:
     """Segment photos on all cores and write NAME.png (labels), NAME_overlay.jpg and a line of the manifest for each.
 
-    What a manifest there says is done already is skipped; a file that it does not know is replaced with `overwrite`
-    only, a photo never. A photo that fails does not stop the others: its outcome says why. A photo's results are
-    written whole or not at all, so a run that was stopped goes on when called again.
+    What a manifest there says is done already is skipped; a file that neither it nor a seal of the same photo knows is
+    replaced with `overwrite` only, a photo never. A photo that fails does not stop the others: its outcome says why. A
+    photo's results are written whole or not at all, so a run that was stopped goes on when called again.
 
     >>> photos = segment_photos(["examples/*.jpg", "missing.jpg"], "results")
     >>> for outcome in photos.outcomes:

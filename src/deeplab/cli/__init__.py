@@ -17,7 +17,9 @@ from deeplab.cli.crf_search import crf_search
 from deeplab.cli.cutout import cutout
 from deeplab.cli.download import download
 from deeplab.cli.evaluate import evaluate
+from deeplab.cli.help import WIDEST, Command, Group
 from deeplab.cli.listings import models, recipes, variants
+from deeplab.cli.manners import mannered
 from deeplab.cli.refine import refine
 from deeplab.cli.reproduce import reproduce
 from deeplab.cli.segment import segment
@@ -30,34 +32,40 @@ from deeplab.errors import DeepLabError
 
 __all__ = ["app", "main"]
 
+_WELCOME = """Segment photos along their edges: DeepLab's network and fully connected CRF.
+
+`deeplab COMMAND -h` says what a command takes, with examples.
+
+Examples:
+    deeplab segment cat.jpg                   a label map and an overlay, here
+    deeplab segment photos -o results         a folder of photos
+    deeplab refine cat.jpg --scores cat.npy   any model's scores, sharpened
+    deeplab serve                             a page in the browser
+    deeplab --install-completion              complete commands with the Tab key
+"""
+
+_COMMANDS = {
+    "Photos and videos": (segment, cutout, refine, convert, serve),
+    "Models": (models, verify, teach, export),
+    "Labelled photos": (download, check_data, evaluate, crf_search, submit),
+    "The paper": (variants, recipes, train, reproduce),
+}
+
 app = typer.Typer(
-    help="Segment photos along their edges: DeepLab's network and fully connected CRF.",
+    cls=Group,
+    help=_WELCOME,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": WIDEST},
 )
 
-for command in (
-    segment,
-    cutout,
-    teach,
-    refine,
-    convert,
-    variants,
-    models,
-    verify,
-    download,
-    check_data,
-    evaluate,
-    crf_search,
-    submit,
-    train,
-    export,
-    reproduce,
-    serve,
-):
-    app.command()(command)
-app.add_typer(recipes, name="recipes")
+for title, commands in _COMMANDS.items():
+    for command in commands:
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name="recipes", rich_help_panel=title)
+        else:
+            app.command(cls=Command, rich_help_panel=title)(mannered(command))
 
 
 def main() -> None:

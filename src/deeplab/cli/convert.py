@@ -47,6 +47,10 @@ def convert(
     """Write label maps in the format of another tool: COCO, YOLO, CVAT or Label Studio.
 
     Label maps that deeplab wrote hold their class names; others need --names.
+
+    Examples:
+        deeplab convert results --to coco -o photos.json
+        deeplab convert masks --to yolo -o yolo --names classes.txt
     """
     from deeplab.checks import check_choice
     from deeplab.formats import Options, read_labelled

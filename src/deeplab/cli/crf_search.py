@@ -57,6 +57,10 @@ def crf_search(
     Everything measured is kept in the folder's trials.jsonl: a search that was stopped goes on when started again, and
     another objective, or more photos, only measures what is missing. The folder also gets trials.csv, search.json,
     best.yaml (for `deeplab evaluate --crf-settings`) and heat-map.svg.
+
+    Examples:
+        deeplab crf-search --data data/voc2012 --scores scores -o search
+        deeplab evaluate --data data/voc2012 --crf-settings search/best.yaml
     """
     from deeplab.checks import check_choice, thread_count
     from deeplab.crf import CRFSettings

@@ -44,6 +44,11 @@ def cutout(
 
     A photo in which nothing of the kind is found, or which cannot be read, is reported and the others go on; the exit
     status is then 1.
+
+    Examples:
+        deeplab cutout dog.jpg                       dog_cutout.png, the dog alone
+        deeplab cutout photos -o cut --class person  of each the people alone
+        deeplab cutout cup.jpg --box 40,30,200,180   whatever is in the box
     """
     from deeplab.batch.photos import find_photos
     from deeplab.cutout import cutout as cut_out
@@ -65,10 +70,10 @@ def cutout(
         if share == 0:
             names = ", ".join(result.label_set.names[label] for label in labels)
             raise ImageError(f"{photo}: nothing found of {names}; name a box around the thing (--box X0,Y0,X1,Y1)")
-        write_cutout(target, cut_out(result, labels), overwrite=force)
+        write_cutout(target, cut_out(result, labels), photo=photo, overwrite=force)
         out.result(f"{photo} → {target}: {100 * share:.1f} % of it")
 
-    if not run_jobs("cutting out", found, run):
+    if run_jobs("cutting out", found, run):
         raise typer.Exit(1)
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def download(
-    names: Annotated[
+    archives: Annotated[
         list[str] | None, typer.Argument(metavar="NAME…", help="What to download; all that there is is listed without.")
     ] = None,
     data: Annotated[
@@ -39,17 +39,22 @@ def download(
     """Download data sets and weights from where they are published, check them, and unpack them below DIR.
 
     What was stopped goes on when started again.
+
+    Examples:
+        deeplab download                           what there is
+        deeplab download camvid --data data
+        deeplab download voc2012 --from archives   from a folder
     """
     from deeplab.download import ARCHIVES, find_archives, is_placed
     from deeplab.download import download as run
     from deeplab.download.place import room_needed
 
-    if not names:
+    if not archives:
         for name, archive in ARCHIVES.items():
             print(_statement(name, archive))
         return
     wanted = {}
-    for name, archive in find_archives(names).items():
+    for name, archive in find_archives(archives).items():
         if is_placed(name, archive, data):
             print(f"{name}: is there, in {data / archive.folder}")
         else:

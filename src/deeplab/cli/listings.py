@@ -4,18 +4,43 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from deeplab.cli.help import Command, Group
+from deeplab.cli.manners import JsonOption, json_output, mannered
 from deeplab.cli.options import extra
 
-recipes = typer.Typer(invoke_without_command=True)
+recipes = typer.Typer(cls=Group, invoke_without_command=True, rich_markup_mode=None)
 
 
-def variants() -> None:
-    """Print the paper's networks: what tells them apart, their size and what they see."""
+def variants(as_json: JsonOption = False) -> None:
+    """Print the paper's networks: what tells them apart, their size and what they see.
+
+    Examples:
+        deeplab variants
+        deeplab variants --json | jq '.result[].parameters'
+    """
     from deeplab.network.variants import VARIANTS
+
+    with json_output("variants", asked=as_json) as document:
+        document["result"] = [
+            {
+                "name": name,
+                "network": variant.title,
+                "fc6_kernel": variant.fc6_kernel,
+                "fc6_dilation": variant.fc6_dilation,
+                "channels": variant.fc_channels,
+                "parameters": variant.parameters(),
+                "field_of_view_px": variant.field_of_view_px,
+                "receptive_field_px": variant.receptive_field_px,
+                "scores_at_513_px": variant.score_map_size(513),
+            }
+            for name, variant in VARIANTS.items()
+        ]
+    if as_json:
+        return
 
     columns = (
         "name",
@@ -30,17 +55,17 @@ def variants() -> None:
     )
     rows = [
         (
-            name,
-            variant.title,
-            f"{variant.fc6_kernel}x{variant.fc6_kernel}",
-            f"{variant.fc6_dilation}",
-            f"{variant.fc_channels}",
-            f"{variant.parameters():,}",
-            f"{variant.field_of_view_px} px",
-            f"{variant.receptive_field_px} px",
-            f"{variant.score_map_size(513)}x{variant.score_map_size(513)}",
+            row["name"],
+            row["network"],
+            f"{row['fc6_kernel']}x{row['fc6_kernel']}",
+            f"{row['fc6_dilation']}",
+            f"{row['channels']}",
+            f"{row['parameters']:,}",
+            f"{row['field_of_view_px']} px",
+            f"{row['receptive_field_px']} px",
+            f"{row['scores_at_513_px']}x{row['scores_at_513_px']}",
         )
-        for name, variant in VARIANTS.items()
+        for row in document["result"]
     ]
     _print_table([columns, *rows])
 
@@ -53,7 +78,12 @@ def _print_table(rows: Sequence[Sequence[str]]) -> None:
 
 @recipes.callback()
 def list_recipes(context: typer.Context) -> None:
-    """List the training recipes that come with deeplab; `deeplab recipes show NAME` prints one."""
+    """List the training recipes that come with deeplab; `deeplab recipes show NAME` prints one.
+
+    Examples:
+        deeplab recipes
+        deeplab recipes show largefov-voc
+    """
     if context.invoked_subcommand is not None:
         return
     with extra("train"):
@@ -69,24 +99,43 @@ def list_recipes(context: typer.Context) -> None:
     _print_table(rows)
 
 
-@recipes.command("show")
+@recipes.command("show", cls=Command)
+@mannered
 def show_recipe(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A recipe's name, or a YAML file of yours.")],
+    recipe: Annotated[str, typer.Argument(metavar="NAME", help="A recipe's name, or a YAML file of yours.")],
 ) -> None:
-    """Print a recipe whole: all that it takes from others, and every default."""
+    """Print a recipe whole: all that it takes from others, and every default.
+
+    Examples:
+        deeplab recipes show largefov-voc > mine.yaml
+    """
     with extra("train"):
         from deeplab.training.recipe_files import find_recipe, whole_recipe
-    print(whole_recipe(find_recipe(name)), end="")
+    print(whole_recipe(find_recipe(recipe)), end="")
 
 
-def models() -> None:
-    """List the shipped models, each with its labels and model card."""
+def models(as_json: JsonOption = False) -> None:
+    """List the shipped models, each with its labels and model card.
+
+    Examples:
+        deeplab models
+        deeplab models --json | jq -r '.result[].name'
+    """
     from deeplab.models import shipped_models
     from deeplab.runtime import ScoreNetwork
 
-    for name, path in shipped_models().items():
-        info = ScoreNetwork(path, threads=1).info
-        print(f"{name}: {info.variant}, {len(info.label_set)} classes, {path.stat().st_size / 1e6:.1f} MB")
-        print(f"  labels: {', '.join(info.label_set.names)}")
-        for key, value in info.card.items():
+    with json_output("models", asked=as_json) as document:
+        found: list[dict[str, Any]] = []
+        document["result"] = found
+        for path in shipped_models().values():
+            said = ScoreNetwork(path, threads=1).info.to_dict()
+            found.append({"name": path.stem, "file": str(path), "bytes": path.stat().st_size, "says": said})
+    if as_json:
+        return
+    for model in found:
+        said = model["says"]
+        names = said["label_set"]["names"]
+        print(f"{model['name']}: {said['variant']}, {len(names)} classes, {model['bytes'] / 1e6:.1f} MB")
+        print(f"  labels: {', '.join(names)}")
+        for key, value in said["card"].items():
             print(f"  {key}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}")

@@ -146,8 +146,8 @@ def run_jobs(
     plan: Sequence[Job | DeepLabError],
     run: Callable[[Job, Reporter], None],
     named: Callable[[Reporter], Reporter] = lambda out: out,
-) -> bool:
-    """Run every job of a plan; what fails is reported and the others go on. Return whether all went well.
+) -> list[DeepLabError]:
+    """Run every job of a plan; what fails is reported and the others go on. Return what went wrong.
 
     Args:
         stage: what is done, for the progress.
@@ -155,7 +155,7 @@ def run_jobs(
         run: does a job; raises DeepLabError where it fails.
         named: gives files other names in what is said; see `deeplab.cli.streams`.
     """
-    failed = False
+    errors = []
     with reporter() as plain:
         out = named(plain)
         jobs = sorted(plan, key=lambda job: not isinstance(job, DeepLabError))
@@ -165,7 +165,7 @@ def run_jobs(
                     raise job
                 run(job, out)
             except DeepLabError as error:
-                failed = True
-                out.say(f"error: {error}")
+                errors.append(error)
+                out.error(error)
             out.show(stage, done, len(plan), "")
-    return not failed
+    return errors

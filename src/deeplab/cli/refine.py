@@ -93,8 +93,14 @@ def refine(
     """Sharpen any model's scores or label map along a photo's edges, by the fully connected CRF.
 
     What the scores are is found out and shown; options decide where it cannot be. The result, NAME.png in the current
-    folder or what -o names, is a label map of the photo's size. Photos and scores are never replaced, an earlier result
-    with --force only. Where one photo of a folder fails, the others go on; the exit status is then 1.
+    folder or what -o names, is a label map of the photo's size. Photos and scores are never replaced, files other than
+    its own pictures of the same photo with --force only. Where one photo of a folder fails, the others go on; the exit
+    status is then 1.
+
+    Examples:
+        deeplab refine cat.jpg --scores cat.npy -o sharper.png
+        deeplab refine photos --scores logits -o masks --labels classes.txt
+        deeplab refine cat.jpg --scores rough.png --confidence 0.9
     """
     from deeplab.batch.photos import find_photos
     from deeplab.crf import CRFSettings
@@ -149,10 +155,10 @@ def refine(
             job.write(result, overwrite=force)
             out.result(f"{job.photo} → {', '.join(map(str, job.outputs))}: {_report(result)}")
 
-        well = run_jobs("refining", plan, run, given.named)
+        errors = run_jobs("refining", plan, run, given.named)
         with reporter() as out:
             assumptions.sum_up(given.named(out).say)
-    if not well:
+    if errors:
         raise typer.Exit(1)
 
 

@@ -51,11 +51,15 @@ def reproduce(
     device: Annotated[str, typer.Option(metavar="DEVICE", help="For training, as in `deeplab train`.")] = "auto",
     threads: ThreadsOption = None,
 ) -> None:
-    """Train, store scores, search the CRF's parameters, evaluate, and write one report beside the published figures.
+    """Make the paper's tables and figures: train, store scores, search the CRF's parameters, evaluate, report.
 
     Networks not named: with --weights largefov, msc-largefov and fcn8s; without, those given and those shipped.
 
     What was stopped goes on when started again with the same -o; steps with unchanged inputs are not done again.
+
+    Examples:
+        deeplab reproduce camvid --data data --quick
+        deeplab reproduce voc2012 --data data --weights vgg16.npz -o pages
     """
     with extra("train"):
         import_module("yaml")  # recipes are read and compared even where nothing is trained

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deeplab.cli.assumptions import Assumptions
+from deeplab.cli.manners import JsonOption, json_output
 from deeplab.cli.options import (
     BandsOption,
     ModelOption,
@@ -23,12 +24,12 @@ from deeplab.cli.options import (
 )
 from deeplab.cli.streams import STREAM, Streams, names_file, streams
 from deeplab.crf.params import CRFParams
-from deeplab.errors import ImageError, InputError, OutputError
+from deeplab.errors import DeepLabError, ImageError, InputError, OutputError
 from deeplab.files import make_folder
 from deeplab.progress import Reporter, reporter
 
 if TYPE_CHECKING:
-    from deeplab.batch import Settings
+    from deeplab.batch import Outcome, SegmentedPhotos, Settings
     from deeplab.models import ModelInfo
 
 INTERRUPTED = 130
@@ -83,7 +84,8 @@ def segment(
     ray_address: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Work on the Ray cluster at this address.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Do everything again, replacing existing results.")] = False,
+    as_json: JsonOption = False,
+    force: Annotated[bool, typer.Option("--force", help="Do everything again, replacing whatever is there.")] = False,
     threads: ThreadsOption = None,
     *,
     params: dict[str, float],
@@ -91,50 +93,64 @@ def segment(
     """Segment photos: write NAME.png (labels) and NAME_overlay.jpg, and print the classes found.
 
     Results go to the current folder, or to the one that -o names. What a manifest there says is done already is
-    skipped; a file that is not in it is replaced with --force only, a photo never. A photo that fails is reported and
-    the others go on; the exit status is then 1. A video becomes NAME_overlay.mp4 or a folder of label maps.
+    skipped; files that are not its own results of the same photo are replaced with --force only, a photo never. A photo
+    that fails is reported and the others go on; the exit status is then 1. A video becomes NAME_overlay.mp4 or a folder
+    of label maps.
 
     The CRF's parameters are the model's own where not given; pixels are those of the photo as the network sees it.
+
+    Examples:
+        deeplab segment cat.jpg                          cat.png and cat_overlay.jpg
+        deeplab segment photos -o results                a folder; again: goes on
+        deeplab segment photos -o results --json         what was found, for programs
+        deeplab segment clip.mp4 -o results --side 480   a video
     """
     from deeplab.batch import Settings
     from deeplab.video import VIDEO_SUFFIXES
 
-    if params and not crf:
-        option = f"--{next(iter(params)).replace('_', '-')}"
-        raise InputError(f"{option} is for the CRF, which --no-crf leaves out; give one of the two")
-    CRFParams.from_dict(params)  # says what is out of range before anything is made
-    settings = Settings(crf, min_confidence, quality, range_in(value_range), bands_in(bands))
-    videos = [photo for photo in photos if Path(photo).suffix.lower() in VIDEO_SUFFIXES]
-    if videos and (names_file(output) or str(output) == STREAM):
-        raise InputError(f"{output} is no folder, but a video's results need one; name it with -o")
-    if videos and quality != "fast":
-        raise InputError(f"--quality {quality} is for photos, but {videos[0]} is a video; leave it out")
-    stills = [photo for photo in photos if photo not in videos]
-    well = True
-    if stills:
-        if STREAM in (*stills, str(output)) and manifest is None:
-            manifest = NO_MANIFEST
-        with streams(stills, output) as through:
-            well = _segment_photos(
-                through, settings, params, manifest,
-                model=model, cluster=ray_address or ray, overlay=overlay and not through.to_stdout, overwrite=force,
-                threads=threads,
+    with json_output("segment", asked=as_json) as document:
+        if params and not crf:
+            option = f"--{next(iter(params)).replace('_', '-')}"
+            raise InputError(f"{option} is for the CRF, which --no-crf leaves out; give one of the two")
+        if as_json and str(output) == STREAM:
+            raise InputError("--json and -o - both want standard output; name a file or folder with -o")
+        CRFParams.from_dict(params)  # says what is out of range before anything is made
+        settings = Settings(crf, min_confidence, quality, range_in(value_range), bands_in(bands))
+        videos = [photo for photo in photos if Path(photo).suffix.lower() in VIDEO_SUFFIXES]
+        if videos and (names_file(output) or str(output) == STREAM):
+            raise InputError(f"{output} is no folder, but a video's results need one; name it with -o")
+        if videos and quality != "fast":
+            raise InputError(f"--quality {quality} is for photos, but {videos[0]} is a video; leave it out")
+        stills = [photo for photo in photos if photo not in videos]
+        found = document["result"] = {"model": None, "done": 0, "photos": [], "videos": []}
+        if stills:
+            if STREAM in (*stills, str(output)) and manifest is None:
+                manifest = NO_MANIFEST
+            with streams(stills, output) as through:
+                photos_found = _segment_photos(
+                    through, settings, params, manifest,
+                    model=model, cluster=ray_address or ray, overlay=overlay and not through.to_stdout,
+                    overwrite=force, threads=threads,
+                )  # fmt: skip
+            found |= {"model": photos_found.model.name, "done": photos_found.done}
+            found["photos"] = [_photo_as_json(outcome, through) for outcome in photos_found.outcomes]
+            document["errors"] += [each["error"] for each in found["photos"] if each["error"]]
+        if videos:
+            make_folder(output)
+            found["model"], found["videos"], errors = _segment_videos(
+                videos, output, model, params,
+                crf=crf, kind=video, span=span, every=every, side=side, force=force, threads=threads,
             )  # fmt: skip
-    if videos:
-        make_folder(output)
-        well &= _segment_videos(
-            videos, output, model, params,
-            crf=crf, kind=video, span=span, every=every, side=side, force=force, threads=threads,
-        )  # fmt: skip
-    if not well:
-        raise typer.Exit(1)
+            document["errors"] += map(str, errors)
+        if document["errors"]:
+            raise typer.Exit(1)
 
 
 def _segment_photos(
     given: Streams, settings: Settings, params: dict[str, float], manifest: str | None, **options: Any
-) -> bool:
-    """Segment photos, several at a time, here or on a cluster; return whether all went well."""
-    from deeplab.batch import Outcome, segment_photos
+) -> SegmentedPhotos:
+    """Segment photos, several at a time, here or on a cluster."""
+    from deeplab.batch import segment_photos
     from deeplab.batch.workers import end_if_busy
 
     if names_file(given.output) and given.output.suffix != ".png":
@@ -145,8 +161,9 @@ def _segment_photos(
             out = given.named(plain)
 
             def report(outcome: Outcome) -> None:
+                if outcome.error is not None:
+                    out.error(outcome.error)
                 if outcome.result is None:
-                    out.say(f"error: {outcome.error}")
                     return
                 assumptions.add(outcome.photo, outcome.result.notes, outcome.result.value_range, out.say)
                 files = ", ".join(map(str, outcome.files))
@@ -163,7 +180,18 @@ def _segment_photos(
     except KeyboardInterrupt:
         end_if_busy(INTERRUPTED)
         raise
-    return not photos.failed
+    return photos
+
+
+def _photo_as_json(outcome: Outcome, given: Streams) -> dict[str, Any]:
+    """Return what became of a photo, as a manifest's line says it."""
+    name = given.called
+    return {
+        "file": None if outcome.photo is None else name(str(outcome.photo)),
+        "outputs": [name(str(file)) for file in outcome.files],
+        **(outcome.result.facts() if outcome.result else {}),
+        "error": None if outcome.error is None else name(str(outcome.error)),
+    }
 
 
 def _segment_videos(
@@ -179,8 +207,8 @@ def _segment_videos(
     side: int | None,
     force: bool,
     threads: int | None,
-) -> bool:
-    """Segment videos one after the other; return whether all went well."""
+) -> tuple[str, list[dict[str, Any]], list[DeepLabError]]:
+    """Segment videos one after the other; return the model's name, what was found, and what went wrong."""
     from deeplab.segment import Segmenter
     from deeplab.video import SPAN_FRAMES, segment_video
 
@@ -208,13 +236,13 @@ def _segment_videos(
         for note in result.notes:
             out.say(f"{video}: {note}")
         out.result(f"{video} → {result.output}: {_in_words(result.shares)}")
-        found.append((video, result.shares))
+        found.append({"file": video, "output": str(result.output), "classes": result.shares})
 
-    found: list[tuple[str, dict[str, float]]] = []
-    well = run_jobs("segmenting", plan, run)
+    found: list[dict[str, Any]] = []
+    errors = run_jobs("segmenting", plan, run)
     with reporter() as out:
-        _say_nothing(out, found, len(videos), segmenter.info)
-    return well
+        _say_nothing(out, [(each["file"], each["classes"]) for each in found], len(videos), segmenter.info)
+    return segmenter.info.name, found, errors
 
 
 def _say_nothing(out: Reporter, found: Sequence[tuple[str, dict[str, float]]], count: int, info: ModelInfo) -> None:

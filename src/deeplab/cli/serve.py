@@ -65,6 +65,10 @@ def serve(
 
     Only this machine reaches it unless --host says otherwise. Ctrl-C ends it when what runs is finished. Logs go to
     stderr, one JSON object a line. docs/http-api.md describes the API.
+
+    Examples:
+        deeplab serve
+        deeplab serve --host 0.0.0.0 --token-file token --no-open
     """
     import asyncio
 

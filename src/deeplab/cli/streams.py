@@ -32,12 +32,14 @@ class Streams(NamedTuple):
         inputs: the paths, in order.
         output: the path.
         to_stdout: whether the output is a stream.
-        named: makes a reporter call streams by their names, and keep standard output clear where it is the result's.
+        called: puts the names of streams and addresses in the place of files in a text.
+        named: makes a reporter do so, and keep standard output clear where it is the result's.
     """
 
     inputs: list[str]
     output: Path
     to_stdout: bool
+    called: Callable[[str], str]
     named: Callable[[Reporter], Reporter]
 
 
@@ -67,15 +69,17 @@ def streams(inputs: Sequence[str], output: Path, *, fetch: bool = False) -> Iter
         fetched = {path: _fetched(path, Path(folder) / "web") for path in inputs if fetch and is_web(path)}
         names = {str(given): "standard input", str(result): "standard output"}
         names |= {str(place): address for address, place in fetched.items()}
+        called = partial(_with_names, names=names)
         try:
             yield Streams(
                 [str(fetched.get(path, given if path == STREAM else path)) for path in inputs],
                 result if to_stdout else output,
                 to_stdout,
-                partial(_named, names=names, to_stdout=to_stdout),
+                called,
+                partial(_named, called=called, to_stdout=to_stdout),
             )
         except DeepLabError as error:
-            raise type(error)(_with_names(str(error), names)) from None
+            raise type(error)(called(str(error))) from None
         if to_stdout and result.exists():
             sys.stdout.buffer.write(result.read_bytes())
 
@@ -104,8 +108,11 @@ def _with_names(line: str, names: dict[str, str]) -> str:
     return line
 
 
-def _named(out: Reporter, names: dict[str, str], to_stdout: bool) -> Reporter:
+def _named(out: Reporter, called: Callable[[str], str], to_stdout: bool) -> Reporter:
     def saying(say: Say) -> Say:
-        return lambda line: say(_with_names(line, names))
+        return lambda line: say(called(line))
 
-    return Reporter(saying(out.say if to_stdout else out.result), saying(out.say), out.show)
+    def error(error: Exception) -> None:
+        out.error(type(error)(called(str(error))).with_traceback(error.__traceback__))
+
+    return Reporter(saying(out.say if to_stdout else out.result), saying(out.say), out.show, error)

@@ -39,6 +39,10 @@ def submit(
     """Label the test photos of VOC 2012 and pack them as its server wants them.
 
     The archive holds results/VOC2012/Segmentation/comp6_test_cls/NAME.png, palette PNGs of the photos' sizes.
+
+    Examples:
+        deeplab submit --data data/voc2012 -o results.tgz
+        deeplab submit --data data/voc2012 --predictions masks --competition comp5
     """
     from deeplab.checks import check_choice
     from deeplab.errors import InputError

@@ -34,6 +34,10 @@ def teach(
 
     Photos are found by the marks' names; those without marks are left alone. `deeplab segment FOLDER --model FILE` then
     segments all of them. A project, as `deeplab serve --project FOLDER` makes it, has its own marks and classes.
+
+    Examples:
+        deeplab teach photos --marks strokes -o leaves.onnx
+        deeplab segment photos --model leaves.onnx -o results
     """
     from deeplab.batch.photos import find_photos
     from deeplab.files import check_output

@@ -45,6 +45,10 @@ def train(
     """Train a network as a recipe says. A run that was stopped or killed goes on when started again.
 
     Several GPUs: torchrun --nproc-per-node 2 -m deeplab train …
+
+    Examples:
+        deeplab train largefov-voc --data data --weights vgg16.npz
+        deeplab train mine.yaml --data data --weights voc-largefov -o runs/mine
     """
     with extra("train"):
         import torch
@@ -62,7 +66,7 @@ def train(
         torch.set_num_threads(threads)
     machine = Machine(device, workers, cache_gb, tensorboard)
     speaks = os.environ.get("RANK", "0") == "0"  # one of torchrun's processes is enough
-    with reporter() if speaks else nullcontext(Reporter(silent, silent, silent)) as out:
+    with reporter() if speaks else nullcontext(Reporter(silent, silent, silent, silent)) as out:
         checkpoint = run(plan, data, start, output or Path("runs", plan.name), out.say, out.show, machine)
         out.result(f"{checkpoint}: trained; `deeplab export {checkpoint}` makes a model file of it")
 
@@ -100,7 +104,12 @@ def export(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the model file.")] = False,
 ) -> None:
-    """Make one self-contained model file of a checkpoint, for `deeplab segment --model`."""
+    """Make one self-contained model file of a checkpoint, for `deeplab segment --model`.
+
+    Examples:
+        deeplab export runs/mine/mine.safetensors -o mine.onnx
+        deeplab export runs/mine/mine.safetensors --int8 --calibration photos
+    """
     with extra("train"):
         from deeplab.models.card_files import load_card
         from deeplab.network.export import Precision, export_onnx

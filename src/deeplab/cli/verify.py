@@ -20,6 +20,10 @@ def verify(
     """Check a model file: its hash, whether it loads, and its scores of the example photos.
 
     Prints a line for each check; the exit status is 1 if one fails.
+
+    Examples:
+        deeplab verify
+        deeplab verify leaves.onnx
     """
     from deeplab.models import DEFAULT_MODEL
     from deeplab.verify import record_model, verify_model

@@ -92,22 +92,23 @@ class ModelInfo:
         """Whether the model is a trunk and a classifier of its features, as `deeplab.teach` makes it."""
         return self.variant.startswith(TAUGHT)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the model file's metadata as plain JSON values."""
+        return {
+            "format": _FORMAT,
+            "name": self.name,
+            "variant": self.variant,
+            "network": dict(self.network),
+            "label_set": self.label_set.to_dict(),
+            "preprocessing": self.preprocessing.to_dict(),
+            "output_stride": self.output_stride,
+            "crf": self.crf.to_dict(),
+            "card": dict(self.card),
+        }
+
     def to_json(self) -> str:
         """Return the JSON text for the model file's metadata; `from_json` is the way back."""
-        return json.dumps(
-            {
-                "format": _FORMAT,
-                "name": self.name,
-                "variant": self.variant,
-                "network": dict(self.network),
-                "label_set": self.label_set.to_dict(),
-                "preprocessing": self.preprocessing.to_dict(),
-                "output_stride": self.output_stride,
-                "crf": self.crf.to_dict(),
-                "card": dict(self.card),
-            },
-            ensure_ascii=False,
-        )
+        return json.dumps(self.to_dict(), ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> ModelInfo:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from itertools import repeat
 from pathlib import Path
 
@@ -23,8 +24,11 @@ from deeplab.refinement.score_files import (
     put_labels,
     put_probabilities,
 )
+from deeplab.seals import is_sealed, sealed
 
 Pair = tuple[Path, Path]
+
+_MAKER = "refine"  # as the seals of its pictures say
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,15 @@ class Job:
         """The files to write."""
         return tuple(path for path in (self.label_map, self.overlay, self.probabilities) if path is not None)
 
+    def check_outputs(self, *, overwrite: bool = False) -> None:
+        """Check that each file may be written: it is not there, or is this photo's, refined before and not changed.
+
+        Raises:
+            OutputError: it may not, and is not to be overwritten.
+        """
+        for path in self.outputs:
+            check_output(path, overwrite=overwrite or is_sealed(path, _MAKER, self.photo))
+
     def write(self, result: Refinement, *, overwrite: bool = False) -> None:
         """Write the job's files, all of them or none.
 
@@ -61,13 +74,16 @@ class Job:
         """
         if self.overlay is not None and result.labels.dtype != np.uint8:
             raise InputError(f"labels up to {result.labels.max()} have no colours for an overlay; expected up to 255")
-        with atomic_files(*self.outputs, overwrite=overwrite) as files:
+        self.check_outputs(overwrite=overwrite)
+        with atomic_files(*self.outputs, overwrite=True) as files:
             at = dict(zip(self.outputs, files, strict=True))
-            put_labels(at[self.label_map], self.label_map, result.labels, result.label_set)
+            labels = BytesIO()
+            put_labels(labels, self.label_map, result.labels, result.label_set)
+            at[self.label_map].write(sealed(labels.getvalue(), _MAKER, self.photo))
             if self.overlay is not None:
                 label_set = result.label_set or _unnamed(result.understanding.labels[-1])
                 tinted = overlay_image(result.image, result.labels.astype(np.uint8), label_set)
-                at[self.overlay].write(encode_jpeg(tinted))
+                at[self.overlay].write(sealed(encode_jpeg(tinted), _MAKER, self.photo))
             if self.probabilities is not None:
                 named = result.understanding.labels
                 put_probabilities(at[self.probabilities], self.probabilities, result.probabilities, named)
@@ -160,8 +176,7 @@ def plan_jobs(
             check_suffix(job.label_map, LABEL_SUFFIXES, "labels")
             if job.probabilities is not None:
                 check_suffix(job.probabilities, PROBABILITY_SUFFIXES, "probabilities")
-            for path in job.outputs:
-                check_output(path, overwrite=overwrite)
+            job.check_outputs(overwrite=overwrite)
         except OutputError as error:
             return error
         taken.update(map(os.path.realpath, job.outputs))
