@@ -71,14 +71,14 @@ def test_python_on_a_page_runs(page: str, tmp_path: Path, monkeypatch: pytest.Mo
         exec(compile(PAGES[page], page, "exec"), {})
 
 
-def test_the_readme_can_be_followed_twice_after_its_first_command(
+def test_the_readme_can_be_followed_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Callable[..., Any]
 ) -> None:
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     monkeypatch.chdir(tmp_path)
     assert "deeplab segment examples/cat.jpg" in TEXTS["README.md"]
-    assert run("segment", "examples/cat.jpg").status == 0
     for _ in range(2):
+        assert run("segment", "examples/cat.jpg").status == 0
         names: dict[str, Any] = {}
         exec(compile(PAGES["README.md"], "README.md", "exec"), names)
     before, after = (names[name].argmax(axis=0) for name in ("probabilities", "sharper"))

@@ -29,6 +29,13 @@ def test_version_is_that_of_the_project() -> None:
     assert re.search(r'^version = "(.+)"$', project.read_text(), re.MULTILINE)[1] == deeplab.__version__  # type: ignore[index]
 
 
+def test_the_extra_all_names_every_other() -> None:
+    project = (Path(__file__).parents[1] / "pyproject.toml").read_text()
+    extras = project.partition("[project.optional-dependencies]\n")[2].partition("\n\n")[0]
+    names = set(re.findall(r"^([a-z]+) = ", extras, re.MULTILINE)) - {"all", "test"}
+    assert set(re.search(r"^all = \[\"deeplab-crf\[(.*)\]\"\]", extras, re.MULTILINE)[1].split(",")) == names  # type: ignore[index]
+
+
 @pytest.mark.parametrize("name", ["cat.jpg", "astronaut.jpg", "coffee.jpg"])
 def test_example_photos_are_there(name: str) -> None:
     photo = read_image(Path(__file__).parents[1] / "examples" / name)

@@ -21,6 +21,8 @@ SECTIONS = {
         "output overlay video manifest save_probabilities confusion_file to instances tolerance_px card competition "
         "as_json force keep"
     ),
+    "Depth": "depth depth_std depth_scale depth_unknown",
+    "Label Studio": "label_studio label_studio_url label_studio_token_file local_files photos_from",
     "Network": "model quality min_confidence variants int8 float16 low_rank strided_msc",
     "CRF": (
         "crf bilateral_weight bilateral_xy_std_px bilateral_rgb_std spatial_weight spatial_xy_std_px iterations "
