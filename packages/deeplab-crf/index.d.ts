@@ -47,10 +47,23 @@ export const DEFAULTS: Readonly<Required<Settings>>;
  * @param photo RGB or RGBA; alpha is left out.
  * @param probabilities (L, H, W), plane after plane, in 0–1, summing to one over the labels (within 2 %) at every
  *   pixel. (H, W) alone are those of a foreground, p, and stand for two labels, [1 - p, p].
+ * @param options `signal` aborts it between two updates; what is thrown then is the signal's reason.
  * @returns (L, H, W), a new array.
  * @throws CRFError
  */
-export function refine(photo: Photo, probabilities: Float32Array, settings?: Settings): Promise<Float32Array>;
+export function refine(
+  photo: Photo,
+  probabilities: Float32Array,
+  settings?: Settings,
+  options?: { signal?: AbortSignal },
+): Promise<Float32Array>;
+
+/**
+ * Yield the marginals before the first update and after each, `iterations + 1` arrays (L, H, W). A loop that is left
+ * early ends the work. The photo is refined whole: `tile_side_px` does not matter.
+ * @throws CRFError
+ */
+export function updates(photo: Photo, probabilities: Float32Array, settings?: Settings): AsyncGenerator<Float32Array>;
 
 /**
  * Return the likeliest label of each pixel.

@@ -3,34 +3,11 @@
  * Krähenbühl & Koltun, "Efficient Inference in Fully Connected CRFs with Gaussian Edge Potentials", NIPS 2011.
  */
 
+import { checkFixed, checkPhoto, checkProbabilities, checkSettings, CRFError, NORMALIZATIONS } from "./checks.js";
 import { pixelsOf, tilesOf } from "./tiles.js";
 
-/** What a dense CRF cannot do, in one line; `code` is "input", "unsupported", "memory" or "missing". */
-export class CRFError extends Error {
-  constructor(code, message) {
-    super(message);
-    this.name = "CRFError";
-    this.code = code;
-  }
-}
+export { CRFError, DEFAULTS } from "./checks.js";
 
-/** The settings where nothing else is said: those of the DeepLab authors. */
-export const DEFAULTS = Object.freeze({
-  bilateral_weight: 5,
-  bilateral_xy_std_px: 50,
-  bilateral_rgb_std: 3,
-  spatial_weight: 3,
-  spatial_xy_std_px: 3,
-  iterations: 10,
-  normalization: "after",
-  prune_below: 0.1,
-  tile_side_px: 2560,
-  fixed: null,
-});
-
-const NORMALIZATIONS = ["after", "symmetric", "before", "none"]; // by their numbers in native/refine.cpp
-const LARGEST = 1e9; // weights beyond this drown all else in 32 bits
-const MOST_ITERATIONS = 1e6;
 const REACH_STDS = 3; // what lies further away moves next to nothing
 
 const NO_MEMORY = 1;
@@ -50,14 +27,33 @@ let kept = null; // the last instance
  * See index.d.ts for all arguments. It computes on the thread that calls it: call it in a worker where a page must not
  * stand still.
  */
-export async function refine(photo, probabilities, settings = {}) {
+export function refine(photo, probabilities, settings = {}, { signal } = {}) {
+  return withOurErrors(photo, probabilities, async () => {
+    const work = await workOf(photo, probabilities, settings);
+    const { width, height } = photo;
+    const reach = REACH_STDS * work.chosen.bilateral_xy_std_px;
+    const refined = new Float32Array(work.given.length);
+    for (const { seen, kept: part } of tilesOf(height, width, work.chosen.tile_side_px, reach)) {
+      const tile = await refineTile(await instanceOf(work.module), { ...work, seen }, signal);
+      putBack(tile, seen, refined, part, photo);
+    }
+    return refined;
+  });
+}
+
+/** Yield the marginals before the first update and after each; the photo is never cut into tiles. */
+export async function* updates(photo, probabilities, settings = {}) {
+  const ours = (work) => withOurErrors(photo, probabilities, work);
+  const work = await ours(() => workOf(photo, probabilities, settings));
+  const seen = { top: 0, bottom: photo.height, left: 0, right: photo.width };
+  const instance = await ours(() => instanceOf(work.module));
+  const tile = await ours(() => opened(instance, { ...work, seen }));
   try {
-    return await refineTiles(photo, probabilities, settings);
-  } catch (error) {
-    if (error instanceof CRFError) throw error;
-    if (error instanceof RangeError || error instanceof WebAssembly.RuntimeError)
-      throw noMemory(photo.width * photo.height, probabilities.length / (photo.width * photo.height));
-    throw error;
+    yield await ours(() => tile.read(work.chosen.iterations === 0));
+    for (let update = 1; update <= work.chosen.iterations; update += 1)
+      yield await ours(() => (tile.step(), tile.read(update === work.chosen.iterations)));
+  } finally {
+    tile.close();
   }
 }
 
@@ -74,27 +70,56 @@ export function likeliest(probabilities, pixels) {
   return labels;
 }
 
-async function refineTiles(photo, probabilities, settings) {
+/** Return what `work` does; where memory runs out in the engine, it is an error of ours. */
+async function withOurErrors(photo, probabilities, work) {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof CRFError) throw error;
+    if (!(error instanceof RangeError || error instanceof WebAssembly.RuntimeError)) throw error;
+    throw noMemory(photo.width * photo.height, probabilities.length / (photo.width * photo.height));
+  }
+}
+
+/** Check everything once, and return what the work on each tile takes. */
+async function workOf(photo, probabilities, settings) {
   const chosen = checkSettings(settings);
   const stride = checkPhoto(photo);
   const given = checkProbabilities(probabilities, photo);
   const fixed = checkFixed(chosen.fixed, photo);
-  const module = await moduleOf();
-  const narrowing = narrowingAt(chosen.bilateral_rgb_std);
-  const { width, height } = photo;
-  const reach = REACH_STDS * chosen.bilateral_xy_std_px;
-  const refined = new Float32Array(given.length);
-  for (const { seen, kept: part } of tilesOf(height, width, chosen.tile_side_px, reach)) {
-    const work = { photo, stride, given, fixed, seen, narrowing, chosen };
-    putBack(refineTile(await instanceOf(module), work), seen, refined, part, photo);
-  }
-  return refined;
+  return { photo, stride, given, fixed, narrowing: narrowingAt(chosen.bilateral_rgb_std), chosen, module: await moduleOf() };
 }
 
-function refineTile({ exports }, { photo, stride, given, fixed, seen, narrowing, chosen }) {
+async function refineTile(instance, work, signal) {
+  const tile = opened(instance, work);
+  try {
+    for (let update = 0; update < work.chosen.iterations; update += 1) {
+      if (signal) await otherTasks();
+      signal?.throwIfAborted();
+      tile.step();
+    }
+    return tile.read(true);
+  } finally {
+    tile.close();
+  }
+}
+
+/** Let the thread do what else it was asked, such as to abort this. */
+function otherTasks() {
+  return new Promise((resolve) => {
+    const { port1, port2 } = new MessageChannel(); // unlike a timer's, its messages wait for nothing
+    port1.onmessage = () => (port1.close(), resolve());
+    port2.postMessage(null);
+  });
+}
+
+/** Begin with a tile: `step` updates it, `read` returns its marginals, a new array, and `close` frees its memory. */
+function opened(instance, { photo, stride, given, fixed, seen, narrowing, chosen }) {
+  const { exports } = instance;
   const [height, width, pixels] = [seen.bottom - seen.top, seen.right - seen.left, pixelsOf(seen)];
   const labels = given.length / (photo.width * photo.height);
   const taken = [];
+  let work = 0;
   const take = (bytes) => {
     const start = bytes < 2 ** 32 ? exports.take(bytes) >>> 0 : 0;
     if (start === 0) throw noMemory(pixels, labels);
@@ -107,40 +132,63 @@ function refineTile({ exports }, { photo, stride, given, fixed, seen, narrowing,
     copyWindow(from, photo, seen, into, planes, each);
     return start;
   };
-  try {
-    const image = copy(Uint8Array, photo.data, 1, stride);
-    const held = fixed ? copy(Uint8Array, fixed, 1, 1) : 0;
-    const belief = copy(Float32Array, given, labels, 1);
-    const outcome = exports.refine(
-      image,
-      height,
-      width,
-      stride,
-      seen.top,
-      seen.left,
-      belief,
-      labels,
-      held,
-      chosen.bilateral_weight,
-      chosen.bilateral_xy_std_px / narrowing,
-      chosen.bilateral_rgb_std / narrowing,
-      chosen.spatial_weight,
-      chosen.spatial_xy_std_px,
-      NORMALIZATIONS.indexOf(chosen.normalization),
-      chosen.iterations,
-      chosen.prune_below,
-    );
+  /** Call the core; what a call that fails leaves in its memory goes with the instance. */
+  const call = (compute) => {
+    try {
+      return compute();
+    } catch (error) {
+      taken.length = work = 0;
+      if (kept === instance) kept = null;
+      throw error;
+    }
+  };
+  const checked = (outcome) => {
     if (outcome === NO_MEMORY) throw noMemory(pixels, labels);
     if (outcome === TOO_FAR)
       throw new CRFError("input", "the photo spans too many standard deviations; use larger ones");
-    return new Float32Array(exports.memory.buffer, belief, labels * pixels).slice();
-  } catch (error) {
-    kept = null; // what a failed call leaves in its memory goes with it
-    throw error;
-  } finally {
-    if (kept) taken.forEach((start) => exports.give(start));
-    if (exports.memory.buffer.byteLength > KEPT_BYTES) kept = null;
-  }
+    return outcome;
+  };
+  const tile = {
+    step: () => call(() => checked(exports.step(work))),
+    read: (last) =>
+      call(() => {
+        tile.into ??= take(4 * labels * pixels);
+        checked(exports.read(work, tile.into, last));
+        return new Float32Array(exports.memory.buffer, tile.into, labels * pixels).slice();
+      }),
+    close: () => {
+      if (work) exports.close(work);
+      taken.forEach((start) => exports.give(start));
+      taken.length = work = 0;
+      if (kept === instance && exports.memory.buffer.byteLength > KEPT_BYTES) kept = null;
+    },
+  };
+  work = call(() => {
+    const image = copy(Uint8Array, photo.data, 1, stride);
+    const held = fixed ? copy(Uint8Array, fixed, 1, 1) : 0;
+    const belief = copy(Float32Array, given, labels, 1);
+    return checked(
+      exports.open(
+        image,
+        height,
+        width,
+        stride,
+        seen.top,
+        seen.left,
+        belief,
+        labels,
+        held,
+        chosen.bilateral_weight,
+        chosen.bilateral_xy_std_px / narrowing,
+        chosen.bilateral_rgb_std / narrowing,
+        chosen.spatial_weight,
+        chosen.spatial_xy_std_px,
+        NORMALIZATIONS.indexOf(chosen.normalization),
+        chosen.prune_below,
+      ) >>> 0,
+    );
+  });
+  return tile;
 }
 
 /** Copy a window of planes of a photo's size, `each` values a pixel, into planes of its own size. */
@@ -220,81 +268,3 @@ function noMemory(pixels, labels) {
   );
 }
 
-function wrong(message) {
-  return new CRFError("input", message);
-}
-
-function checkSettings(settings) {
-  const unknown = Object.keys(settings).filter((name) => !(name in DEFAULTS));
-  if (unknown.length)
-    throw wrong(`unknown setting ${unknown.join(", ")}; expected ${Object.keys(DEFAULTS).join(", ")}`);
-  const given = Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined));
-  const chosen = { ...DEFAULTS, ...given };
-  const number = (name, fits, expected) => {
-    if (typeof chosen[name] !== "number" || !fits(chosen[name]))
-      throw wrong(`${name} is ${String(chosen[name])}; expected ${expected}`);
-  };
-  for (const name of ["bilateral_weight", "spatial_weight"])
-    number(name, (value) => value >= 0 && value <= LARGEST, `a number from 0 to ${LARGEST}`);
-  for (const name of ["bilateral_xy_std_px", "bilateral_rgb_std", "spatial_xy_std_px"])
-    number(name, (value) => Math.fround(value) > 0 && Number.isFinite(value), "a number above 0");
-  number("prune_below", (value) => value >= 0 && value <= 1, "a number from 0 to 1");
-  for (const [name, most] of [
-    ["iterations", MOST_ITERATIONS],
-    ["tile_side_px", 2 ** 31],
-  ])
-    number(name, (value) => Number.isInteger(value) && value >= 0 && value <= most, "a whole number from 0 on");
-  if (!NORMALIZATIONS.includes(chosen.normalization))
-    throw wrong(`normalization is ${String(chosen.normalization)}; expected one of ${NORMALIZATIONS.join(", ")}`);
-  return chosen;
-}
-
-/** Check a photo and return how many bytes a pixel has. */
-function checkPhoto(photo) {
-  const { data, width, height } = photo ?? {};
-  if (!(data instanceof Uint8Array || data instanceof Uint8ClampedArray))
-    throw wrong("the photo has no data of bytes; expected {data, width, height}, such as a canvas's ImageData");
-  const pixels = width * height;
-  if (!(Number.isInteger(width) && Number.isInteger(height) && pixels > 0))
-    throw wrong(`the photo is ${String(width)}x${String(height)}; expected whole pixels, at least one`);
-  const stride = data.length / pixels;
-  if (stride !== 3 && stride !== 4)
-    throw wrong(`the photo has ${data.length} bytes; expected RGB or RGBA of ${width}x${height} pixels`);
-  return stride;
-}
-
-/** Check probabilities, and return those of two labels where they are a foreground's. */
-function checkProbabilities(probabilities, { width, height }) {
-  const pixels = width * height;
-  if (!(probabilities instanceof Float32Array) || probabilities.length % pixels !== 0 || probabilities.length === 0)
-    throw wrong(
-      `probabilities are ${probabilities?.constructor?.name} of ${probabilities?.length}; expected a Float32Array of ` +
-        `labels x ${height} x ${width}, one plane after the other`,
-    );
-  const sums = new Float32Array(pixels);
-  for (let at = 0; at < probabilities.length;)
-    for (let i = 0; i < pixels; i += 1, at += 1) {
-      if (!(probabilities[at] >= 0)) throw wrong(`probabilities hold ${probabilities[at]}; expected 0 to 1`);
-      sums[i] += probabilities[at];
-    }
-  if (probabilities.length === pixels) {
-    const beyond = sums.find((value) => value > 1);
-    if (beyond !== undefined) throw wrong(`the foreground's probabilities hold ${beyond}; expected 0 to 1`);
-    const both = new Float32Array(2 * pixels);
-    both.set(probabilities, pixels);
-    for (let i = 0; i < pixels; i += 1) both[i] = 1 - probabilities[i];
-    return both;
-  }
-  const off = sums.find((sum) => !(Math.abs(sum - 1) <= 0.02));
-  if (off !== undefined)
-    throw wrong(`probabilities sum to ${off} at a pixel; expected 1, within 2 %: for logits, apply the softmax first`);
-  return probabilities;
-}
-
-function checkFixed(fixed, { width, height }) {
-  if (fixed !== null && !(fixed instanceof Uint8Array && fixed.length === width * height))
-    throw wrong(
-      `fixed is not a Uint8Array of ${height} x ${width}; expected 1 for pixels that keep their values, or 0`,
-    );
-  return fixed;
-}

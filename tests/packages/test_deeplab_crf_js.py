@@ -153,10 +153,11 @@ def test_the_package_holds_what_it_lists(package: Path) -> None:
 
 
 def test_what_is_documented_is_what_there_is() -> None:
-    code, types = ((PACKAGE / name).read_text() for name in ("index.js", "index.d.ts"))
+    code, types = ((PACKAGE / name).read_text() for name in ("checks.js", "index.d.ts"))
     block = code.partition("DEFAULTS = Object.freeze({")[2].partition("})")[0]
+    described = types.partition("interface Settings {")[2].partition("\n}")[0]
     defaults = dict(re.findall(r"^  (\w+): (.*),$", block, flags=re.MULTILINE))
-    assert list(defaults) == re.findall(r"^  (\w+)\?: ", types, flags=re.MULTILINE)
+    assert list(defaults) == re.findall(r"^  (\w+)\?: ", described, flags=re.MULTILINE)
     ours = {**asdict(CRFParams()), "iterations": 10, "normalization": '"after"'}
     ours |= {"prune_below": Shortcuts().prune_below, "tile_side_px": Shortcuts().tile_side_px}
     assert {name: value.strip('"') for name, value in defaults.items() if name != "fixed"} == {

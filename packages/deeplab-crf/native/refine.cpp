@@ -1,4 +1,4 @@
-// JavaScript's door to the core: one tile of a photo refined. Arguments are checked in JavaScript.
+// JavaScript's door to the core: one tile of a photo, refined update by update. Arguments are checked in JavaScript.
 #include <algorithm>
 #include <cmath>
 #include <memory>
@@ -14,6 +14,7 @@ using deeplab::Lattice;
 using deeplab::MeanField;
 using deeplab::Pairwise;
 using deeplab::Team;
+using deeplab::Unary;
 
 namespace {
 
@@ -115,46 +116,69 @@ std::shared_ptr<Pairwise> grid_kernel(const Window& window, double xy_std_px, fl
   return std::make_shared<Pairwise>(Pairwise{nullptr, grid, nullptr, nullptr, weight, {}});
 }
 
+// A tile in work; its probabilities are the caller's, and stay until it is closed.
+struct Work {
+  Team team{1};
+  std::unique_ptr<MeanField> field;
+};
+
 }  // namespace
 
 extern "C" {
 
-enum Outcome { kDone = 0, kNoMemory = 1, kTooFar = 2 };
+// No addresses: that there is no memory, and that the photo spans more than the lattice can hold.
+enum Refused : uintptr_t { kNoMemory = 1, kTooFar = 2 };
 
-// (labels, points) probabilities -> their marginals, in place. `fixed` may be null, or say of each point whether it
-// keeps its probabilities.
-__attribute__((export_name("refine"))) int refine(const uint8_t* pixels, size_t height, size_t width, size_t stride,
-                                                  size_t top, size_t left, float* probabilities, size_t labels,
-                                                  const uint8_t* fixed, float bilateral_weight,
-                                                  float bilateral_xy_std_px, float bilateral_rgb_std,
-                                                  float spatial_weight, double spatial_xy_std_px, int normalization,
-                                                  int iterations, float negligible) {
+// Begins with (labels, points) probabilities. `fixed` may be null, or say of each point whether it keeps its
+// probabilities. What it returns goes to the functions below, unless it is `Refused`.
+__attribute__((export_name("open"))) uintptr_t open_tile(
+    const uint8_t* pixels, size_t height, size_t width, size_t stride, size_t top, size_t left,
+    const float* probabilities, size_t labels, const uint8_t* fixed, float bilateral_weight, float bilateral_xy_std_px,
+    float bilateral_rgb_std, float spatial_weight, double spatial_xy_std_px, int normalization, float negligible) {
   try {
-    Team team(1);
+    auto work = std::make_unique<Work>();
     const Window window{pixels, height, width, stride, top, left};
     const auto way = Normalization(normalization);
     std::vector<std::shared_ptr<const Pairwise>> kernels{
-        lattice_kernel(window, bilateral_xy_std_px, bilateral_rgb_std, bilateral_weight, way, team),
+        lattice_kernel(window, bilateral_xy_std_px, bilateral_rgb_std, bilateral_weight, way, work->team),
         spatial_xy_std_px <= kLargestExactStdPx
             ? grid_kernel(window, spatial_xy_std_px, spatial_weight, way)
-            : lattice_kernel(window, float(spatial_xy_std_px), 0, spatial_weight, way, team)};
+            : lattice_kernel(window, float(spatial_xy_std_px), 0, spatial_weight, way, work->team)};
     std::vector<size_t> held;
     for (size_t i = 0; fixed && i < window.points(); ++i)
       if (fixed[i]) held.push_back(i);
-    MeanField field({probabilities, true, labels, window.points()}, std::move(kernels), std::move(held), negligible,
-                    team);
-    for (int i = 0; i < iterations; ++i) field.step(team);
-    field.release();
-    const Buffer<float> belief(labels * window.points());  // the field reads the probabilities to the end
-    field.belief(belief.data(), team);
-    std::copy(belief.data(), belief.data() + belief.size(), probabilities);
-    return kDone;
+    work->field = std::make_unique<MeanField>(Unary{probabilities, true, labels, window.points()}, std::move(kernels),
+                                              std::move(held), negligible, work->team);
+    return reinterpret_cast<uintptr_t>(work.release());
   } catch (const std::invalid_argument&) {
     return kTooFar;
   } catch (const std::exception&) {
     return kNoMemory;
   }
 }
+
+// Each returns zero, or `kNoMemory`.
+__attribute__((export_name("step"))) uintptr_t step(Work* work) {
+  try {
+    work->field->step(work->team);
+    return 0;
+  } catch (const std::exception&) {
+    return kNoMemory;
+  }
+}
+
+// Writes the marginals, (labels, points); after the last ones there is no further step.
+__attribute__((export_name("read"))) uintptr_t read_belief(Work* work, float* belief, bool last) {
+  try {
+    if (last) work->field->release();
+    work->field->belief(belief, work->team);
+    return 0;
+  } catch (const std::exception&) {
+    return kNoMemory;
+  }
+}
+
+__attribute__((export_name("close"))) void close_tile(Work* work) { delete work; }
 
 __attribute__((export_name("take"))) void* take(size_t bytes) {
   return ::operator new(bytes, std::align_val_t{64}, std::nothrow);

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
 
-import { CRFError, DEFAULTS, likeliest, refine } from "../index.js";
+import { CRFError, DEFAULTS, likeliest, refine, updates } from "../index.js";
 import { pixelsOf, tilesOf } from "../tiles.js";
 
 /** Two halves, dark and bright, with a foreground that is unsure at their edge; by the channels of a pixel. */
@@ -74,6 +74,31 @@ test("fixed pixels keep theirs, and others follow them", async () => {
   const refined = await refine(photo, even, { fixed, bilateral_rgb_std: 20 });
   assert.deepEqual([refined[0], refined[24 + 5]], [1, 1]);
   assert.deepEqual([...likeliest(refined, 24).slice(6, 12)], [0, 0, 0, 1, 1, 1]);
+});
+
+test("updates are those of fewer iterations, and a loop may be left", async () => {
+  const { photo, foreground } = scene();
+  const found = [];
+  for await (const belief of updates(photo, foreground, { iterations: 3 })) found.push(belief);
+  assert.equal(found.length, 4);
+  for (const [iterations, belief] of found.entries())
+    assert.deepEqual(belief, await refine(photo, foreground, { iterations }));
+  for await (const belief of updates(photo, foreground)) {
+    assert.deepEqual(belief, found[0]);
+    break;
+  }
+  const refusing = updates(photo, foreground, { iterations: -1 });
+  await assert.rejects(refusing.next(), refused("input", /iterations is -1/));
+});
+
+test("a signal ends the work", async () => {
+  const { photo, foreground } = scene(3, 60, 40);
+  const aborted = AbortSignal.abort(new Error("enough"));
+  await assert.rejects(refine(photo, foreground, {}, { signal: aborted }), /enough/);
+  const later = new AbortController();
+  const running = refine(photo, foreground, { iterations: 1e6 }, { signal: later.signal });
+  setTimeout(() => later.abort(new Error("enough now")), 5);
+  await assert.rejects(running, /enough now/);
 });
 
 test("the likeliest label is the first of equals", () => {
@@ -189,7 +214,7 @@ test("a browser without SIMD, or without WebAssembly, is told so", async () => {
 test("a package without its core, or with another, is told so", async () => {
   const { photo, foreground } = scene();
   const folder = mkdtempSync(join(tmpdir(), "deeplab-crf-"));
-  for (const name of ["index.js", "tiles.js", "package.json"])
+  for (const name of ["index.js", "checks.js", "tiles.js", "package.json"])
     copyFileSync(new URL(`../${name}`, import.meta.url), join(folder, name));
   const lone = await import(pathToFileURL(join(folder, "index.js")));
   await assert.rejects(lone.refine(photo, foreground), {
