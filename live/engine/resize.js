@@ -1,4 +1,4 @@
-/** Smaller copies of photos, to the last bit as Pillow's LANCZOS makes them (libImaging/Resample.c). */
+/** Smaller copies of photos, as Pillow's LANCZOS makes them (libImaging/Resample.c): in 8 bits, first across, then down. */
 
 const LOBES = 3;
 const PRECISION_BITS = 22; // of the weights, as Pillow has them for 8 bits

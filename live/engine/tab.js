@@ -15,6 +15,7 @@ const MOST_THREADS = 4; // beyond, the network gains little
 
 const photos = new Map(); // by id: {file, size, look, probabilities}
 let network = null; // the promise of it
+let tell = () => {}; // hears how far it is: the call that waits for it last
 
 /** Take a photo in: decode it, show it to the network, and keep what that saw. */
 export async function open(id, file, { signal, onProgress }) {
@@ -86,16 +87,16 @@ function described(id) {
 }
 
 function networkOf(onProgress) {
-  network ??= loadNetwork(onProgress);
+  tell = onProgress;
+  network ??= loadNetwork();
   network.catch(() => (network = null)); // the next photo tries again
   return network;
 }
 
-async function loadNetwork(onProgress) {
+async function loadNetwork() {
   if (!isAble()) throw new Refusal(TOO_OLD, "unsupported");
   const threads = globalThis.crossOriginIsolated ? Math.min(navigator.hardwareConcurrency, MOST_THREADS) : 1;
-  onProgress("Loading the network", 0);
-  const [file, core] = await fetched(model.files, (share) => onProgress("Loading the network", share));
-  onProgress("Starting the network");
+  const [file, core] = await fetched(model.files, (share) => tell("Loading the network", share));
+  tell("Starting the network");
   return loaded(file, core, threads).catch((error) => Promise.reject(refusalOf(error, "to start the network")));
 }
