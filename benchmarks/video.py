@@ -8,6 +8,12 @@ over a photo of its val split that shows an animal or a person, with sensor nois
 out (`deeplab.video.flicker`), mean IoU against the photo's mask moved likewise, over the classes that occur. Windows
 overlap by half, as `segment_video` has them. "averaged" are scores averaged over time by a Gaussian before the CRF.
 Times are per frame, without the network's, which is shown apart.
+
+    python benchmarks/video.py DIR --davis [--spans 4 8 16] [--stds 4]
+
+DIR is a folder in DAVIS's layout, JPEGImages/SEQUENCE and Annotations/SEQUENCE, of real clips with masks of the thing
+that moves. Its IoU is that of the classes it is made of (OBJECTS), the mean over the frames of a clip; flicker is that
+of pixels whose colour changes by at most 10 levels.
 """
 
 import argparse
@@ -28,8 +34,10 @@ from deeplab.crf import refine
 from deeplab.data.readers import read_samples
 from deeplab.data.samples import Sample, load_mask, load_sample
 from deeplab.evaluation.confusion import Confusion
+from deeplab.images import read_image
 from deeplab.planes import Planes
 from deeplab.segment import Segmenter
+from deeplab.video.cuts import cut_strength
 from deeplab.video.flicker import flicker
 from deeplab.video.scored import with_scores
 from deeplab.video.segment_video import SPAN_FRAMES, T_STD_FRAMES
@@ -42,6 +50,8 @@ Labels: TypeAlias = npt.NDArray[np.uint8]
 WIDTH, HEIGHT = 320, 240
 COMMON = {"cat", "cow", "dog", "horse", "person", "sheep"}
 NOISE_LEVELS, EXPOSURE = 4, 0.01
+OBJECTS = {"car": {"car"}, "dog": {"dog"}, "motocross": {"motorbike", "person"}}
+"""How the name of a DAVIS sequence begins → the classes that make up what moves in it."""
 
 
 class Clip(NamedTuple):
@@ -49,7 +59,7 @@ class Clip(NamedTuple):
 
     frames: npt.NDArray[np.uint8]
     truth: Labels
-    places: npt.NDArray[np.float64]
+    places: npt.NDArray[np.float64] | None
     scores: list[Scores]
 
 
@@ -113,18 +123,19 @@ def make_clip(
     return Clip(frames, truth, np.stack(places), scores), (time.perf_counter() - begun) / count
 
 
-def probabilities_of(scores: Scores) -> Scores:
-    return Planes(scores, (HEIGHT, WIDTH), (HEIGHT, WIDTH), 8, are_scores=True).probabilities()
+def probabilities_of(clip: Clip, place: int) -> Scores:
+    height, width = clip.frames.shape[1:3]
+    return Planes(clip.scores[place], (height, width), (height, width), 8, are_scores=True).probabilities()
 
 
 def network_alone(clip: Clip) -> Labels:
-    return np.stack([probabilities_of(scores).argmax(0) for scores in clip.scores]).astype(np.uint8)
+    return np.stack([probabilities_of(clip, place).argmax(0) for place in range(len(clip.scores))]).astype(np.uint8)
 
 
 def frames_alone(segmenter: Segmenter, clip: Clip) -> Labels:
     found = []
-    for frame, scores in zip(clip.frames, clip.scores, strict=True):
-        refined = refine(frame, probabilities_of(scores), segmenter.info.crf, threads=segmenter.threads)
+    for place, frame in enumerate(clip.frames):
+        refined = refine(frame, probabilities_of(clip, place), segmenter.info.crf, threads=segmenter.threads)
         found.append(refined.argmax(0))
     return np.stack(found).astype(np.uint8)
 
@@ -139,7 +150,7 @@ def averaged(std_frames: float, method: Method, clip: Clip) -> Labels:
 def spanning(span: int, std_frames: float, segmenter: Segmenter, clip: Clip) -> Labels:
     found = []
     for places, own in windows(range(len(clip.frames)), span):
-        together = np.stack([probabilities_of(clip.scores[place]) for place in places], axis=1)
+        together = np.stack([probabilities_of(clip, place) for place in places], axis=1)
         refined = refine_frames(
             clip.frames[places], together, segmenter.info.crf, t_std_frames=std_frames, threads=segmenter.threads
         )
@@ -167,9 +178,44 @@ def methods(arguments: argparse.Namespace, segmenter: Segmenter) -> Iterator[tup
         yield f"network on every {every}; CRF, default", partial(skipping, every, default)
 
 
+def read_davis(folder: Path, segmenter: Segmenter) -> Iterator[tuple[str, list[int], Clip]]:
+    """Yield each sequence's name, the classes of the thing that moves, and the clip, its truth 0 and 1."""
+    names = segmenter.info.label_set.names
+    for sequence in sorted((folder / "JPEGImages").iterdir()):
+        classes = next(found for start, found in OBJECTS.items() if sequence.name.startswith(start))
+        files = sorted(sequence.iterdir())
+        frames = np.stack([read_image(file) for file in files])
+        masks = [folder / "Annotations" / sequence.name / f"{file.stem}.png" for file in files]
+        truth = np.stack([np.asarray(Image.open(mask).convert("L")) > 127 for mask in masks]).astype(np.uint8)
+        scores = [segmenter.network.scores(frame) for frame in frames]
+        yield sequence.name, [names.index(name) for name in classes], Clip(frames, truth, None, scores)
+
+
+def measure_davis(arguments: argparse.Namespace, segmenter: Segmenter) -> None:
+    means: dict[str, list[tuple[float, float, float]]] = {}
+    for sequence, classes, clip in read_davis(arguments.folder, segmenter):
+        strengths = [cut_strength(*pair) for pair in pairwise(clip.frames)]
+        print(f"{sequence}: {len(clip.frames)} frames, strongest change {max(strengths):.2f}")
+        for name, method in methods(arguments, segmenter):
+            begun = time.perf_counter()
+            labels = method(clip)
+            seconds = (time.perf_counter() - begun) / len(labels)
+            found, true = np.isin(labels, classes), clip.truth == 1
+            iou = ((found & true).sum((1, 2)) / np.maximum((found | true).sum((1, 2)), 1)).mean()
+            means.setdefault(name, []).append((flicker(labels, frames=clip.frames), float(iou), seconds))
+            print(
+                f"  {name:42} flicker {100 * means[name][-1][0]:.2f} %, IoU {100 * iou:.1f}, {seconds:.3f} s",
+                flush=True,
+            )
+    for name, each in means.items():
+        mean = np.mean(each, axis=0)
+        print(f"{name:42} flicker {100 * mean[0]:.2f} %, IoU of the object {100 * mean[1]:.1f}, {mean[2]:.3f} s")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--davis", action="store_true", help="real clips in DAVIS's layout")
     parser.add_argument("--model")
     parser.add_argument("--clips", type=int, default=8)
     parser.add_argument("--frames", type=int, default=24)
@@ -181,6 +227,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int)
     arguments = parser.parse_args()
     segmenter = Segmenter.from_pretrained(arguments.model, threads=arguments.threads)
+    if arguments.davis:
+        measure_davis(arguments, segmenter)
+        return
     label_set = segmenter.info.label_set
     wanted = [label_set.names.index(name) for name in sorted(COMMON)]
     samples = [s for s in read_samples("voc", arguments.folder, "val") if np.isin(load_mask(s), wanted).mean() > 0.05]

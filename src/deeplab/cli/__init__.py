@@ -21,6 +21,7 @@ from deeplab.cli.help import WIDEST, Command, Group
 from deeplab.cli.listings import models, recipes, variants
 from deeplab.cli.manners import mannered
 from deeplab.cli.refine import refine
+from deeplab.cli.refine_volume import refine_volume
 from deeplab.cli.reproduce import reproduce
 from deeplab.cli.segment import segment
 from deeplab.cli.serve import serve
@@ -45,7 +46,7 @@ Examples:
 """
 
 _COMMANDS = {
-    "Photos and videos": (segment, cutout, refine, convert, serve),
+    "Photos and videos": (segment, cutout, refine, refine_volume, convert, serve),
     "Models": (models, verify, teach, export),
     "Labelled photos": (download, check_data, evaluate, crf_search, submit),
     "The paper": (variants, recipes, train, reproduce),

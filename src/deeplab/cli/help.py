@@ -25,11 +25,11 @@ SECTIONS = {
     "Label Studio": "label_studio label_studio_url label_studio_token_file local_files photos_from",
     "Network": "model quality min_confidence variants int8 float16 low_rank strided_msc",
     "CRF": (
-        "crf bilateral_weight bilateral_xy_std_px bilateral_rgb_std spatial_weight spatial_xy_std_px iterations "
-        "normalization crf_settings"
+        "crf value_std bilateral_weight bilateral_xy_std_px bilateral_std_mm bilateral_rgb_std spatial_weight "
+        "spatial_xy_std_px spatial_std_mm iterations normalization crf_settings"
     ),
     "Measures": "objective classes trimap trimap_px boundary_f1 resamples",
-    "Videos": "span every side",
+    "Videos": "span every cut_threshold side",
     "Limits": "max_upload_mb max_megapixels timeout_s upload_timeout_s connections queue",
     "Work": "ray ray_address device threads workers cache_gb smart proposals quick tensorboard",
     "General": "version install_completion show_completion quiet verbose help",

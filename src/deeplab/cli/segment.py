@@ -77,6 +77,10 @@ def segment(
     ] = "overlay",
     span: Annotated[int | None, typer.Option(min=1, help="Frames of a video that the CRF spans.")] = None,
     every: Annotated[int, typer.Option(min=1, help="Run the network on every Nth frame of a video.")] = 1,
+    cut_threshold: Annotated[
+        float,
+        typer.Option(help="How strong a change is a video's scene cut, which the CRF does not span; 1: none."),
+    ] = 0.4,
     side: Annotated[
         int | None, typer.Option(min=1, metavar="PX", help="The longest side at which a video's frames are segmented.")
     ] = None,
@@ -139,7 +143,8 @@ def segment(
             make_folder(output)
             found["model"], found["videos"], errors = _segment_videos(
                 videos, output, model, params,
-                crf=crf, kind=video, span=span, every=every, side=side, force=force, threads=threads,
+                crf=crf, kind=video, span=span, every=every, cut_threshold=cut_threshold, side=side, force=force,
+                threads=threads,
             )  # fmt: skip
             document["errors"] += map(str, errors)
         if document["errors"]:
@@ -204,6 +209,7 @@ def _segment_videos(
     kind: str,
     span: int | None,
     every: int,
+    cut_threshold: float,
     side: int | None,
     force: bool,
     threads: int | None,
@@ -228,11 +234,15 @@ def _segment_videos(
         try:
             result = segment_video(
                 video, output, segmenter,
-                kind=kind, span=span or SPAN_FRAMES, every=every, side_px=side,
-                crf=refine, overwrite=force, show=out.show,
+                kind=kind, span=span or SPAN_FRAMES, every=every, cut_threshold=cut_threshold,
+                side_px=side, crf=refine, overwrite=force, show=out.show,
             )  # fmt: skip
         except MemoryError:
             raise ImageError(f"{video}: a window of frames does not fit in memory; give a smaller --span") from None
+        if result.cuts:
+            out.say(f"{video}: {len(result.cuts)} scene cut{'s' if len(result.cuts) > 1 else ''}, at frame "
+                    f"{', '.join(str(frame + 1) for frame in result.cuts[:MOST_NAMED])}"
+                    f"{', …' if len(result.cuts) > MOST_NAMED else ''}")  # fmt: skip
         for note in result.notes:
             out.say(f"{video}: {note}")
         out.result(f"{video} → {result.output}: {_in_words(result.shares)}")

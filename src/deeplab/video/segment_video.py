@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab.checks import check_choice, check_count
+from deeplab.checks import check_choice, check_count, check_number
 from deeplab.crf import CRFSettings, refine
 from deeplab.files import make_folder
 from deeplab.images import shrunk
@@ -22,6 +22,7 @@ from deeplab.progress import Show, duration
 from deeplab.scores import likeliest
 from deeplab.segment import Segmenter
 from deeplab.video.clip import Frame, open_clip
+from deeplab.video.cuts import CUT_THRESHOLD, shots
 from deeplab.video.outputs import KINDS
 from deeplab.video.scored import with_scores
 from deeplab.video.temporal_crf import refine_frames
@@ -41,12 +42,14 @@ class SegmentedVideo:
     Attributes:
         output: the overlay video, or the folder of label maps.
         frames: how many frames it has.
+        cuts: the frames, from 0, that begin a new scene; nothing was carried across to them.
         shares: the share (0–1) of the pixels of all frames of every class found, largest first.
         notes: what whoever asked for it should know, in words.
     """
 
     output: Path
     frames: int
+    cuts: tuple[int, ...]
     shares: dict[str, float]
     notes: tuple[str, ...]
 
@@ -59,6 +62,7 @@ def segment_video(
     kind: str = "overlay",
     span: int = SPAN_FRAMES,
     every: int = 1,
+    cut_threshold: float = CUT_THRESHOLD,
     side_px: int | None = None,
     crf: bool | CRFSettings = True,
     overwrite: bool = False,
@@ -77,6 +81,8 @@ def segment_video(
         span: how many frames the CRF works on at a time, at least 1, which is each frame alone. Of more it keeps the
             middle half.
         every: run the network on every Nth frame, at least 1, and interpolate its scores between.
+        cut_threshold: how strong a change from one frame to the next is taken for a scene cut, 0–1 (`cut_strength`);
+            neither the CRF nor the scores of `every` reach across. 1 finds none.
         side_px: the longest side, in pixels, at which frames are segmented, None for what the network sees; labels of
             larger ones are enlarged.
         crf: whether to refine by the CRF as the model asks; or how else to, as in `Segmenter.segment`.
@@ -96,12 +102,15 @@ def segment_video(
     check_choice(kind, tuple(KINDS), "kind")
     check_count(span, 1, "span")
     check_count(every, 1, "every")
+    check_number(cut_threshold, "cut_threshold", most=1.0)
     side_px = segmenter.info.preprocessing.max_side_px if side_px is None else side_px
     check_count(side_px, 1, "side_px")
     label_set = segmenter.info.label_set
     with open_clip(video) as clip:
         make_folder(folder)
-        results = _segmented(clip.frames(), segmenter, span if crf else 1, every, side_px, crf)
+        cuts: list[int] = []
+        scenes = shots(_items(clip.frames(), side_px), lambda item: item.copy, cut_threshold)
+        results = _segmented(scenes, cuts, segmenter, span if crf else 1, every, crf)
         counts, done, begun = np.zeros(256, np.int64), 0, time.monotonic()
         stage = f"segmenting {clip.path.name}"
         with KINDS[kind](clip, Path(folder), label_set, overwrite) as output:
@@ -118,7 +127,7 @@ def segment_video(
         if clip.damaged or clip.is_cut_off:
             expected = f" of about {clip.expected}" if clip.expected > done else ""
             output.notes.append(f"{done} frames{expected} were read: the file is damaged or cut off; copy it again")
-        return SegmentedVideo(output.path, done, shares, tuple(output.notes))
+        return SegmentedVideo(output.path, done, tuple(cuts), shares, tuple(output.notes))
 
 
 class _Item(NamedTuple):
@@ -128,20 +137,34 @@ class _Item(NamedTuple):
     copy: NDArray[np.uint8]
 
 
+def _items(frames: Iterable[Frame], side_px: int) -> Iterator[_Item]:
+    for frame in frames:
+        yield _Item(frame, shrunk(frame.image, side_px / max(frame.image.shape)))
+
+
 def _segmented(
-    frames: Iterable[Frame], segmenter: Segmenter, span: int, every: int, side_px: int, crf: bool | CRFSettings
+    scenes: Iterable[Iterable[_Item]],
+    cuts: list[int],
+    segmenter: Segmenter,
+    span: int,
+    every: int,
+    crf: bool | CRFSettings,
 ) -> Iterator[tuple[Frame, NDArray[np.uint8]]]:
-    """Yield each frame with its labels, (H, W) like the frame."""
+    """Yield each frame with its labels, (H, W) like the frame; put into `cuts` which frames begin another scene."""
 
     def score(item: _Item) -> NDArray[np.float32]:
         return segmenter.look(item.copy).scores
 
-    items = (_Item(frame, shrunk(frame.image, side_px / max(frame.image.shape))) for frame in frames)
-    for window, own in windows(with_scores(items, score, every), span):
-        copies, scores = [item.copy for item, _ in window], [scores for _, scores in window]
-        for place, probabilities in zip(own, _probabilities(copies, scores, own, segmenter, crf), strict=True):
-            frame = window[place][0].frame
-            yield frame, _labels(probabilities, frame.image.shape[:2])
+    done = 0
+    for scene in scenes:
+        if done:
+            cuts.append(done)
+        for window, own in windows(with_scores(scene, score, every), span):
+            copies, scores = [item.copy for item, _ in window], [scores for _, scores in window]
+            for place, probabilities in zip(own, _probabilities(copies, scores, own, segmenter, crf), strict=True):
+                frame = window[place][0].frame
+                yield frame, _labels(probabilities, frame.image.shape[:2])
+                done += 1
 
 
 def _probabilities(
