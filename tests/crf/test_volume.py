@@ -106,6 +106,9 @@ def test_a_mask_leaves_voxels_as_they_are():
     np.testing.assert_allclose(refined[1, :, :3], p[:, :3], atol=1e-6)
     alone = refine_volume(volume[:, 3:], p[:, 3:], spacing_mm=SPACING, value_std=60)
     assert (refined[:, :, 3:].argmax(0) == alone.argmax(0)).mean() > 0.99
+    two = np.stack([holes, holes], axis=-1)
+    again = refine_volume(two, p, spacing_mm=SPACING, value_std=60 * 2**0.5, mask=mask)
+    assert (again.argmax(0) == refined.argmax(0)).mean() > 0.99
     nowhere = refine_volume(holes, p, spacing_mm=SPACING, value_std=60, mask=np.zeros_like(mask))
     np.testing.assert_allclose(nowhere[1], p, atol=1e-6)
 

@@ -20,8 +20,8 @@ class Depth:
     depth is unknown it has no say: between such a pixel and any other the kernel is the one without depth.
 
     >>> disparity_px = np.array([[0, 7, 7, 31], [7, 7, 30, 31]], np.uint16)
-    >>> Depth(disparity_px, std=2, unknown=0).known.mean()  # one pixel of eight is unknown
-    0.875
+    >>> Depth(disparity_px, std=2, unknown=0).known[0]  # the first pixel is unknown
+    array([False,  True,  True,  True])
 
     Attributes:
         values: z, (H, W) like the photo, of any number type and in any unit. Pixels that are NaN, infinite, or left out

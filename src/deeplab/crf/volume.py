@@ -18,8 +18,6 @@ from deeplab.crf.terms import make_term
 from deeplab.crf.tiles import cut
 from deeplab.errors import InputError
 
-__all__ = ["refine_volume"]
-
 SLAB_VOXELS = 24_000_000
 """How many voxels are worked on at a time where nothing else is said."""
 
@@ -121,6 +119,8 @@ def refine_volume(
         voxels.shape[:3], spacing, bilateral_std_mm, check_count(slab_voxels, 0, "slab_voxels", most=2**40)
     )
     _check_memory(work, axis, slabs)
+    for _, kept, _ in slabs:
+        _check_values(work, _at(axis, kept))
     labels = len(given) if given.ndim == 4 else 2
     refined = np.empty((labels, *voxels.shape[:3]), np.float32)
     for number, (seen, kept, kept_of_seen) in enumerate(slabs, start=1):
@@ -132,10 +132,26 @@ def refine_volume(
     return refined
 
 
+def _check_values(work: _Work, part: tuple[slice, ...]) -> None:
+    """Raise unless the values and the probabilities of a part are usable: all that can be known before the work."""
+    values = work.volume[part] if work.mask is None else work.volume[part][work.mask[part]]
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise InputError(
+            "volume has NaN or infinite values; expected finite ones: pass mask= to leave those voxels out"
+        )
+    check_probabilities(_both(work, part))
+
+
+def _both(work: _Work, part: tuple[slice, ...]) -> npt.NDArray[Any]:
+    """Return the probabilities (L, d, h, w) of a part, those of a foreground as both labels'."""
+    if work.probabilities.ndim == 3:
+        return both_labels(work.probabilities[part])
+    return work.probabilities[(slice(None), *part)]
+
+
 def _refine_slab(work: _Work, part: tuple[slice, ...]) -> npt.NDArray[np.float32]:
     """Return the marginals of a part of the volume, (L, d, h, w)."""
-    given = work.probabilities[part if work.probabilities.ndim == 3 else (slice(None), *part)]
-    probabilities = both_labels(given) if given.ndim == 3 else given
+    probabilities = _both(work, part)
     source = check_probabilities(probabilities)
     chosen = None if work.mask is None else work.mask[part].ravel()
     outside: npt.NDArray[np.float32] | None = None
@@ -157,10 +173,6 @@ def _refine_slab(work: _Work, part: tuple[slice, ...]) -> npt.NDArray[np.float32
 def _kernels(work: _Work, part: tuple[slice, ...], chosen: npt.NDArray[np.bool_] | None) -> Iterator[GaussianKernel]:
     """Yield both kernels one by one, so that the features of the first can go before the second comes."""
     values = work.volume[part]
-    if values.dtype.kind == "f" and not np.isfinite(values if chosen is None else values.reshape(-1)[chosen]).all():
-        raise InputError(
-            "volume has NaN or infinite values; expected finite ones: pass mask= to leave those voxels out"
-        )
     for (weight, stds), channels in ((work.bilateral, values.shape[3]), (work.spatial, 0)):
         features = np.empty((*values.shape[:3], 3 + channels), np.float32)
         for axis, (window, std, length) in enumerate(zip(part, stds, work.volume.shape, strict=False)):

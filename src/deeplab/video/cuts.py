@@ -9,8 +9,6 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CUT_THRESHOLD", "cut_strength"]
-
 CUT_THRESHOLD = 0.4
 """How strong a change from one frame to the next is taken for a cut, 0–1; docs/video.md has the measurements."""
 
