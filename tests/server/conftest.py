@@ -149,6 +149,8 @@ class ServerProcess:
         return [json.loads(line) for line in self._read_log().splitlines()]
 
     def kill(self) -> None:
+        if self._log.closed:  # it was killed before
+            return
         self._process.kill()
         self._process.communicate()
         self._log.close()

@@ -434,3 +434,47 @@ def test_a_project_in_a_folder_stays(
         assert page.info()["photos"][0]["problem"] == "missing"
         refusal(page.mark("1", []), 409, "photo_missing")
         refusal(page.ask("POST", "/photos/1/retake"), 409, "photo_missing")
+
+
+def test_large_photos_and_endless_marks_are_refused(taught: Page, encode: Any) -> None:
+    answer = taught.client.post(
+        f"{taught.url}/photos", files={"photo": ("b.png", encode(np.zeros((2100, 2000, 3), np.uint8)))}
+    )
+    refusal(answer, 413, "too_many_pixels")
+    long = [{**STROKE, "points": [[30.25, 30.25]] * 9000}] * 10
+    refusal(taught.mark("1", long), 413, "too_large")
+    assert len(taught.info()["photos"]) == 1
+    for body in (b"[", b"{}", b'{"version": 1, "marks": 1}', b'{"version": "x", "marks": []}', b"[" * 9000):
+        answer = taught.client.request(
+            "PUT", f"{taught.url}/photos/1/marks", content=body, headers={"Content-Type": "application/json"}
+        )
+        assert answer.status_code in (400, 422)
+
+
+def test_the_crf_as_the_sliders_have_it(taught: Page) -> None:
+    photo = taught.info()["photos"][0]
+    before = taught.segment(photo)
+    strong = {"bilateral_weight": 20.0, "bilateral_rgb_std": 50.0, "iterations": 20}
+    moved = taught.segment(photo, **strong)
+    assert (moved != before).any()
+    alone = taught.segment(photo, crf=False)
+    assert (alone != before).any()
+    assert taught.ask("PATCH", "", crf=strong).json()["crf"]["bilateral_weight"] == 20
+    np.testing.assert_array_equal(taught.segment(photo), moved)
+    assert taught.ask("PATCH", "", crf={}).json()["crf"]["bilateral_weight"] == taught.info()["crf"]["bilateral_weight"]
+    np.testing.assert_array_equal(taught.segment(photo)[0], before[0])
+    for wrong in ({"iterations": 51}, {"weight": 3}, {"bilateral_rgb_std": "a"}):
+        refusal(taught.ask("PATCH", "", crf=wrong), 422, "invalid_input")
+
+
+def test_use_and_model_change_and_marks_stay(taught: Page) -> None:
+    refusal(taught.ask("PATCH", "", use="correct"), 422, "invalid_input")
+    classes = [{"was": None, "name": name} for name in VOC.names]
+    classes[0]["was"], classes[8]["was"] = 0, 1
+    info = taught.ask("PATCH", "", use="correct", classes=classes).json()
+    assert (info["use"], info["known"], info["photos"][0]["classes"]) == ("correct", 21, [0, 8])
+    assert taught.segment(info["photos"][0])[0][30, 45] == 8
+    refusal(taught.ask("PATCH", "", model="camvid-largefov"), 422, "invalid_input")
+    refusal(taught.ask("PATCH", "", model="nothing"), 404, "unknown_model")
+    assert taught.ask("PATCH", "", use="teach").json()["known"] == 0
+    assert taught.segment(info["photos"][0])[0][30, 45] == 8

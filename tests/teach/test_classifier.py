@@ -67,3 +67,14 @@ def test_places_that_are_all_alike_and_contradict_leave_it_open(rows: NDArray[np
     weight, bias = fit(rows, np.array((0, 1)), 2, MEAN, STD)
     scores = rows @ weight.T + bias
     np.testing.assert_allclose(scores[:, 0], scores[:, 1], atol=1e-3)
+
+
+def test_from_where_another_fit_ended_it_comes_to_the_same_place() -> None:
+    rows, labels = clouds(300, 3)
+    start = fit(rows[:250], labels[:250], 3, MEAN - 1, 2 * STD)
+    cold, warm = fit(rows, labels, 3, MEAN, STD), fit(rows, labels, 3, MEAN, STD, start)
+    losses = [objective(weight.astype(float), bias.astype(float), rows, labels) for weight, bias in (cold, warm)]
+    assert losses[1] == pytest.approx(losses[0], abs=1e-5)
+    only_two = labels < 2
+    later = fit(rows, labels, 3, MEAN, STD, fit(rows[only_two], labels[only_two], 3, MEAN, STD))  # a class joins
+    assert objective(later[0].astype(float), later[1].astype(float), rows, labels) == pytest.approx(losses[0], abs=1e-5)

@@ -154,3 +154,15 @@ NOTHING = np.full(SIZE, 255, np.uint8)
 def test_bad_marks(marks: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         checked(marks, SIZE, LABELS)
+
+
+def test_a_stroke_of_no_class_rubs_out_what_lies_below() -> None:
+    line, rubber = Stroke("cat", [(5, 15), (50, 15)], 5), Stroke(None, [(30, 15)], 9)
+    labels = drawn([line, rubber])
+    assert (labels[distances([(30, 15)]) < 4.4] == 255).all()
+    assert labels[15, 10] == 1
+    assert drawn([rubber, line])[15, 30] == 1
+    assert (drawn([Box("dog", 5, 5, 50, 35), rubber])[15, 30]) == 255
+    with pytest.raises(InputError, match="a stroke that rubs out lies outside the photo"):
+        checked(Stroke(None, [(900, 5)]), SIZE, LABELS)
+    assert labels_of(checked([line, rubber], SIZE, LABELS), LABELS) == {1}

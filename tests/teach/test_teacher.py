@@ -124,6 +124,31 @@ def test_marks_are_undone_redone_changed_and_removed(make_teacher: MakeTeacher, 
     assert not teacher.redo()
 
 
+def test_classes_are_renamed_and_joined_by_others(make_teacher: MakeTeacher, make_scene: MakeScene) -> None:
+    teacher, (photo, mask) = make_teacher(), make_scene()
+    teacher.mark(photo, strokes(mask))
+    before = teacher.segment(photo)
+    teacher.rename(["ground", "plate"])
+    renamed = teacher.segment(photo)
+    np.testing.assert_array_equal(renamed.labels, before.labels)
+    assert renamed.label_set.names == ("ground", "plate")
+    teacher.rename(["ground", "plate", "fork"])
+    assert set(np.unique(teacher.segment(photo).labels)) == {0, 1}
+    teacher.mark(photo, Stroke("fork", [(5, 60)], 3))
+    assert teacher.segment(photo).labels[60, 5] == 2
+    with pytest.raises(InputError, match="there are 2 names for 3 classes"):
+        teacher.rename(["ground", "plate"])
+
+
+def test_a_photo_is_segmented_at_another_size(make_teacher: MakeTeacher, make_scene: MakeScene) -> None:
+    teacher, (photo, mask) = make_teacher(), make_scene()
+    teacher.mark(photo, strokes(mask))
+    large = photo.repeat(2, axis=0).repeat(2, axis=1)
+    found = teacher.segment(photo, at=large)
+    assert overlap(found.labels, mask.repeat(2, axis=0).repeat(2, axis=1)) > 0.9
+    np.testing.assert_array_equal(found.image, large)
+
+
 def test_what_is_unusable_leaves_everything_as_it_was(make_teacher: MakeTeacher, make_scene: MakeScene) -> None:
     teacher, (photo, mask) = make_teacher(), make_scene()
     teacher.mark(photo, strokes(mask))
