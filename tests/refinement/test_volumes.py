@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,7 @@ def test_several_modalities_and_scaled_values(run: Run, ball: tuple[Any, Any]) -
         (["none.nii.gz", "--scores", "p.nii.gz", "-o", "out.nii"], "none.nii.gz: no such file"),
         (["ct.dcm", "--scores", "p.nii.gz", "-o", "out.nii"], "volumes are read from NIfTI"),
         (["cut.nii.gz", "--scores", "p.nii.gz", "-o", "out.nii"], "cut.nii.gz cannot be read"),
+        (["huge.nii.gz", "--scores", "p.nii.gz", "-o", "out.nii"], "its header promises 30000x30000x30000 voxels"),
         (["text.nii", "--scores", "p.nii.gz", "-o", "out.nii"], "text.nii is no NIfTI volume, or damaged"),
         (["ct.nii.gz", "--scores", "small.nii.gz", "-o", "out.nii"], "4x5x6 voxels, the volume 16x14x9; resample"),
         (["ct.nii.gz", "--scores", "away.nii.gz", "-o", "out.nii"], "lies elsewhere in space"),
@@ -110,6 +112,9 @@ def test_what_cannot_be_read_or_written(run: Run, arguments: list[str], message:
     save("flat.nii.gz", np.zeros((16, 14, 9), np.uint8))
     Path("cut.nii.gz").write_bytes(Path("ct.nii.gz").read_bytes()[:900])
     Path("text.nii").write_text("no volume")
+    header = nibabel.Nifti1Header()
+    header.set_data_shape((30000, 30000, 30000))
+    Path("huge.nii.gz").write_bytes(gzip.compress(header.binaryblock + bytes(1000)))
     before = sorted(path.name for path in Path().iterdir())
     status, _, err = run("refine-volume", *arguments, "--value-std", "60")
     assert status == 1

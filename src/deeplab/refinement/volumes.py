@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from math import prod
 from pathlib import Path
 from types import ModuleType
 from typing import IO, Any
@@ -25,6 +26,8 @@ NIFTI_SUFFIXES = (".nii", ".nii.gz")
 _MM = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
 
 _SAME_PLACE_MM = 0.01
+
+_LARGEST_RATIO = 1032  # of what gzip packs to what it takes
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,17 +144,31 @@ def _read(path: Path) -> Volume:
         raise InputError(f"{path}: no such file; check the spelling")
     try:
         image = nibabel.load(path)
+        _check_size(path, image)
         scaled = image.dataobj.slope != 1 or image.dataobj.inter != 0
         values = image.get_fdata(dtype=np.float32, caching="unchanged") if scaled else np.asanyarray(image.dataobj)
         sizes = nibabel.affines.voxel_sizes(image.affine) * _MM[image.header.get_xyzt_units()[0]]
     except (nibabel.filebasedimages.ImageFileError, nibabel.spatialimages.HeaderDataError) as error:
         raise InputError(f"{path} is no NIfTI volume, or damaged: {error}") from None
-    except (OSError, EOFError, ValueError, KeyError, zlib.error) as error:
+    except MemoryError:
+        raise InputError(f"{path} does not fit in memory: {_sides(image.shape)} voxels; cut it, or shrink it") from None
+    except (OSError, EOFError, ValueError, KeyError, OverflowError, zlib.error) as error:
         raise InputError(f"{path} cannot be read: {error}; copy it again") from None
     if values.ndim not in (3, 4) or values.dtype.kind not in "iuf":
         raise InputError(f"{path} has shape {values.shape} of {values.dtype}; expected numbers along 3 axes, or 4")
     depth, height, width = sizes.tolist()
     return Volume(values, (depth, height, width), image.affine, image.header)
+
+
+def _check_size(path: Path, image: Any) -> None:
+    """Raise where the header promises more voxels than the file's bytes can unpack to."""
+    promised = prod(image.shape) * image.get_data_dtype().itemsize
+    most = path.stat().st_size * (_LARGEST_RATIO if path.name.lower().endswith(".gz") else 1)
+    if promised > most:
+        raise InputError(
+            f"{path} is damaged: its header promises {_sides(image.shape)} voxels, {promised / 1e9:.3g} GB, more than "
+            "the file holds; copy it again"
+        )
 
 
 def _sides(shape: tuple[int, ...]) -> str:
