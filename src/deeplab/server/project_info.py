@@ -21,7 +21,8 @@ from deeplab.teach.project_segmenter import kept_result, shrunk_size
 def described(service: Service, opened: OpenProject) -> ProjectInfo:
     """Return what a project says; looks at its photos' files."""
     project, state = opened.project, opened.project.state
-    crf = own_crf(service, state).changed(state.crf)
+    own = own_crf(service, state)
+    crf = own.changed(state.crf)
     photos = [described_photo(opened, photo) for photo in state.photos.values()]
     name = "" if opened.temporary else project.folder.resolve().name
     return ProjectInfo(
@@ -40,6 +41,7 @@ def described(service: Service, opened: OpenProject) -> ProjectInfo:
         background=state.label_set.background,
         known=known_classes(service, state),
         crf=sliders.parameters_of(crf),
+        own=sliders.parameters_of(own),
         limits=sliders.limits_of(crf),
         lacks=state.lacks(),
         photos=photos,

@@ -88,7 +88,7 @@ class ProjectPhotoInfo(BaseModel):
 
 
 class ProjectInfo(BaseModel):
-    """All that a page needs to know of a project, but for the marks themselves."""
+    """All that a page needs to know of a project, but for the marks; `own` is the CRF without its changes."""
 
     id: str
     version: int
@@ -102,6 +102,7 @@ class ProjectInfo(BaseModel):
     background: int | None
     known: int
     crf: Parameters
+    own: Parameters
     limits: dict[str, tuple[float, float]]
     lacks: str | None
     photos: list[ProjectPhotoInfo]

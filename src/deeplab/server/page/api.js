@@ -1,75 +1,176 @@
-/** The server's HTTP API, as this page uses it. What is thrown is a `Refusal`, or an AbortError by the signal. */
+/**
+ * The engine that does the page's work: here a server, by its HTTP API (docs/http-api.md has the objects' fields).
+ *
+ * The page calls what is exported below and nothing else; another engine exports the same. There is one project at a
+ * time; all that changes it is done one after the other. What is thrown is a `Refusal`, whose message is meant to be
+ * shown and whose `code` is the API's, or an AbortError by the signal.
+ *
+ *     fetchLimits(signal)              → {max_pixels, max_upload_bytes} of a photo
+ *     resume()                         → the Project to go on with, or null
+ *     fetchClasses(model)              → {name, colour}[] that a model knows
+ *     create(wishes)                   → a Project: {use, model, classes}, all optional
+ *     fetchProject()                   → the Project as it is now; what others changed in it is taken note of
+ *     changeProject(changes)           → the Project after a change of use, model, crf or classes
+ *     addPhoto(file, {onProgress, signal}) → a ProjectPhoto; onProgress hears the share sent, 0–1
+ *     removePhoto(id), retakePhoto(id) → the Project
+ *     fetchPicture(id, "photo.jpg" | "thumbnail.jpg", signal) → Blob, upright
+ *     fetchMarks(id)                   → Mark[]
+ *     putMarks(id, marks)              → {lacks}: why nothing can be segmented yet, in words, or null
+ *     segment(id, {...parameters, crf}, signal) → ArrayBuffer of 2·H·W bytes: labels, confidence
+ *     makeResult(id), fetchResult(id, signal) → the kept result made anew; its ArrayBuffer of 2·H·W bytes
+ *     makeFile(id, "mask.png" | "overlay.jpg" | "cutout.png", classes) → {blob, name}
+ *     makeExport("masks.zip" | "coco.json" | …, classes) → {blob, name}
+ *
+ * `Refusal.code` "unknown_project" means that the engine has lost the project, "changed_elsewhere" that another page was
+ * quicker and nothing was changed, "unreachable" that it does not answer.
+ */
 
 import { askForToken } from "./token.js";
 
 const BASE = new URL("../api/v1/", import.meta.url);
+const KEPT = "project"; // under this name the tab keeps the id of a temporary project
 
 let token = sessionStorage.getItem("token") ?? "";
+let id = sessionStorage.getItem(KEPT);
+let version = 0;
+let asking = null; // for the token: one question for all that wait
+let changing = Promise.resolve(); // the changes under way, one after the other
 
-/** Why the server did not do it; the message is meant to be shown. */
-export class Refusal extends Error {}
+/** Why it was not done. */
+export class Refusal extends Error {
+  constructor(message, code = "") {
+    super(message);
+    this.code = code;
+  }
+}
 
-/** Return how large a photo the server takes: `max_pixels`, `max_upload_bytes`. */
 export async function fetchLimits(signal) {
   return (await call("limits", { signal })).json();
 }
 
-/**
- * Send a photo; `onProgress` hears the share sent, 0–1.
- * @returns {Promise<object>} what the server says about it: id, name, width, height, full_width, full_height, model,
- *     labels, background, parameters, limits
- */
-export async function sendPhoto(file, { onProgress, signal }) {
+export async function fetchClasses(model) {
+  const { models } = await (await call("models")).json();
+  return models.find(({ name }) => name === model).labels;
+}
+
+export async function resume() {
+  const { projects } = await (await call("projects")).json();
+  if (projects.length) return known(projects[0]);
+  if (!id) return null;
+  try {
+    return await fetchProject();
+  } catch (error) {
+    if (error.code === "unknown_project") sessionStorage.removeItem(KEPT);
+    throw error;
+  }
+}
+
+export async function create(wishes) {
+  return known(await (await call("projects", sending("POST", wishes))).json());
+}
+
+export async function fetchProject() {
+  return known(await (await call(`projects/${id}`)).json());
+}
+
+export function changeProject(changes) {
+  return changed(async () => known(await (await call(`projects/${id}`, sending("PATCH", { ...changes, version }))).json()));
+}
+
+export async function addPhoto(file, { onProgress, signal }) {
   const form = new FormData();
   form.append("photo", file);
-  const answer = await withToken((headers) => upload("photos", form, headers, onProgress, signal));
-  if (answer.status !== 201) throw new Refusal(messageIn(answer.responseText, answer.status));
+  const answer = await withToken((headers) => upload(`projects/${id}/photos`, form, headers, onProgress, signal));
+  if (answer.status >= 300) throw refusalIn(answer.responseText, answer.status);
   return JSON.parse(answer.responseText);
 }
 
-/** Return the photo itself, as the server keeps it: a Blob. */
-export async function fetchPhoto(id, signal) {
-  return (await call(`photos/${encodeURIComponent(id)}/photo.jpg`, { signal })).blob();
+export function removePhoto(photo) {
+  const path = () => `${at(photo)}?version=${version}`;
+  return changed(async () => known(await (await call(path(), { method: "DELETE" })).json()));
 }
 
-/** Return the network's labels and confidences: an ArrayBuffer of 2·H·W bytes. */
-export async function fetchNetwork(id, signal) {
-  return (await call(`photos/${encodeURIComponent(id)}/network`, { signal })).arrayBuffer();
+export function retakePhoto(photo) {
+  return changed(async () => known(await (await call(`${at(photo)}/retake`, sending("POST", { version }))).json()));
 }
 
-/** Run the CRF; return labels and confidences after it, or with `every_iteration` from before the first one on. */
-export async function refine(id, parameters, signal) {
-  const body = JSON.stringify(parameters);
-  return (await call(`photos/${encodeURIComponent(id)}/refine`, { method: "POST", body, signal })).arrayBuffer();
+export async function fetchPicture(photo, what, signal) {
+  return (await call(`${at(photo)}/${what}`, { signal })).blob();
 }
 
-/**
- * Make a file of the photo's own size.
- * @param {string} what `mask.png`, `overlay.jpg` or `cutout.png`
- * @param {object} parameters of the CRF, by name
- * @param {string[]} classes the names of those that it shall hold; [] for all
- * @returns {Promise<{blob: Blob, name: string}>}
- */
-export async function fetchResult(id, what, parameters, classes) {
-  const query = new URLSearchParams([...Object.entries(parameters), ...classes.map((name) => ["class", name])]);
-  const response = await call(`photos/${encodeURIComponent(id)}/${what}?${query}`);
+export async function fetchMarks(photo) {
+  const answer = await (await call(`${at(photo)}/marks`)).json();
+  version = Math.max(version, answer.version);
+  return answer.marks;
+}
+
+export function putMarks(photo, marks) {
+  return changed(async () => {
+    const answer = await (await call(`${at(photo)}/marks`, sending("PUT", { version, marks }))).json();
+    version = answer.version;
+    return answer;
+  });
+}
+
+export async function segment(photo, options, signal) {
+  return (await call(`${at(photo)}/segment`, { ...sending("POST", options), signal })).arrayBuffer();
+}
+
+export async function makeResult(photo) {
+  await call(`${at(photo)}/result`, { method: "POST" });
+}
+
+export async function fetchResult(photo, signal) {
+  return (await call(`${at(photo)}/result`, { signal })).arrayBuffer();
+}
+
+export function makeFile(photo, what, classes) {
+  return fetchFile(`${at(photo)}/${what}`, classes);
+}
+
+export function makeExport(file, classes) {
+  return fetchFile(`projects/${id}/exports/${file}`, classes);
+}
+
+async function fetchFile(path, classes) {
+  await changing;
+  const query = new URLSearchParams(classes.map((name) => ["class", name]));
+  const response = await call(`${path}?${query}`);
   const [, name] = response.headers.get("Content-Disposition").split("filename*=UTF-8''");
   return { blob: await response.blob(), name: decodeURIComponent(name) };
 }
 
-/** Let the server forget a photo; nobody waits for the answer, and without one the photo expires. */
-export function forget(id) {
-  call(`photos/${encodeURIComponent(id)}`, { method: "DELETE", keepalive: true }).catch(() => {});
+/** Take note of what an answer says of the project. */
+function known(project) {
+  ({ id, version } = project);
+  if (project.temporary) sessionStorage.setItem(KEPT, id);
+  return project;
+}
+
+function at(photo) {
+  return `projects/${id}/photos/${encodeURIComponent(photo)}`;
+}
+
+/** Do a change after those under way, whatever became of them. */
+function changed(change) {
+  const done = changing.then(change);
+  changing = done.catch(() => {});
+  return done;
+}
+
+function sending(method, content) {
+  return { method, body: JSON.stringify(content) };
 }
 
 async function call(path, options = {}) {
   const response = await withToken((headers) => {
     if (options.body) headers["Content-Type"] = "application/json";
     return fetch(new URL(path, BASE), { ...options, headers }).catch((error) => {
-      throw error.name === "AbortError" ? error : new Refusal("The server does not answer. Is it still running?");
+      if (error.name === "AbortError") throw error;
+      throw new Refusal("The server does not answer. Is it still running?", "unreachable");
     });
   });
-  if (!response.ok) throw new Refusal(messageIn(await response.text(), response.status));
+  if (!response.ok) throw refusalIn(await response.text(), response.status);
   return response;
 }
 
@@ -77,7 +178,7 @@ async function withToken(send) {
   for (;;) {
     const answer = await send(token ? { Authorization: `Bearer ${token}` } : {});
     if (answer.status !== 401) return answer;
-    const given = await askForToken(token !== "");
+    const given = await (asking ??= askForToken(token !== "").finally(() => (asking = null)));
     if (given === null) throw new Refusal("This server works only with its token.");
     token = given;
     sessionStorage.setItem("token", token);
@@ -93,7 +194,7 @@ function upload(path, form, headers, onProgress, signal) {
     for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
     request.upload.addEventListener("progress", (event) => onProgress(event.loaded / event.total));
     request.addEventListener("load", () => resolve(request));
-    request.addEventListener("error", () => reject(new Refusal(broken)));
+    request.addEventListener("error", () => reject(new Refusal(broken, "unreachable")));
     request.addEventListener("abort", () => reject(signal.reason));
     signal.addEventListener("abort", () => request.abort());
     signal.throwIfAborted();
@@ -101,10 +202,11 @@ function upload(path, form, headers, onProgress, signal) {
   });
 }
 
-function messageIn(text, status) {
+function refusalIn(text, status) {
   try {
-    return String(JSON.parse(text).error.message);
+    const { message, code } = JSON.parse(text).error;
+    return new Refusal(String(message), String(code));
   } catch {
-    return `The server answered with an error (${status}).`;
+    return new Refusal(`The server answered with an error (${status}).`);
   }
 }

@@ -15,18 +15,20 @@ let model = {}; // the model's own values
 let values = {};
 let limits = {};
 
-/** Call `onChange` whenever the user moves a slider or resets them. */
-export function followParameters(onChange) {
+/** Call `onChange` whenever the user moves a slider or resets them, and `onSettled` once that is done. */
+export function followParameters(onChange, onSettled) {
   for (const slider of sliders) {
     slider.input.addEventListener("input", () => {
       values[slider.name] = valueAt(slider.name, Number(slider.input.value));
       show(slider);
       onChange();
     });
+    slider.input.addEventListener("change", onSettled);
   }
   reset.addEventListener("click", () => {
     setParameters(model, limits, model);
     onChange();
+    onSettled();
   });
 }
 
@@ -43,7 +45,7 @@ export function setParameters(own, newLimits, current) {
   }
 }
 
-/** Return the parameters by name, as the server takes them. */
+/** Return the parameters by name, as the engine takes them. */
 export function parameterValues() {
   return { ...values };
 }

@@ -1,15 +1,12 @@
 /** Label maps as the server sends them: one byte a pixel for the label, one for its confidence, row by row. */
 
 /**
- * Cut an answer into its planes, one pair for every state of the labelling in it.
- * @param {ArrayBuffer} buffer n·2·`pixels` bytes
- * @returns {{labels: Uint8Array, confidence: Uint8Array}[]} n pairs; confidence 0–255 stands for 0–1
+ * Cut an answer into its planes.
+ * @param {ArrayBuffer} buffer 2·`pixels` bytes
+ * @returns {{labels: Uint8Array, confidence: Uint8Array}} confidence 0–255 stands for 0–1
  */
 export function planesIn(buffer, pixels) {
-  return Array.from({ length: buffer.byteLength / (2 * pixels) }, (_, index) => ({
-    labels: new Uint8Array(buffer, 2 * index * pixels, pixels),
-    confidence: new Uint8Array(buffer, (2 * index + 1) * pixels, pixels),
-  }));
+  return { labels: new Uint8Array(buffer, 0, pixels), confidence: new Uint8Array(buffer, pixels, pixels) };
 }
 
 /** Return the share of the pixels, 0–1, that each of `count` labels has. */

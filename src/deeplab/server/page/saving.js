@@ -1,10 +1,12 @@
-/** Results onto the user's disk. */
+/** Results onto the user's disk: of the photo, or of all. */
 
 const WORKING = "Making the file, at the photo's full size …";
 
 const note = document.getElementById("save-note");
 const buttons = document.querySelectorAll(".save");
 const cutout = document.getElementById("cutout");
+const form = document.getElementById("export");
+const what = document.getElementById("export-what");
 
 let contents = ""; // what the files will hold, in words
 let making = 0; // files at the moment
@@ -12,22 +14,33 @@ let making = 0; // files at the moment
 /**
  * Follow the buttons.
  * @param {(what: string) => Promise<?{blob: Blob, name: string}>} makeFile makes `mask.png`, `overlay.jpg` or
- *     `cutout.png`
+ *     `cutout.png` of the photo
+ * @param {(what: string) => Promise<?{blob: Blob, name: string}>} makeExport makes a file of all photos
  */
-export function followSaving(makeFile) {
-  for (const button of buttons) {
-    button.addEventListener("click", async () => {
-      if (button.hasAttribute("aria-busy")) return;
-      button.setAttribute("aria-busy", "true");
-      making += 1;
-      showNote();
-      const file = await makeFile(button.dataset.what);
-      button.removeAttribute("aria-busy");
-      making -= 1;
-      showNote();
-      if (file) save(file);
-    });
-  }
+export function followSaving(makeFile, makeExport) {
+  const follow = async (button, make) => {
+    if (button.hasAttribute("aria-busy")) return;
+    button.setAttribute("aria-busy", "true");
+    making += 1;
+    showNote();
+    const file = await make();
+    button.removeAttribute("aria-busy");
+    making -= 1;
+    showNote();
+    if (file) save(file);
+  };
+  for (const button of buttons) button.addEventListener("click", () => follow(button, () => makeFile(button.dataset.what)));
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    follow(form.querySelector("button"), () => makeExport(what.value));
+  });
+}
+
+/** Offer the model only where there is one of the user's own. */
+export function offerModel(offered) {
+  const option = what.querySelector("[value='model.onnx']");
+  option.hidden = option.disabled = !offered;
+  if (option.selected && !offered) what.selectedIndex = 0;
 }
 
 /**
