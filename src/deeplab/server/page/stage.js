@@ -129,11 +129,6 @@ export function hideReading() {
   tip.hidden = cross.hidden = brush.hidden = true;
 }
 
-/** Say something to those who do not see the photo. */
-export function sayAtPointer(words) {
-  reading.textContent = words;
-}
-
 function inside(share, size) {
   return Math.min(size - 1, Math.max(0, Math.floor(share * size)));
 }
