@@ -35,8 +35,11 @@ POLICY = (
 SWITCHES = {  # of the page's text
     '<meta name="color-scheme"': f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n  '
     '<meta name="color-scheme"',
-    "The photo goes to the server that shows this page, and nowhere else.": "The photo stays in this tab: nothing is "
-    "sent. The first one fetches the network, 34 MB.",
+    '<script type="module"': '<link rel="stylesheet" href="static/tab.css">\n  <script type="module"',
+    '<fieldset class="choice" id="tools">': '<fieldset class="choice" id="tools" disabled>',
+    '<ul id="known-classes">': '<ul id="known-classes" inert>',
+    "What it does not find, a few strokes of a brush teach it.": "The first photo fetches the network, 34 MB.",
+    "Photos go to the server that shows this page, and nowhere else.": "Photos stay in this tab: nothing is sent.",
     'For programs: <a href="openapi.json">HTTP API</a>.': "This page runs in your browser alone.",
 }
 
@@ -87,6 +90,7 @@ def _describe(model: Path, engine: Path, core: Path) -> None:
     copy = engine / model.name
     shutil.copy(model, copy)
     info = ScoreNetwork(model).info
+    starts = {**info.crf.params.to_dict(), "iterations": info.crf.iterations}
     told: dict[str, Any] = {
         "name": info.name,
         "labels": [label.model_dump() for label in described_labels(info.label_set)],
@@ -99,7 +103,11 @@ def _describe(model: Path, engine: Path, core: Path) -> None:
             "iterations": info.crf.iterations,
             "normalization": info.crf.normalization,
         },
-        "usual": {name: parameter.usual for name, parameter in PARAMETERS.items()},
+        "parameters": starts,
+        "limits": {
+            name: (min(parameter.usual[0], starts[name]), max(parameter.usual[1], starts[name]))
+            for name, parameter in PARAMETERS.items()
+        },
         "working_side_px": WORKING_SIDE_PX,
         "max_crf_pixels": MAX_CRF_PIXELS,
         "max_pixels": MOST_PIXELS,

@@ -1,6 +1,6 @@
 /** What a network saw in a photo: taken once, and then asked for labels, with any CRF; as deeplab.look computes it. */
 
-import { refine, updates } from "./crf/index.js";
+import { refine } from "./crf/index.js";
 import { likeliestOf, probabilitiesOf } from "./planes.js";
 import { shrunk } from "./resize.js";
 
@@ -13,7 +13,7 @@ import { shrunk } from "./resize.js";
  */
 
 /** How many times larger the photo is than what the network saw, by their longer sides. */
-export function enlargementOf({ photo, seen }) {
+function enlargementOf({ photo, seen }) {
   return Math.max(photo.width, photo.height) / Math.max(seen.width, seen.height);
 }
 
@@ -34,28 +34,22 @@ export function unrefined(look) {
 export async function refined(look, crf, signal) {
   const { width, height } = look.photo;
   const small = { ...look, photo: shrunk(look.photo, Math.sqrt(look.model.max_crf_pixels / (width * height))) };
-  const settings = scaled(crf, enlargementOf(small));
-  const beliefs = await refine(small.photo, probabilitiesIn(small), settings, { signal });
+  const beliefs = await refine(small.photo, probabilitiesIn(small), scaled(crf, enlargementOf(small)), { signal });
   return labelled(look, beliefs, small.photo);
 }
 
 /**
- * Yield labels and confidence after each update of the CRF, or after the last alone, over the photo as it is.
+ * Return labels and confidence after the CRF over the photo as it is, whatever its size.
  * @param {Float32Array} probabilities as `probabilitiesIn` gives them
- * @param {object} crf its parameters, distances in pixels of the photo
+ * @param {object} crf its parameters, distances in pixels of what the network saw
  */
-export async function* refinements(look, probabilities, crf, everyUpdate, signal) {
-  if (everyUpdate)
-    for await (const belief of updates(look.photo, probabilities, crf)) {
-      yield labelled(look, belief, look.photo);
-      await new Promise((resolve) => setTimeout(resolve)); // hears whether this is still wanted
-      signal.throwIfAborted();
-    }
-  else yield labelled(look, await refine(look.photo, probabilities, crf, { signal }), look.photo);
+export async function refinedInPlace(look, probabilities, crf, signal) {
+  const beliefs = await refine(look.photo, probabilities, scaled(crf, enlargementOf(look)), { signal });
+  return labelled(look, beliefs, look.photo);
 }
 
 /** Return parameters with distances in pixels of a copy that is larger by a factor. */
-export function scaled(crf, factor) {
+function scaled(crf, factor) {
   const distances = ["bilateral_xy_std_px", "spatial_xy_std_px"].map((name) => [name, crf[name] * factor]);
   return { ...crf, ...Object.fromEntries(distances) };
 }

@@ -1,7 +1,7 @@
 /** What `deeplab serve` does for its page, done in this tab. Each function takes {signal, onProgress} at the end. */
 
 import { fetched } from "./assets.js";
-import { enlargementOf, probabilitiesIn, refined, refinements, scaled, unrefined } from "./look.js";
+import { probabilitiesIn, refined, refinedInPlace, unrefined } from "./look.js";
 import { MODEL as model } from "./model.js";
 import { loaded, scored } from "./network.js";
 import { decoded, encoded } from "./photo.js";
@@ -13,16 +13,16 @@ import { isAble } from "./support.js";
 
 const MOST_THREADS = 4; // beyond, the network gains little
 
-const photos = new Map(); // by id: {file, size, look, probabilities}
+const photos = new Map(); // by id: {file, look}, the look over the working copy
 let network = null; // the promise of it
 let tell = () => {}; // hears how far it is: the call that waits for it last
+let latest = {}; // the look that was asked last, and its probabilities, which take 66 MB
 
-/** Take a photo in: decode it, show it to the network, and keep what that saw. */
+/** Take a photo in: decode it, show it to the network, and keep what that saw; return its sizes. */
 export async function open(id, file, { signal, onProgress }) {
   const loading = networkOf(onProgress); // while it arrives, the photo is decoded
   loading.catch(() => {});
   const photo = await decoded(file);
-  const size = { width: photo.width, height: photo.height };
   const session = await loading;
   signal.throwIfAborted();
   onProgress("Segmenting");
@@ -30,60 +30,36 @@ export async function open(id, file, { signal, onProgress }) {
     network = null; // one that ran out of memory is of no more use
     throw error;
   });
-  const copy = shrunk(photo, model.working_side_px / Math.max(size.width, size.height));
-  const look = { photo: copy, ...seen, model };
-  photos.set(id, { file, size, look, probabilities: probabilitiesIn(look) });
-  return described(id);
+  const copy = shrunk(photo, model.working_side_px / Math.max(photo.width, photo.height));
+  photos.set(id, { file, look: { photo: copy, ...seen, model } });
+  return { width: copy.width, height: copy.height, full_width: photo.width, full_height: photo.height };
 }
 
-/** Return the working copy as a JPEG. */
-export function picture(id) {
-  return encoded(photos.get(id).look.photo, "image/jpeg");
+/** Return the working copy, or a smaller one of at most that side, as a JPEG. */
+export function picture(id, sidePx) {
+  const { photo } = photos.get(id).look;
+  return encoded(shrunk(photo, sidePx / Math.max(photo.width, photo.height)), "image/jpeg");
 }
 
-/** Return labels and confidence by the network alone. */
-export function byNetwork(id) {
-  return asBytes(unrefined(photos.get(id).look));
-}
-
-/** Return labels and confidence after the CRF, or before its first update and after each. */
-export async function refine(id, parameters, everyUpdate, { signal }) {
-  const { look, probabilities } = photos.get(id);
-  const crf = { ...scaled(model.crf, enlargementOf(look)), ...parameters };
-  const found = [];
-  for await (const each of refinements(look, probabilities, crf, everyUpdate, signal)) found.push(asBytes(each));
-  return new Blob(found).arrayBuffer();
+/** Return labels and confidence of the working copy, by the network alone or, with a `crf`, after it. */
+export async function segment(id, crf, { signal }) {
+  const { look } = photos.get(id);
+  if (!crf) return asBytes(unrefined(look));
+  if (latest.look !== look) latest = { look, probabilities: probabilitiesIn(look) };
+  return asBytes(await refinedInPlace(look, latest.probabilities, { ...model.crf, ...crf }, signal));
 }
 
 /** Refine the photo at its full size, and return one of `PICTURES` of it, and the photo's name. */
-export async function draw(id, what, parameters, wanted, { signal }) {
+export async function draw(id, what, crf, wanted, { signal }) {
   const { file, look } = photos.get(id);
-  const factor = enlargementOf(look);
-  const crf = scaled({ ...scaled(model.crf, factor), ...parameters }, 1 / factor); // in pixels of what the network saw
   const whole = { ...look, photo: await decoded(file) };
-  const { labels } = await refined(whole, crf, signal);
+  const { labels } = await refined(whole, { ...model.crf, ...crf }, signal);
   return { blob: await PICTURES[what](whole.photo, labels, model, wanted), name: file.name };
 }
 
 export function forget(id) {
+  if (latest.look === photos.get(id)?.look) latest = {};
   photos.delete(id);
-}
-
-function described(id) {
-  const { size, look } = photos.get(id);
-  const factor = enlargementOf(look);
-  const starts = scaled(model.crf, factor);
-  const limits = Object.entries(model.usual).map(([name, usual]) => {
-    const [least, most] = usual.map((end) => end * (name.endsWith("_px") ? factor : 1));
-    return [name, [Math.min(least, starts[name]), Math.max(most, starts[name])]];
-  });
-  const parameters = Object.fromEntries(limits.map(([name]) => [name, starts[name]]));
-  const { width, height } = look.photo;
-  return {
-    ...{ id, width, height, full_width: size.width, full_height: size.height, notes: [] },
-    ...{ model: model.name, labels: model.labels, background: model.background },
-    ...{ parameters, limits: Object.fromEntries(limits) },
-  };
 }
 
 function networkOf(onProgress) {

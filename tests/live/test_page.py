@@ -97,6 +97,24 @@ def test_sliders_and_iterations_work(visit: Visit) -> None:
     page.locator("#iteration-shown", has_text="the network").wait_for()
 
 
+def test_it_takes_several_photos_and_offers_nothing_that_needs_a_server(visit: Visit) -> None:
+    page = visit()
+    page.set_input_files("#file", [EXAMPLES / "cat.jpg", EXAMPLES / "coffee.jpg"])
+    page.locator("#strip li").nth(1).wait_for()
+    page.locator("body[data-state=open]").wait_for()
+    for part in ("tools", "undo", "clear", "uses", "new-class", "export"):
+        assert page.locator(f"#{part}").is_hidden(), part
+    page.locator("#pointer").press("b")  # a brush, elsewhere
+    assert page.locator("input[name=tool]:checked").get_attribute("value") == "look"
+    page.locator("#segment-all").click()
+    page.locator("#status", has_text="All 2 photos are segmented").wait_for(state="attached")
+    page.locator("#next").click()
+    page.locator("#photo-name", has_text="coffee.jpg").wait_for()
+    page.locator("body[data-state=open]").wait_for()
+    page.locator("#remove").click()
+    page.locator("#photo-name", has_text="cat.jpg").wait_for()
+
+
 def test_a_browser_without_simd_is_told_so_before_anything_is_downloaded(visit: Visit) -> None:
     asked: list[str] = []
     page = visit(flags="--no-enable-sse4-1")  # which Chromium's SIMD needs

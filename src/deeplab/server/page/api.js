@@ -11,7 +11,8 @@
  *     create(wishes)                   → a Project: {use, model, classes}, all optional
  *     fetchProject()                   → the Project as it is now; what others changed in it is taken note of
  *     changeProject(changes)           → the Project after a change of use, model, crf or classes
- *     addPhoto(file, {onProgress, signal}) → a ProjectPhoto; onProgress hears the share sent, 0–1
+ *     addPhoto(file, {onProgress, signal}) → a ProjectPhoto; onProgress hears the share done, 0–1,
+ *                                      and words for it where they are not "Uploading"
  *     removePhoto(id), retakePhoto(id) → the Project
  *     fetchPicture(id, "photo.jpg" | "thumbnail.jpg", signal) → Blob, upright
  *     fetchMarks(id)                   → Mark[]

@@ -37,7 +37,7 @@ export async function add(files) {
     const file = waiting.shift();
     if (!first) showUploading(file);
     else adding.textContent = `Adding photo ${count} of ${count + waiting.length} …`;
-    const onProgress = (share) => first || showProgress("Uploading", share < 1 ? share : undefined);
+    const onProgress = (share, words = "Uploading") => first || showProgress(words, share < 1 ? share : undefined);
     try {
       const photo = await lasting(() => send(file, { onProgress, signal }));
       if (!first) showProject();

@@ -153,7 +153,7 @@ function cutOut() {
 function describeFiles() {
   const { made, result } = album.open;
   const { full_width, full_height } = album.open.info;
-  const size = `${full_width} × ${full_height} px: the photo was ${made}, as the server takes no larger one`;
+  const size = `${full_width} × ${full_height} px: the photo was ${made}, as no larger one is taken`;
   const shares = result && sharesOf(result.labels, 256);
   const names = result ? cutOut().filter((index) => shares[index]).map((index) => labelAt(index).name) : [];
   const missing = view.isolated === null ? "tick the classes that it shall hold" : "the CRF left none of this class";

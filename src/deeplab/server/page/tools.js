@@ -57,6 +57,7 @@ export function tool() {
 }
 
 export function takeTool(name) {
+  if (find("tools").disabled) return; // an engine that takes no marks
   document.querySelector(`input[name=tool][value=${name}]`).checked = true;
   show();
 }
