@@ -151,13 +151,12 @@ async def _project_zip(opened: OpenProject) -> AsyncIterator[bytes]:
     folder, archive = opened.project.folder, _Archive()
     photos = [photo.file for photo in opened.project.state.photos.values()]
     kept = [path for part in FOLDERS if part not in ("photos", "cache") for path in sorted((folder / part).glob("*.*"))]
-    async with opened.changing:
-        for file in [PROJECT_FILE, *photos, *(path.relative_to(folder).as_posix() for path in kept)]:
-            try:
-                content = await asyncio.to_thread(opened.project.path(file).read_bytes)
-            except (OSError, DeepLabError):  # it is gone, or leads out of the project
-                continue
-            yield archive.add(file, content)
+    for file in [PROJECT_FILE, *photos, *(path.relative_to(folder).as_posix() for path in kept)]:
+        try:
+            content = await asyncio.to_thread(opened.project.path(file).read_bytes)
+        except (OSError, DeepLabError):  # it is gone, or leads out of the project
+            continue
+        yield archive.add(file, content)
     yield archive.end()
 
 
