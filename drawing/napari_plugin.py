@@ -1,4 +1,4 @@
-"""Draws the picture of the napari plug-in in docs/images, from what it does: `xvfb-run python drawing/napari_plugin.py`.
+"""Draw the picture of the napari plug-in for docs/: `xvfb-run python drawing/napari_plugin.py`.
 
 Needs the extra napari, a Qt, and a display with OpenGL.
 """

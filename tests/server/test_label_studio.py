@@ -6,20 +6,25 @@ import base64
 import shutil
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, strategies
 from numpy.typing import NDArray
 
 from deeplab.errors import ImageError, InputError
 from deeplab.formats import brush_runs, components_of
-from deeplab.labels import VOC
+from deeplab.labels import VOC, LabelSet
 from deeplab.segment import Segmenter
+from deeplab.server.label_studio_jobs import _mark as mark_of
 from deeplab.server.labelling_config import read_labelling_config
 from deeplab.server.task_photos import TaskPhotos
+from deeplab.teach.marks import checked
+from deeplab.web import WebError
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 TOKEN = "0123456789abcdef"
@@ -267,6 +272,56 @@ def test_bad_set_ups(backend: Any, text: str, message: str) -> None:
     answer = backend.post("/label-studio/setup", json={"project": "1.2", "schema": text})
     assert answer.status_code == 422
     assert message in answer.json()["error"]["message"]
+
+
+JSON = strategies.recursive(
+    strategies.none() | strategies.booleans() | strategies.integers() | strategies.floats() | strategies.text(),
+    lambda inner: strategies.lists(inner, max_size=4)
+    | strategies.dictionaries(
+        strategies.sampled_from(
+            ["value", "points", "rle", "x", "y", "width", "height", "brushlabels", "polygonlabels", "keypointlabels",
+             "rectanglelabels", "is_positive", "image_rotation", "cat"]
+        ), inner, max_size=5,
+    ),
+    max_leaves=12,
+)  # fmt: skip
+
+
+@given(value=strategies.dictionaries(strategies.sampled_from(["points", "rle", "x", "y", "width", "height"]), JSON))
+def test_whatever_was_drawn_is_a_mark_or_one_error(value: dict[str, Any]) -> None:
+    label_set = LabelSet("project", ("background", "cat"), background=0)
+    photo = np.zeros((20, 30, 3), np.uint8)
+    for kind in "brushlabels", "polygonlabels", "keypointlabels", "rectanglelabels":
+        with suppress(InputError):
+            given_mark = mark_of({"value": {**value, kind: ["cat"]}}, photo.shape[:2], label_set)
+            checked(given_mark, photo.shape[:2], label_set)
+
+
+@given(drawn=JSON)
+def test_whatever_is_sent_as_a_mark_is_one_or_one_error(drawn: Any) -> None:
+    with suppress(InputError):
+        mark_of(drawn if isinstance(drawn, dict) else {"value": drawn}, (20, 30), VOC)
+
+
+@given(photo=strategies.text() | strategies.from_regex(r"[a-z]{0,5}:?//?[a-z@:.\\\\]{0,20}/?[a-z./%0-9]{0,20}") | JSON)
+def test_whatever_a_photos_address_is_nothing_foreign_is_fetched(photo: Any) -> None:
+    asked: list[str] = []
+
+    def noted(address: str, *_: Any, **__: Any) -> Any:
+        asked.append(address)
+        raise WebError("not here")
+
+    with pytest.MonkeyPatch.context() as patch, suppress(InputError, ImageError):
+        patch.setattr("deeplab.server.task_photos.open_web", noted)
+        TaskPhotos("http://ls.example:8080", TOKEN).read(photo, MIB)
+    assert all(address.startswith("http://ls.example:8080/") for address in asked)
+
+
+@given(text=strategies.text())
+def test_whatever_a_set_up_is(text: str) -> None:
+    for form in (text, f"<View>{text}</View>", config(text), f'<Image name="{text}"/>'):
+        with suppress(InputError):
+            read_labelling_config(form, VOC)
 
 
 def test_a_label_may_be_called_background(backend: Any) -> None:

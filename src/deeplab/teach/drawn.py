@@ -24,6 +24,7 @@ from deeplab.labels import LabelSet
 from deeplab.teach.marks import Box, Stroke
 
 _BACKGROUND = "background"
+_FARTHEST_PERCENT = 1e4  # of a photo's side, that a polygon's point may lie away
 _UPLOAD = re.compile(r"^[0-9a-f]{8}-")  # what Label Studio puts before the names of files that are uploaded
 
 _Marks: TypeAlias = "list[Stroke | Box] | NDArray[np.uint8]"
@@ -178,13 +179,20 @@ def label_studio_mark(result: Mapping[str, Any], size: tuple[int, int], label_se
     if "rle" in value:
         inside = brush_mask(value["rle"], size)
     elif "points" in value:
-        inside = draw_polygons([np.array(value["points"], np.float64) * (width / 100, height / 100)], size)
+        inside = draw_polygons([_percents(value["points"]) * (width / 100, height / 100)], size)
     else:
         x, y = value["x"] * width / 100, value["y"] * height / 100
         if "height" not in value:
             return Stroke(name, [(x, y)], max(3.0, value.get("width", 0) * width / 100))
         return Box(name, x, y, x + value["width"] * width / 100, y + value["height"] * height / 100)
     return np.where(inside, label_set.labels_of([name])[0], label_set.void)
+
+
+def _percents(points: Any) -> NDArray[np.float64]:
+    pairs = np.array(points, np.float64)
+    if pairs.ndim != 2 or pairs.shape[1] != 2 or not (np.abs(pairs) <= _FARTHEST_PERCENT).all():
+        raise ValueError("its points are no pairs of percents")
+    return pairs
 
 
 def _labels(names: Iterable[str]) -> LabelSet:
