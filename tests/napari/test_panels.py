@@ -1,4 +1,4 @@
-"""The plug-in inside napari. Its window needs a display with OpenGL: without one, `xvfb-run pytest tests/napari`."""
+"""The plug-in inside napari. Its window needs a display with OpenGL, such as `xvfb-run` gives."""
 
 from __future__ import annotations
 
@@ -91,13 +91,13 @@ def test_labels_are_refined_by_strokes(viewer: Any) -> None:
 
 def test_a_volume_and_what_is_none(viewer: Any) -> None:
     stack = scene()[:, :, :, 0].astype(np.float32)
-    viewer.add_image(stack, name="volume", contrast_limits=(0, 255))
+    viewer.add_image(stack, name="volume", contrast_limits=(0, 255), scale=(20, 2, 2))
     labels = np.zeros(stack.shape, int)
     labels[:, 35:] = 1
     viewer.add_labels(labels, name="labels")
     refine = panel(viewer, "Refine labels")
     for volume in False, True:
-        refine(labels=viewer.layers["labels"], volume=volume, z_std_px=0.2)
+        refine(labels=viewer.layers["labels"], volume=volume)
         found = viewer.layers["labels refined"].data
         assert (found[1] == (np.arange(60) >= 30)[:, None]).all()
     viewer.add_image(scene()[0], name="flat")

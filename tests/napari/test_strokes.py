@@ -94,7 +94,7 @@ def volume() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
 def test_a_volume_carries_labels_from_slice_to_slice() -> None:
     pixels, labels = volume()
     ball = pixels[..., 0] > 120
-    whole = refined(pixels, labels, np.zeros_like(labels), z_std_px=3.0)
+    whole = refined(pixels, labels, np.zeros_like(labels), spacing_px=(3.0, 1.0, 1.0))
     alone = refined(pixels, labels, np.zeros_like(labels))
     assert (alone[4] == 0).all()  # a slice for itself cannot know
     assert (whole[4] == ball[4]).mean() > 0.98
@@ -110,10 +110,11 @@ def test_a_volume_is_an_exact_crf_up_to_the_lattice() -> None:
     own = np.where(strokes != 0, strokes, labels)
     probabilities = np.stack([np.where(own == value, known, 1 - known) for value in (0, 1)]).astype(np.float32)
     at = np.indices(labels.shape).reshape(3, -1).T
-    alike = np.hstack([at / (2.0, 20.0, 20.0), pixels[..., :1].reshape(-1, 1) / 20.0])
-    kernels = [GaussianKernel(alike, 5.0), GaussianKernel(at / (2.0, 3.0, 3.0), 3.0)]
+    places = at * (4.0, 1.0, 1.0)
+    alike = np.hstack([places / 20, pixels[..., :1].reshape(-1, 1) / 20])
+    kernels = [GaussianKernel(alike, 5.0), GaussianKernel(places / 3, 3.0)]
     exact = DenseCRF.from_probabilities(probabilities, kernels, fixed=strokes != 0, method="exact").infer(10)
-    found = refined(pixels, labels, strokes, z_std_px=2.0)
+    found = refined(pixels, labels, strokes, spacing_px=(4.0, 1.0, 1.0))
     assert (found == exact.argmax(0)).mean() > 0.99
     assert (found[strokes != 0] == 1).all()
 

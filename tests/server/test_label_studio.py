@@ -265,6 +265,7 @@ def test_bad_marks(backend: Any, address: str, drawn: Any, message: str) -> None
         ('<View><BrushLabels name="b" toName="other"/></View>', "no <BrushLabels>"),
         (config(*"cat", form=BRUSH.replace("$image", "image")), "expected a name in tasks: $image"),
         (config("cat", "cat"), "class names must differ"),
+        (BRUSH.format(labels='<Label value="cat"/><Label value="tom" predicted_values="Cat"/>'), "two labels are"),
         (config(*(f"label {number}" for number in range(300))), "1 to 255"),
     ],
 )  # fmt: skip
@@ -274,17 +275,14 @@ def test_bad_set_ups(backend: Any, text: str, message: str) -> None:
     assert message in answer.json()["error"]["message"]
 
 
+KEYS = strategies.sampled_from(
+    ["value", "points", "rle", "x", "y", "width", "height", "brushlabels", "is_positive", "image_rotation"]
+)
 JSON = strategies.recursive(
     strategies.none() | strategies.booleans() | strategies.integers() | strategies.floats() | strategies.text(),
-    lambda inner: strategies.lists(inner, max_size=4)
-    | strategies.dictionaries(
-        strategies.sampled_from(
-            ["value", "points", "rle", "x", "y", "width", "height", "brushlabels", "polygonlabels", "keypointlabels",
-             "rectanglelabels", "is_positive", "image_rotation", "cat"]
-        ), inner, max_size=5,
-    ),
+    lambda inner: strategies.lists(inner, max_size=4) | strategies.dictionaries(KEYS, inner, max_size=5),
     max_leaves=12,
-)  # fmt: skip
+)
 
 
 @given(value=strategies.dictionaries(strategies.sampled_from(["points", "rle", "x", "y", "width", "height"]), JSON))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab.crf import CRFSettings, DenseCRF, GaussianKernel
+from deeplab.crf import CRFSettings
 from deeplab.crf import refine as refine_photo
 from deeplab.crf.memory import check_memory
+from deeplab.crf.volume import refine_volume
 from deeplab.errors import InputError
 
 _MOST_LABELS = 255
@@ -27,7 +28,7 @@ def refined_labels(
     *,
     nothing: int,
     confidence: float,
-    z_std_px: float | None = None,
+    spacing_px: Sequence[float] | None = None,
     through: Through = iter,
 ) -> NDArray[np.int64]:
     """Return labels drawn along an image's edges; strokes hold.
@@ -39,7 +40,7 @@ def refined_labels(
         crf: the CRF's settings, in pixels.
         nothing: strokes of this number stand for label 0.
         confidence: how likely a label is right, between chance and 1.
-        z_std_px: how far the kernels reach from slice to slice, in slices: (D, H, W) is one volume. None: each slice
+        spacing_px: how far apart voxels are along the three axes, in pixels: (D, H, W) is one volume. None: each slice
             is a photo of its own.
         through: see `Through`.
 
@@ -60,9 +61,9 @@ def refined_labels(
     if pixels.ndim == 3:
         probabilities, fixed = of(...)
         return _likeliest(values, refine_photo(pixels, probabilities, crf, fixed=fixed))
-    if z_std_px is not None:
-        probabilities, fixed = of(...)
-        return _likeliest(values, _refined_volume(pixels, probabilities, fixed, crf, z_std_px))
+    if spacing_px is not None:
+        probabilities, _ = of(...)  # what is certain stays so beside the kernels' weights
+        return _likeliest(values, _refined_volume(pixels, probabilities, crf, spacing_px))
     result = np.empty_like(labels)
     for number in through(range(len(pixels))):
         probabilities, fixed = of(number)
@@ -89,25 +90,22 @@ def _believed(
 def _refined_volume(
     pixels: NDArray[np.uint8],
     probabilities: NDArray[np.float32],
-    fixed: NDArray[np.bool_],
     crf: CRFSettings,
-    z_std_px: float,
+    spacing_px: Sequence[float],
 ) -> NDArray[np.float32]:
-    """Return the marginals of a CRF over all voxels: `refine`'s two kernels with the slices as one more axis."""
-    params = crf.params
+    """Return the marginals of a CRF over all voxels, of a grey volume by its levels alone."""
     grey = (pixels == pixels[..., :1]).all()
-    colours = (pixels[..., :1] if grey else pixels).reshape(-1, 1 if grey else 3)
-
-    def places(xy_std_px: float) -> NDArray[np.float32]:
-        stds = np.array((z_std_px, xy_std_px, xy_std_px), np.float32)
-        at: NDArray[np.float32] = np.indices(pixels.shape[:-1]).reshape(3, -1).T.astype(np.float32) / stds
-        return at
-
-    alike = np.hstack(
-        [places(params.bilateral_xy_std_px), (colours / np.asarray(params.bilateral_rgb_std)).astype(np.float32)]
+    depth, height, width = spacing_px
+    params = crf.params.numbers()
+    return refine_volume(
+        pixels[..., 0] if grey else pixels,
+        probabilities,
+        spacing_mm=(depth, height, width),
+        value_std=params["bilateral_rgb_std"],
+        bilateral_weight=params["bilateral_weight"],
+        bilateral_std_mm=params["bilateral_xy_std_px"],
+        spatial_weight=params["spatial_weight"],
+        spatial_std_mm=params["spatial_xy_std_px"],
+        iterations=crf.iterations,
+        normalization=crf.normalization,
     )
-    kernels = [
-        GaussianKernel(alike, params.bilateral_weight, normalization=crf.normalization),
-        GaussianKernel(places(params.spatial_xy_std_px), params.spatial_weight, normalization=crf.normalization),
-    ]
-    return DenseCRF.from_probabilities(probabilities, kernels, fixed=fixed).infer(crf.iterations)

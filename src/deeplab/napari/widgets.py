@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     import napari.layers
     import napari.types
 
-_DEFAULTS = CRFParams()
-
 
 def _slider(name: str) -> dict[str, Any]:
     least, most = PARAMETERS[name].usual
@@ -40,7 +38,6 @@ _Weight = Annotated[float, _slider("bilateral_weight")]
 _Distance = Annotated[float, _slider("bilateral_xy_std_px")]
 _Levels = Annotated[float, _slider("bilateral_rgb_std")]
 _Confidence = Annotated[float, {"min": 0.01, "max": 0.99, "step": 0.01, "tooltip": "How likely a label is right"}]
-_Slices = Annotated[float, {"min": 0.1, "max": 100.0, "step": 0.1, "tooltip": "How far it reaches from slice to slice"}]
 _Nothing = Annotated[int, {"min": 1, "max": 65535, "tooltip": "Strokes of this number mean: nothing here, label 0"}]
 _Names = Annotated[str, {"tooltip": "Names of the classes, with commas between, in the order of their numbers"}]
 
@@ -63,11 +60,10 @@ def refine(
     strokes: "napari.layers.Labels | None" = None,
     nothing: _Nothing = 255,
     confidence: _Confidence = 0.7,
-    bilateral_weight: _Weight = _DEFAULTS.bilateral_weight,
-    bilateral_xy_std_px: _Distance = _DEFAULTS.bilateral_xy_std_px,
+    bilateral_weight: _Weight = 5.0,
+    bilateral_xy_std_px: _Distance = 50.0,
     bilateral_rgb_std: _Levels = 3.0,
     volume: bool = False,
-    z_std_px: _Slices = 3.0,
 ) -> "napari.types.LayerDataTuple":
     """Draw labels along an image's edges by the dense CRF, strokes held as they are; slice by slice, or as a volume."""
     pixels = pixels_of(image)
@@ -84,7 +80,7 @@ def refine(
         crf,
         nothing=nothing,
         confidence=confidence,
-        z_std_px=z_std_px if volume else None,
+        spacing_px=tuple(image.scale[-3:] / image.scale[-1]) if volume else None,
         through=lambda numbers: _shown(numbers, "Refining"),
     )
     return labels_layer(refined, image, f"{labels.name} refined")

@@ -74,7 +74,9 @@ def read_labelling_config(text: str, model: LabelSet) -> LabellingConfig:
     rest = next(name for name in ("background", "all else", "(all else)") if name not in names)
     label_set = LabelSet("project", (rest, *names), background=0)
     groups = [_classes(tag, model) for _, tag in labels]
-    taken = {label for group in groups for label in group}
+    taken = [label for group in groups for label in group]
+    if twice := sorted({label for label in taken if taken.count(label) > 1}):
+        raise InputError(f"two labels are the class {model.names[twice[0]]!r}; let predicted_values give it to one")
     others = tuple(label for label in range(len(model)) if label not in taken)
     return LabellingConfig(photo[1:], Control(name, to_name, _KINDS[kind]), label_set, (others, *groups))
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab.crf import refine
+from deeplab.crf import CRFParams, CRFSettings, refine
 from deeplab.errors import InputError
 from deeplab.formats.regions import components_of
 from deeplab.labels import LabelSet
@@ -61,18 +61,17 @@ def corrected(
     size, small = look.photo.shape[:2], look.for_crf()
     given: tuple[Mark, ...] = tuple(one for mark in marks for one in checked(mark, size, label_set))
     drawn = draw(given, size, label_set, size)
-    known = _agreeing(groups, drawn, look)
+    known, crf = _agreeing(groups, drawn, look), _for_any_labels(look.info.crf)
     if known is None:
-        teacher = Teacher(label_set, model, crf=look.info.crf, threads=look.threads)
+        teacher = Teacher(label_set, model, crf=crf, threads=look.threads)
         teacher.replace(look.photo, given)
         return _taught(teacher, look.photo), drawn
     probabilities = regrouped(small, label_set, known)
     held = draw(given, size, label_set, small.photo.shape[:2])
     fixed = held != label_set.void
     probabilities[:, fixed] = held[fixed] == np.arange(len(label_set))[:, None]
-    crf = look.info.crf.scaled(small.enlargement)
-    beliefs = refine(small.photo, probabilities, crf, fixed=fixed, threads=look.threads)
-    result = replace(look, info=replace(look.info, label_set=label_set)).segmentation(beliefs)
+    beliefs = refine(small.photo, probabilities, crf.scaled(small.enlargement), fixed=fixed, threads=look.threads)
+    result = replace(look, info=replace(look.info, label_set=label_set, crf=crf)).segmentation(beliefs)
     hold(result, drawn)
     return result, drawn
 
@@ -82,6 +81,13 @@ def touched_parts(mask: NDArray[np.bool_], marked: NDArray[np.bool_]) -> NDArray
     parts = components_of(mask)
     touched = np.unique(parts[marked & mask])
     return np.isin(parts, touched[touched > 0])
+
+
+def _for_any_labels(crf: CRFSettings) -> CRFSettings:
+    """Return a CRF whose weights are those of a model's labels, label by label, as one for labels of one's own."""
+    if crf.params.labels is None:
+        return crf
+    return replace(crf, params=CRFParams.from_dict(crf.params.numbers()))
 
 
 def _agreeing(groups: Groups, drawn: NDArray[np.uint8], look: Look) -> Groups | None:
