@@ -66,7 +66,7 @@ PARSERS = {
     "yaml.parse": "yaml_documents", "np.load": "", "np.fromfile": "", "np.loadtxt": "", "np.genfromtxt": "",
     "np.lib.format.read_array": "arrays", "np.lib.format.open_memmap": "arrays", "torch.load": "network.weights",
     "loadmat": "", "csv.reader": "data.roboflow", "csv.DictReader": "", "pickle.load": "",
-    "pickle.loads": "batch.cluster", "ElementTree": "", "onnx.load": "",
+    "pickle.loads": "batch.cluster", "ElementTree": "documents", "onnx.load": "",
     "expat.ParserCreate": "server.labelling_config",
 }  # fmt: skip
 """What parses files → the one module that may call it, within limits and with errors of one line; "": none."""

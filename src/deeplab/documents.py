@@ -1,4 +1,4 @@
-"""Text and JSON read within limits on size, nesting and numbers: plain values, or one error that says what to mend.
+"""Text, JSON and XML read within limits on size, nesting and numbers: plain values, or one error that says why.
 
 Files come from other programs and other people. Whatever they hold, reading them ends soon, and what was read can be
 walked through, written again and quoted.
@@ -11,12 +11,15 @@ import os
 import re
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 from deeplab.errors import InputError
 
 MOST_BYTES = 16 << 20
 MOST_DIGITS = 20  # of a whole number: more than any of 64 bits has
 MOST_LEVELS = 64
+
+_CHUNK = 1 << 16  # characters parsed at once
 
 _HALF = re.compile("[\ud800-\udfff]")
 _MAY_BE_HALF = (
@@ -82,6 +85,34 @@ def parse_json(text: str | bytes, *, halves: bool = False) -> Any:
     if not halves and re.search(pattern, text) and _HALF.search(json.dumps(values, ensure_ascii=False)):  # type: ignore[arg-type]
         raise InputError("JSON whose text has half a character (\\ud800 …)")
     return values
+
+
+def read_xml(path: str | os.PathLike[str], *, most_bytes: int = MOST_BYTES) -> ElementTree.Element:
+    """Read an XML file and return its root; see `read_text`. No entities are taken, for they may grow without end.
+
+    Raises:
+        InputError: the file cannot be read, is too large, is no XML, declares entities, or is nested more than 64
+            levels deep.
+    """
+    text = read_text(path, most_bytes=most_bytes)
+    if "<!" in text.replace("<!--", "").replace("<![CDATA[", ""):
+        raise InputError(f"{path} is XML with declarations (<!…), which are not read; export it without")
+    parser: Any = ElementTree.XMLPullParser(("start", "end"))
+    root, level = None, 0
+    try:
+        for start in range(0, len(text), _CHUNK):
+            parser.feed(text[start : start + _CHUNK])
+            for event, element in parser.read_events():
+                root = element if root is None else root
+                level += 1 if event == "start" else -1
+                if level > MOST_LEVELS:
+                    raise InputError(f"{path} is XML {_too_deep()}")
+        parser.close()
+    except (ElementTree.ParseError, ValueError) as error:
+        raise InputError(f"{path} is no XML ({error}); write it again") from None
+    if not isinstance(root, ElementTree.Element):
+        raise InputError(f"{path} is no XML, but empty; write it again")
+    return root
 
 
 def check_nesting(values: Any) -> None:

@@ -20,6 +20,7 @@ from deeplab.cli.evaluate import evaluate
 from deeplab.cli.help import WIDEST, Command, Group
 from deeplab.cli.listings import models, recipes, variants
 from deeplab.cli.manners import mannered
+from deeplab.cli.masks_from_boxes import masks_from_boxes
 from deeplab.cli.refine import refine
 from deeplab.cli.refine_volume import refine_volume
 from deeplab.cli.reproduce import reproduce
@@ -48,7 +49,7 @@ Examples:
 _COMMANDS = {
     "Photos and videos": (segment, cutout, refine, refine_volume, convert, serve),
     "Models": (models, verify, teach, export),
-    "Labelled photos": (download, check_data, evaluate, crf_search, submit),
+    "Labelled photos": (download, check_data, masks_from_boxes, evaluate, crf_search, submit),
     "The paper": (variants, recipes, train, reproduce),
 }
 

@@ -80,16 +80,21 @@ def draw_annotations(
     return draw_objects(size, drawn, behind)
 
 
-def _listing(root: Path, split: str, path: Path, content: Any, crowds: str) -> Listing:
+def categories_of(content: Any) -> tuple[LabelSet, dict[str, int]]:
+    """Return the classes of a COCO file's content, background first and then by their ids, and id → label."""
     categories = {id_of(entry["id"]): str(entry["name"]) for entry in content["categories"]}
     names = tuple(dict.fromkeys(("background", *(categories[key] for key in sorted(categories, key=_in_order)))))
-    values = {name: value for value, name in enumerate(names)}
-    label_set = LabelSet("coco", names, background=0)
+    return LabelSet("coco", names, background=0), {key: names.index(name) for key, name in categories.items()}
+
+
+def _listing(root: Path, split: str, path: Path, content: Any, crowds: str) -> Listing:
+    label_set, labels = categories_of(content)
+    names = label_set.names
+    categories, values = {key: names[label] for key, label in labels.items()}, {n: v for v, n in enumerate(names)}
     sizes = {id_of(entry["id"]): (int(entry["height"]), int(entry["width"])) for entry in content["images"]}
-    labels = {key: values[name] for key, name in categories.items()}
     photos, said = objects_of_photos(content["annotations"], sizes, labels, categories, crowds)
     files = [PurePosixPath(str(entry["file_name"]).replace("\\", "/")) for entry in content["images"]]
-    find_photo = _photo_finder(root, path, split, files)
+    find_photo = photo_finder(root, path, split, files)
     in_one_folder = len({file.parent for file in files}) == 1
     samples, remarks = [], [Remark("crowds", "", said)] if said else []
     for entry, file in zip(content["images"], files, strict=True):
@@ -118,7 +123,7 @@ def _find_annotations(root: Path) -> dict[str, Path]:
     return found
 
 
-def _photo_finder(
+def photo_finder(
     root: Path, annotations: Path, split: str, files: Sequence[PurePosixPath]
 ) -> Callable[[PurePosixPath], Path]:
     """Return what finds the photos that annotations name: below one folder, or by their own names alone in any."""
