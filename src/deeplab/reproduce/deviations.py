@@ -70,7 +70,8 @@ def changed_settings(recipe: Mapping[str, Any]) -> list[str]:
     Args:
         recipe: what `deeplab.training.recipe.Recipe.to_dict` gave, perhaps through JSON.
     """
-    from deeplab.training.recipe import Recipe, Solver, Source
+    from deeplab.training.recipe import Recipe, Solver
+    from deeplab.training.source import Source
 
     variant = find_variant(str(recipe["variant"]))
     batch = 30 if variant.base_name == "largefov" else 20

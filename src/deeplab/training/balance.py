@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +58,13 @@ def median_frequency_weights(counts: NDArray[np.int64]) -> NDArray[np.float32]:
         return weights
     weights[occurs] = np.median(frequency[occurs]) / frequency[occurs]
     return weights
+
+
+class PhotoOrder(Protocol):
+    """An endless stream of photos."""
+
+    def photo_at(self, position: int) -> int:
+        """Which photo comes at a position, from 0."""
 
 
 class ClassBalance(NamedTuple):

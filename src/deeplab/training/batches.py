@@ -24,14 +24,14 @@ from deeplab.data.samples import Sample, load_sample
 from deeplab.errors import DataError, ImageError
 from deeplab.preprocessing import Preprocessing
 from deeplab.progress import Say
-from deeplab.training.balance import ClassBalance
+from deeplab.training.balance import ClassBalance, PhotoOrder
 from deeplab.training.chance import Stream, draw
 
 Example = tuple[NDArray[np.float32], NDArray[np.uint8]]
-"""An input (C, H, W) and labels (h, w)."""
+"""An input (C, H, W) and labels (h, w), or planes of them (…, h, w)."""
 
 Batch = tuple[Tensor, Tensor]
-"""Inputs (B, C, H, W) float32, channels last, and labels (B, h, w) int64 on the score map's grid."""
+"""Inputs (B, C, H, W) float32, channels last, and labels (B, …, h, w) int64 on the score map's grid."""
 
 
 def shuffled_index(position: int, count: int, seed: int) -> int:
@@ -61,6 +61,7 @@ class Photos:
         *,
         cache_bytes: float = 0,
         skip: Say | None = None,
+        load: Callable[[Sample], tuple[NDArray[np.uint8], NDArray[np.uint8]]] = load_sample,
     ) -> None:
         """Take photos.
 
@@ -70,7 +71,9 @@ class Photos:
             cache_bytes: room for decoded photos; those that come first stay.
             skip: takes a line about each photo that cannot be read, which the next one then stands in for; None: it is
                 an error.
+            load: loads a photo and its labels.
         """
+        self._load_sample = load
         self.samples = samples
         self._preprocessing, self._room, self._skip = preprocessing, cache_bytes, skip
         self._kept: dict[int, tuple[NDArray[np.uint8], NDArray[np.uint8]]] = {}
@@ -97,7 +100,7 @@ class Photos:
     def _load(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         if index in self._kept:
             return self._kept[index]
-        image, labels = load_sample(self.samples[index])
+        image, labels = self._load_sample(self.samples[index])
         image = self._preprocessing.shrink(image)
         if image.shape[:2] != labels.shape:
             labels = np.array(Image.fromarray(labels).resize(image.shape[1::-1], Image.Resampling.NEAREST))
@@ -127,7 +130,7 @@ class Crops:
         seed: of their order, places and augmentation.
         label_stride: pixels between neighbouring labels.
         augment: beyond place and mirroring.
-        balance: the order of photos that gives every class its turn; None: `shuffled_index`.
+        balance: an order of photos, such as one that gives every class its turn; None: `shuffled_index`.
         things: the order of photos whose things are pasted onto others as `augment.copy_paste` says; None: none are.
     """
 
@@ -137,7 +140,7 @@ class Crops:
     seed: int
     label_stride: int = 8
     augment: Augment = field(default_factory=Augment)
-    balance: ClassBalance | None = None
+    balance: PhotoOrder | None = None
     things: ClassBalance | None = None
 
     def __call__(self, number: int) -> Example:
@@ -146,17 +149,18 @@ class Crops:
         Raises:
             DataError, ImageError: a photo or mask cannot be read or is wrong.
         """
-        index = (
-            shuffled_index(number, len(self.photos.samples), self.seed)
-            if self.balance is None
-            else self.balance.photo_at(number)
-        )
-        crop = self._cut(index, draw(Stream.CROP, self.seed, number))
+        crop = self._cut(self.photo_at(number), draw(Stream.CROP, self.seed, number))
         rng = draw(Stream.PASTE, self.seed, number)
         if self.things is not None and rng.random() < self.augment.copy_paste:
             label_set = self.photos.samples[0].label_set
             crop = paste_thing(crop, self._cut(self.things.photo_at(number), rng), rng, label_set)
         return crop[0], subsample_labels(crop[1], self.label_stride)
+
+    def photo_at(self, number: int) -> int:
+        """Which photo crop `number` is of."""
+        if self.balance is None:
+            return shuffled_index(number, len(self.photos.samples), self.seed)
+        return self.balance.photo_at(number)
 
     def _cut(self, index: int, rng: np.random.Generator) -> Example:
         """A crop of photo `index`, with labels as large as it is."""

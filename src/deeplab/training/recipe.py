@@ -10,37 +10,13 @@ from typing import Any, Literal
 
 from deeplab.crf import CRFSettings
 from deeplab.data.augment import Augment
-from deeplab.data.readers import AUTO
 from deeplab.errors import InputError
 from deeplab.network.variants import Variant, find_variant
 from deeplab.training.schema import build
+from deeplab.training.source import Source
+from deeplab.training.weak.settings import ESTIMATED, STROKES, WeakLabels
 
 RESERVED = ("", "..", "state", "best")
-
-
-@dataclass(frozen=True)
-class Source:
-    """One part of the training or validation photos.
-
-    Attributes:
-        path: the data set's folder, below the data folder given at the start.
-        split: the part of it, e.g. ``train_aug``.
-        photos: use the first so many only; 0 for all.
-        names: a names file below the data folder given at the start; empty for the data set's own.
-        reader: a layout of `deeplab.data.readers.READERS`, or ``"auto"`` for the one that the folder has.
-        crowds: what becomes of COCO's crowds: their ``"class"``, ``"void"``, ``"skip"``, or ``"auto"`` by their number.
-    """
-
-    path: str
-    split: str = "all"
-    photos: int = 0
-    names: str = ""
-    reader: str = AUTO
-    crowds: Literal["auto", "class", "void", "skip"] = "auto"
-
-    def __post_init__(self) -> None:
-        if self.photos < 0:
-            raise InputError(f"photos must be 0 (all) or more, got {self.photos}")
 
 
 @dataclass(frozen=True)
@@ -154,6 +130,7 @@ class Recipe:
         solver: the main stage.
         warm_up: the stage before it, or None.
         crf: train the CRF with the network in the main stage; None: the network alone.
+        weak: numbers of the methods for weak labels, where sources have them.
         start: what weights the run begins with: ``"imagenet"``, published ones of VGG-16; ``"checkpoint"``, a network
             of `deeplab train` over the same labels, the same variant or the base of an MSc one; ``"other_labels"``,
             such a network over other labels, its classifiers fresh; ``"trunk"``, conv1 to conv5 of any network of
@@ -188,6 +165,7 @@ class Recipe:
     solver: Solver
     warm_up: WarmUp | None = None
     crf: JointCRF | None = None
+    weak: WeakLabels = field(default_factory=WeakLabels)
     start: Literal["imagenet", "checkpoint", "other_labels", "trunk"] = "imagenet"
     validation: Source | None = None
     validate_every: int = 0
@@ -235,6 +213,7 @@ class Recipe:
             raise InputError(f"class_weights must be finite, 0 or more, and not all 0, got {list(self.class_weights)}")
         self._check_cells(network)
         self._check_crf(network)
+        self._check_weak(network)
         stride = 8 // network.input_zoom
         cells = math.ceil(self.crop_px / stride)
         fits = network.skips or network.score_map_size(self.crop_px, training=True) == cells
@@ -269,6 +248,31 @@ class Recipe:
                 "crf needs scores at the corners of every crop: no FCN-8s, every_cell 1, and a crop_px of "
                 f"{stride}n + 1; got {network.title}, {self.solver.every_cell} and {self.crop_px}"
             )
+
+    def _check_weak(self, network: Variant) -> None:
+        ways = {source.way for source in self.data}
+        if self.validation is not None and self.validation.labels != "masks":
+            raise InputError(f"validation needs masks, got labels: {self.validation.labels}")
+        shares = [source.share for source in self.data]
+        if any(shares) and (not all(shares) or sum(shares) != self.solver.batch):
+            raise InputError(f"give every source a share, {self.solver.batch} in all like solver.batch; got {shares}")
+        if any(shares) and self.sampling != "shuffled":
+            raise InputError(f"shares go with sampling: shuffled, got {self.sampling}: leave one of them out")
+        if ways & {STROKES, *ESTIMATED} and self.crf is not None:
+            raise InputError("crf trains on masks and on boxes made masks; leave it out where labels are weaker")
+        if ways & set(ESTIMATED) and (self.goes_by_counts or self.warm_up is not None or self.skip_bad_photos):
+            raise InputError(
+                f"labels by {', '.join(sorted(ways & set(ESTIMATED)))} are estimated photo by photo in the main stage: "
+                "leave out warm_up, class_balanced, median_frequency, copy_paste and skip_bad_photos"
+            )
+        aligned = not network.skips and self.solver.every_cell == 1 and (self.crop_px - 1) % network.label_stride == 0
+        if STROKES in ways and self.weak.crf_loss and not aligned:
+            raise InputError(
+                "the CRF loss on strokes needs scores at the corners of every crop: no FCN-8s, every_cell 1, and a "
+                f"crop_px of {network.label_stride}n + 1; or weak: {{crf_loss: 0}}"
+            )
+        if STROKES in ways and self.skip_bad_photos:
+            raise InputError("strokes go photo by photo: leave out skip_bad_photos")
 
     @property
     def network(self) -> Variant:

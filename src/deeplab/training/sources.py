@@ -6,6 +6,7 @@ import hashlib
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +17,29 @@ from deeplab.data.readers import read_samples
 from deeplab.data.samples import Sample
 from deeplab.errors import DataError, InputError
 from deeplab.files import is_file
-from deeplab.progress import Say, Show, duration
+from deeplab.progress import Say, Show, duration, silent
 from deeplab.training.balance import class_counts, median_frequency_weights
-from deeplab.training.recipe import Recipe, Source
+from deeplab.training.recipe import Recipe
+from deeplab.training.source import Source
+from deeplab.training.weak.samples import WeakSample, read_weak
+from deeplab.training.weak.settings import ESTIMATED, STROKES
 
 
-def read_sources(recipe: Recipe, data: Path, say: Say) -> tuple[list[Sample], list[Sample]]:
+def read_sources(
+    recipe: Recipe, data: Path, say: Say, show: Show = silent
+) -> tuple[list[Sample], list[Sample], tuple[int, ...]]:
     """List a recipe's photos, those to learn from and those held out for validation, and say what is lost of them.
+
+    Returns:
+        Both, and how many photos to learn from each of the sources has, in whose order they come.
 
     Raises:
         DataError: photos, masks or lists are missing, sources differ in their labels, or photos are in both parts
             though the recipe does not say `Recipe.shared_photos`.
     """
-    samples = [sample for source in recipe.data for sample in _read(source, data, say)]
-    held_out = _read(recipe.validation, data, say) if recipe.validation else []
+    parts = [_read(source, data, say, show) for source in recipe.data]
+    samples = [sample for part in parts for sample in part]
+    held_out = _read(recipe.validation, data, say, show) if recipe.validation else []
     if any(sample.label_set != samples[0].label_set for sample in samples + held_out):
         raise DataError("all sources of a recipe must share one label set; train on each alone, or map their labels")
     learnt = {os.path.realpath(sample.photo) for sample in samples}
@@ -40,14 +50,20 @@ def read_sources(recipe: Recipe, data: Path, say: Say) -> tuple[list[Sample], li
             f"{len(shared)} of the {len(held_out)} validation photos are training photos too ({first}"
             f"{' …' if len(shared) > 3 else ''}); take them out of one list, or say shared_photos: true in the recipe"
         )
-    return samples, held_out
+    return samples, held_out, tuple(map(len, parts))
 
 
-def _read(source: Source, data: Path, say: Say) -> list[Sample]:
+def _read(source: Source, data: Path, say: Say, show: Show) -> list[Sample]:
     names = data / source.names if source.names else None
     where = data / source.path
+    if source.labels in ("boxes", "image"):
+        boxed = read_weak(where, source.split, source.boxes, source.way, reader=source.reader, names=names, show=show)
+        return boxed[: source.photos or None]
     samples = read_samples(source.reader, where, source.split, names=names, crowds=source.crowds, tell=say)
-    return list(samples[: source.photos or None])
+    chosen = list(samples[: source.photos or None])
+    if source.labels == STROKES:
+        return [WeakSample(**{entry.name: getattr(each, entry.name) for entry in fields(each)}) for each in chosen]
+    return chosen
 
 
 def photos_in_short(samples: Sequence[Sample]) -> dict[str, Any]:
@@ -72,7 +88,13 @@ def count_classes(recipe: Recipe, samples: Sequence[Sample], say: Say, show: Sho
     def report(done: int, count: int) -> None:
         show("counting classes", done, count, duration(time.monotonic() - start))
 
-    counts = class_counts(samples, recipe.skip_bad_photos, report)
+    estimated = [isinstance(sample, WeakSample) and sample.method in ESTIMATED for sample in samples]
+    counts = np.zeros((len(samples), len(samples[0].label_set)), np.int64)
+    if known := [sample for sample, guessed in zip(samples, estimated, strict=True) if not guessed]:
+        counts[~np.array(estimated)] = class_counts(known, recipe.skip_bad_photos, report)
+    for own, sample, guessed in zip(counts, samples, estimated, strict=True):
+        if guessed and isinstance(sample, WeakSample):
+            own[sample.present] = 1  # what a photo shows is known, and no more
     if recipe.goes_by_counts and not counts.any():
         raise DataError("no training photo has a labelled pixel; check the data with `deeplab check-data`")
     names = samples[0].label_set.names

@@ -19,7 +19,7 @@ from deeplab.network.header import Header
 from deeplab.network.importers import Initialisation, load_initialisation
 from deeplab.network.vgg import DeepLab
 from deeplab.progress import Say, Show, plain_show, silent
-from deeplab.training.balance import ClassBalance
+from deeplab.training.balance import ClassBalance, PhotoOrder
 from deeplab.training.batches import Crops, Photos
 from deeplab.training.chance import Stream, main_seed, seed_weights
 from deeplab.training.checkpoints import load_state, restore_model
@@ -32,8 +32,13 @@ from deeplab.training.recipe import Recipe
 from deeplab.training.run import STATE, Run
 from deeplab.training.sources import class_weights, count_classes, photos_in_short, read_sources
 from deeplab.training.warm_up import Head, stored_features
+from deeplab.training.weak.crops import Shares, WeakCrops, has_weak
+from deeplab.training.weak.loss import WeakLoss
+from deeplab.training.weak.samples import load, with_masks
 
 HEAD = ("fc6.", "fc7.", "fc8.")
+MASKS = "masks_from_boxes"
+"""The folder in a run's own for masks that a method makes of boxes beforehand."""
 
 
 def load_start(recipe: Recipe, weights: Path) -> Initialisation:
@@ -88,13 +93,15 @@ def train(
     machine = machine or Machine()
     with join(machine.device) as process, ExitStack() as until_the_end:
         say, show = (say, show or plain_show(say)) if process.is_first else (silent, silent)
-        samples, held_out = read_sources(recipe, data, say)
+        samples, held_out, sizes = read_sources(recipe, data, say, show)
         label_set = samples[0].label_set
         weights = _checked_start(recipe, weights, label_set)
         _check_share(recipe, process)
         make_folder(output)
         if process.is_first:
             until_the_end.enter_context(alone_in(output))
+        process.barrier()
+        samples = with_masks(samples, output / MASKS, recipe.weak.bbox_seg_crf, show, draw=process.is_first)
         process.barrier()
 
         seed_weights(recipe.seed)
@@ -116,13 +123,13 @@ def train(
         in_loss = class_weights(recipe, len(label_set), counts)
         skip = say if recipe.skip_bad_photos else None
         crops = Crops(
-            Photos(samples, header.preprocessing, cache_bytes=machine.cache_gb * 1e9, skip=skip),
+            Photos(samples, header.preprocessing, cache_bytes=machine.cache_gb * 1e9, skip=skip, load=load),
             header.preprocessing,
             recipe.crop_px,
             recipe.seed,
             recipe.network.label_stride,
             recipe.augment,
-            ClassBalance(counts, recipe.seed) if counts is not None and recipe.sampling == "class_balanced" else None,
+            _order(recipe, counts, sizes),
             _things(counts, label_set, recipe.seed) if counts is not None and recipe.augment.copy_paste else None,
         )
         run = Run(
@@ -156,6 +163,13 @@ def _checked_start(recipe: Recipe, weights: Initialisation, label_set: LabelSet)
             "classifiers"
         )
     return weights
+
+
+def _order(recipe: Recipe, counts: NDArray[np.int64] | None, sizes: tuple[int, ...]) -> PhotoOrder | None:
+    """The order of photos, where it is another than that of shuffled passes through all."""
+    if recipe.data[0].share:
+        return Shares(sizes, tuple(source.share for source in recipe.data), recipe.seed)
+    return ClassBalance(counts, recipe.seed) if counts is not None and recipe.sampling == "class_balanced" else None
 
 
 def _things(counts: NDArray[np.int64], label_set: LabelSet, seed: int) -> ClassBalance:
@@ -206,6 +220,9 @@ def _run_stages(run: Run) -> None:
 
 def _main_stage(run: Run) -> Stage:
     recipe, network, solver = run.recipe, run.model, run.recipe.solver
+    if has_weak(run.crops.photos.samples):
+        loss = WeakLoss(run.header.label_set, recipe.weak, run.header.preprocessing, run.class_weights)
+        return Stage("main", solver, ("",), network, loss, lambda run: WeakCrops(_main_crops(run)))
     if recipe.crf is None or run.crf is None:
         return Stage("main", solver, ("",), network, _mask_loss(run), _main_crops)
     joint = JointNetwork(network, run.crf, run.header.preprocessing)
