@@ -120,6 +120,31 @@ def voc(folder: Path) -> None:
     text(folder / "ImageSets" / "Segmentation" / "val.txt", "/JPEGImages/y.jpg /SegmentationClass/y.png\n")
 
 
+def boxes(folder: Path) -> None:
+    coco(folder, "boxes.json")
+    photo(folder / "JPEGImages" / "x.jpg")
+    edges = "".join(
+        f"<{tag}>{edge}</{tag}>" for tag, edge in zip(("xmin", "ymin", "xmax", "ymax"), (2, 2, 5, 4), strict=True)
+    )
+    things = "".join(f"<object><name>{name}</name><bndbox>{edges}</bndbox></object>" for name in ("cat", "dog"))
+    text(folder / "Annotations" / "x.xml", f"<?xml version='1.0'?>\n<annotation>\n{things}\n</annotation>\n")
+    text(folder / "ImageSets" / "Main" / "train.txt", "x 1\n")
+
+
+def boxed(place: str, split: str) -> Callable[[Path], None]:
+    """Return what reads boxes and makes masks of them."""
+
+    def read(folder: Path) -> None:
+        from deeplab.boxes import BOX_METHODS, mask_of, read_boxes
+        from deeplab.images import read_image
+
+        for photo in read_boxes(folder, split, place):
+            for method in BOX_METHODS:
+                mask_of(photo, read_image(photo.photo), method, threads=1)
+
+    return read
+
+
 def numpy_masks(folder: Path) -> None:
     photo(folder / "JPEGImages" / "x.jpg")
     (folder / "SegmentationClass").mkdir()
@@ -659,6 +684,8 @@ async def _answer(app: Any, path: str, query: bytes, headers: Any, body: bytes) 
 TARGETS = {
     "COCO": Target(coco, ("annotations/*",), checked("coco")),
     "COCO, any layout": Target(coco, ("annotations/*",), checked()),
+    "boxes, XML": Target(boxes, ("Annotations/*", "Annotations/*", "ImageSets/*/*"), boxed("auto", "train")),
+    "boxes, COCO": Target(boxes, ("boxes.json",), boxed("boxes.json", "all")),
     "Label Studio": Target(label_studio, ("result.json",), checked("coco")),
     "labelme": Target(labelme, ("x.json", "x.json", "labels.txt"), checked("labelme")),
     "names files": Target(own_classes, ("classes.txt",), checked("folder")),

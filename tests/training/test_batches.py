@@ -164,7 +164,9 @@ def storing(recipe: Recipe, data: Path, tmp_path: Path, model: DeepLab) -> Run:
     samples = read_samples("folder", data / "set", "all")
     crops = Crops(Photos(samples, CAFFE_VGG), CAFFE_VGG, 41, seed=9)
     header = Header(model.variant, samples[0].label_set, CAFFE_VGG)
-    return Run(recipe, Machine(), ALONE, model, header, crops, {}, None, (), tmp_path, str, lambda *_: None, str)
+    return Run(
+        recipe, Machine(), ALONE, model, model, None, header, crops, {}, None, (), tmp_path, str, lambda *_: None, str
+    )
 
 
 def test_stored_features_are_the_trunks_and_survive_a_stop(

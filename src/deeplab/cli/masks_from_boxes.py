@@ -45,6 +45,10 @@ def masks_from_boxes(
     Bbox-Seg (Papandreou et al. 2015) holds the middle fifth of each box to be its class and all outside the boxes to be
     background; the CRF decides on the rest. A photo that fails is reported and the others go on; the exit status is
     then 1.
+
+    Examples:
+        deeplab masks-from-boxes VOC2012 -o masks --split train
+        deeplab masks-from-boxes photos -o masks --boxes photos/boxes.json
     """
     from deeplab.boxes import BOX_METHODS, mask_of, read_boxes
     from deeplab.boxes.masks import BBOX_SEG_CRF
@@ -65,5 +69,5 @@ def masks_from_boxes(
         labels = mask_of(boxed, read_image(boxed.photo), method, crf, threads=threads)
         write_label_map(output / f"{boxed.name}.png", labels, boxed.label_set, overwrite=force)
 
-    if not run_jobs(method, photos, run):
+    if run_jobs(method, photos, run):
         raise typer.Exit(1)
