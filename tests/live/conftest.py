@@ -18,7 +18,7 @@ from deeplab import Segmenter
 
 ROOT = Path(__file__).parents[2]
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
-TIMEOUT_MS = 300_000  # far more than a busy machine needs
+TIMEOUT_MS = 900_000  # far more than a busy machine needs
 
 Visit = Callable[..., Any]
 
