@@ -135,19 +135,26 @@ def test_a_token_is_asked_for(guarded: Any, authorization: str | None, status: i
     assert guarded.get("/health", headers=headers).status_code == 200
 
 
+@pytest.fixture
+def logged(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
+    """What the server logs, even where an earlier test's server has its log to itself."""
+    monkeypatch.setattr(logging.getLogger("deeplab.server"), "propagate", True)
+    caplog.set_level(logging.INFO, "deeplab.server")
+    return caplog
+
+
 def test_the_log_has_a_line_of_facts_and_no_secrets(
-    guarded: Any, photo_png: bytes, caplog: pytest.LogCaptureFixture
+    guarded: Any, photo_png: bytes, logged: pytest.LogCaptureFixture
 ) -> None:
     headers = {"Authorization": f"Bearer {TOKEN}"}
-    with caplog.at_level(logging.INFO, "deeplab.server"):
-        answer = guarded.post(
-            "/api/v1/photos", params={"model": "tiny"}, files={"photo": ("holiday.png", photo_png)}, headers=headers
-        )
-        photo_id = answer.json()["id"]
-        guarded.get(f"/api/v1/photos/{photo_id}/network", headers=headers)
-        guarded.get("/api/v1/models", headers={"Authorization": "Bearer wrong-token"})
-        guarded.get("/no%0Asuch%1B[31m")
-    lines = [JsonLines().format(record) for record in caplog.records]
+    answer = guarded.post(
+        "/api/v1/photos", params={"model": "tiny"}, files={"photo": ("holiday.png", photo_png)}, headers=headers
+    )
+    photo_id = answer.json()["id"]
+    guarded.get(f"/api/v1/photos/{photo_id}/network", headers=headers)
+    guarded.get("/api/v1/models", headers={"Authorization": "Bearer wrong-token"})
+    guarded.get("/no%0Asuch%1B[31m")
+    lines = [JsonLines().format(record) for record in logged.records]
     assert all("\n" not in line and "\x1b" not in line for line in lines)
     taken, read, refused, unknown = (json.loads(line) for line in lines)
     assert taken.pop("ms") > 0
@@ -164,15 +171,14 @@ def test_the_log_has_a_line_of_facts_and_no_secrets(
 
 
 def test_failures_are_logged_with_their_cause_under_the_requests_id(
-    guarded: Any, photo_png: bytes, stand_ins: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    guarded: Any, photo_png: bytes, stand_ins: Any, logged: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from deeplab.server import program_jobs
 
     monkeypatch.setattr(program_jobs, "segment_upload", stand_ins.stumble)
     headers = {"Authorization": f"Bearer {TOKEN}"}
-    with caplog.at_level(logging.INFO, "deeplab.server"):
-        answer = guarded.post("/api/v1/segment", files={"photo": ("a.png", photo_png)}, headers=headers)
-    failed, request = (json.loads(JsonLines().format(record)) for record in caplog.records)
+    answer = guarded.post("/api/v1/segment", files={"photo": ("a.png", photo_png)}, headers=headers)
+    failed, request = (json.loads(JsonLines().format(record)) for record in logged.records)
     assert failed["level"] == "error"
     assert "KeyError" in failed["error"]
     assert failed["id"] == request["id"] == answer.headers["x-request-id"]
