@@ -8,36 +8,8 @@ A program changes where it imports from, and nothing else::
 Arrays that pydensecrf refuses are welcome, and what crashes it is an `InputError` (a ValueError). Needs NumPy only.
 """
 
-from deeplab.crf.pydensecrf import utils
-from deeplab.crf.pydensecrf.densecrf import (
-    CONST_KERNEL,
-    DIAG_KERNEL,
-    FULL_KERNEL,
-    NO_NORMALIZATION,
-    NORMALIZE_AFTER,
-    NORMALIZE_BEFORE,
-    NORMALIZE_SYMMETRIC,
-    DenseCRF,
-    DenseCRF2D,
-    KernelType,
-    NormalizationType,
-)
-from deeplab.crf.pydensecrf.unaries import ConstUnary, LogisticUnary, Unary
+from deeplab.crf.pydensecrf import densecrf, utils
+from deeplab.crf.pydensecrf.densecrf import *  # noqa: F403
 
-__all__ = [
-    "CONST_KERNEL",
-    "DIAG_KERNEL",
-    "FULL_KERNEL",
-    "NORMALIZE_AFTER",
-    "NORMALIZE_BEFORE",
-    "NORMALIZE_SYMMETRIC",
-    "NO_NORMALIZATION",
-    "ConstUnary",
-    "DenseCRF",
-    "DenseCRF2D",
-    "KernelType",
-    "LogisticUnary",
-    "NormalizationType",
-    "Unary",
-    "utils",
-]
+__all__ = ["utils"]
+__all__ += densecrf.__all__
