@@ -43,8 +43,8 @@ def refine_volume(
     replaced, an earlier result with --force only.
 
     Examples:
-        deeplab refine-volume ct.nii.gz --scores liver.nii.gz --value-std 50 -o refined.nii.gz
-        deeplab refine-volume flair.nii t1.nii --scores p.nii --value-std 60,30 -o out.nii
+        deeplab refine-volume ct.nii.gz --scores s.nii.gz --value-std 50 -o out.nii.gz
+        deeplab refine-volume t1.nii --scores p.nii --value-std 60,30 -o out.nii
     """
     import numpy as np
 
