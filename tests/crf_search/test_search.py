@@ -211,7 +211,6 @@ def test_the_table_holds_every_trial_best_first(found: Any) -> None:
 
 
 def test_the_best_settings_are_read_back_by_other_commands(found: Any, tmp_path: Path) -> None:
-    pytest.importorskip("yaml")
     from deeplab.models.card_files import load_card
 
     (tmp_path / "best.yaml").write_text(best_yaml(found))

@@ -14,8 +14,6 @@ from deeplab.data.readers import find_splits, guess_layout, read_samples
 from deeplab.data.samples import load_mask, load_sample
 from deeplab.errors import DataError
 
-pytest.importorskip("yaml", reason="data.yaml needs PyYAML")
-
 LEFT, TOP = "0 0 0.5 0 0.5 1 0 1", "0 0 1 0 1 0.5 0 0.5"  # halves
 
 

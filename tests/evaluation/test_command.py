@@ -133,7 +133,6 @@ def test_a_broken_photo_stops_the_evaluation_unless_it_is_to_be_skipped(
 def test_a_search_finds_settings_that_evaluate_takes(
     run: Run, devkit: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("yaml")
     few = tuple(CRFParams(weight, 6, rgb) for weight in (3, 5) for rgb in (5, 9))
     monkeypatch.setattr(crf_search.grid_search, "__defaults__", (few,))
     monkeypatch.setattr(crf_search, "REFINEMENTS", ((1.0, 2.0, 2.0),))

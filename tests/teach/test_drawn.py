@@ -163,3 +163,24 @@ def test_the_command(
     assert "a.png: a mask has shape (72, 96)" in refused.err
     assert (run("teach", "photos", "--marks", "none", "-o", "other.onnx")).status == 1
     assert not Path("other.onnx").exists()
+
+
+def test_masks_of_any_layout_teach_where_no_marks_are_given(
+    run: Callable[..., Any], make_scene: MakeScene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("train", "trainannot", "val", "valannot"):
+        (tmp_path / "data" / folder).mkdir(parents=True)
+    (tmp_path / "data" / "classes.txt").write_text("background\ndisc\n")
+    for seed, split in enumerate(("train", "train", "val")):
+        photo, mask = make_scene(seed=seed)
+        Image.fromarray(photo).save(tmp_path / "data" / split / f"{seed}.png")
+        Image.fromarray(mask).save(tmp_path / "data" / f"{split}annot" / f"{seed}.png")
+    outcome = run("teach", "data", "-o", "mine.onnx")
+    assert (outcome.status, outcome.out) == (0, "mine.onnx: background, disc, from 2 photos\n"), outcome.err
+    scored = run("evaluate", "--data", "data", "--model", "mine.onnx", "--no-crf")
+    assert scored.status == 0, scored.err
+    assert "(1 photo" in scored.out
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert "empty has no layout known here" in run("teach", "empty", "-o", "other.onnx").err

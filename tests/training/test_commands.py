@@ -13,6 +13,7 @@ from deeplab.network import variants
 from deeplab.network.weights import load_checkpoint
 from deeplab.runtime import ScoreNetwork
 from deeplab.segment import Segmenter
+from deeplab.training.new_recipe import Speed
 
 Run = Callable[..., Any]
 
@@ -139,6 +140,59 @@ def test_msc_from_the_base_by_the_command(run: Run, thin: None, workshop: Path) 
         assert segmenter("data/set/images/0.png").labels.shape == (50, 60)
     refused = run("export", base, "--strided-msc")
     assert (refused.status, "--strided-msc is for MSc networks" in refused.err) == (1, True)
+
+
+def test_own_classes_without_a_recipe(run: Run, thin: None, workshop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The written recipe is kept, gone on by, and makes a model that is evaluated and exported."""
+    speed = Speed(0.05, "fp32", "made up")
+    monkeypatch.setattr("deeplab.training.speed.measure_speed", lambda *_: speed)
+    monkeypatch.setattr("deeplab.training.new_recipe.BATCH", 1)
+    monkeypatch.setattr("deeplab.training.new_recipe.PART", 1)
+    assert run("train", "recipe.yaml", "--weights", "vgg.npz", "--data", "data", "--threads", "1").status == 0
+    start = "runs/three/three.safetensors"
+    again = ("train", "--data", "data/set", "--weights", start, "--threads", "1")
+    trained = run(*again, "--hours", "0.05")
+    assert trained.status == 0, trained.err
+    assert "runs/set/recipe.yaml: the recipe, written for this data and this machine" in trained.err
+    assert "every fifth photo by name is held out: train has 2 of 3" in trained.err
+    assert "runs/set/set.safetensors: trained" in trained.out
+    written = (workshop / "runs/set/recipe.yaml").read_text()
+    assert "at 0.05 crops of 321 px a second, made up." in written
+    finished = run(*again, "--hours", "3")
+    assert finished.status == 0, finished.err
+    assert "going on by runs/set/recipe.yaml; --hours has no say in it any more" in finished.err
+    assert (workshop / "runs/set/recipe.yaml").read_text() == written
+    (workshop / "data/set/classes.txt").write_text("ground\nwarm\ncold\n")
+    assert "belongs to a run with another label set" in run(*again).err
+    assert run("export", "runs/set/set.safetensors", "-o", "set.onnx").status == 0
+    (workshop / "data/set/classes.txt").write_text("ground\nred\ngreen\n")
+    scored = run("evaluate", "--data", "data/set", "--model", "set.onnx")
+    assert scored.status == 0, scored.err
+    assert "every fifth photo by name is held out: val has 1 of 3" in scored.err
+
+
+def test_a_training_without_a_recipe_that_cannot_begin_leaves_nothing(run: Run, workshop: Path) -> None:
+    for arguments, message in (
+        (("--data", "nowhere"), "there is no folder nowhere"),
+        (("--data", "data/set/images"), "has no layout known here"),
+        (("--data", "data/set", "--hours", "0"), "--hours is 0; expected a number above 0"),
+        (("--data", "data/set", "--hours", "nan"), "--hours is nan; expected a number above 0"),
+        (("recipe.yaml", "--data", "data", "--hours", "2"), "--hours is for a recipe yet to be written"),
+        (("recipe.yaml", "--data", "data"), "the recipe three starts from VGG-16's published weights; give them"),
+    ):
+        outcome = run("train", *arguments)
+        assert outcome.status == 1
+        assert outcome.err.startswith("error: ")
+        assert message in outcome.err
+        assert len(outcome.err.strip().splitlines()) == 1
+    assert not (workshop / "runs").exists()
+
+
+def test_a_recipe_that_would_take_days_says_so_once(run: Run, workshop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deeplab.training.loop.LONG_HOURS", -1)
+    (workshop / "recipe.yaml").write_text(RECIPE.replace("iterations: 2", "iterations: 4"))
+    outcome = run("train", "recipe.yaml", "--data", "data", "--weights", "vgg.npz", "--threads", "1")
+    assert outcome.err.count("hours on this machine: give its solver fewer iterations than 4, or have a recipe") == 1
 
 
 def test_what_goes_wrong_is_one_line(run: Run, workshop: Path) -> None:

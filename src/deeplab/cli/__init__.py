@@ -18,9 +18,10 @@ from deeplab.cli.cutout import cutout
 from deeplab.cli.download import download
 from deeplab.cli.evaluate import evaluate
 from deeplab.cli.help import WIDEST, Command, Group
-from deeplab.cli.listings import models, recipes, variants
+from deeplab.cli.listings import models, variants
 from deeplab.cli.manners import mannered
 from deeplab.cli.masks_from_boxes import masks_from_boxes
+from deeplab.cli.recipes import recipes
 from deeplab.cli.refine import refine
 from deeplab.cli.refine_volume import refine_volume
 from deeplab.cli.reproduce import reproduce

@@ -79,15 +79,15 @@ def crf_search(
             from deeplab.crf_search.smart import smart_search
     crf = CRFSettings(iterations=iterations, normalization=normalization)
     check_choice(trimap, AROUND, "--trimap")
-    every: Sequence[Sample] = read_samples(reader, data, split, names=names, crowds=crowds)
     named = tuple(name.strip() for name in classes.split(",") if name.strip())
-    labels = tuple(every[0].label_set.labels_of(named)) or None
-    wanted = Objective(objective, labels)
-    make_folder(output)
     cores = thread_count(threads)
     with ExitStack() as stack:
-        stack.enter_context(alone_in(output))
         out = stack.enter_context(reporter())
+        every: Sequence[Sample] = read_samples(reader, data, split, names=names, crowds=crowds, tell=out.say)
+        labels = tuple(every[0].label_set.labels_of(named)) or None
+        wanted = Objective(objective, labels)
+        make_folder(output)
+        stack.enter_context(alone_in(output))
         samples = choose_photos(sound_samples(out, every) if skip_broken else every, photos, seed)
         stored = stack.enter_context(stored_scores(out, samples, scores, model, threads=threads, force=force))
         band = Band(trimap, trimap_px) if objective == "trimap" else None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deeplab.cli.manners import JsonOption, json_output
-from deeplab.cli.options import CrowdsOption, ModelOption, NamesOption, ReaderOption, ThreadsOption, extra
+from deeplab.cli.options import CrowdsOption, ModelOption, NamesOption, ReaderOption, ThreadsOption
 from deeplab.cli.scoring import SkipOption, sound_samples, stored_scores, write_text
 from deeplab.progress import reporter
 
@@ -80,15 +80,15 @@ def evaluate(
             check_choice(trimap, AROUND, "--trimap")
         settings = None
         if crf_settings is not None:
-            with extra("search"):
-                from deeplab.crf import CRFSettings
-                from deeplab.models.card_files import load_card
+            from deeplab.crf import CRFSettings
+            from deeplab.models.card_files import load_card
+
             settings = load_card(crf_settings).crf or CRFSettings()
-        samples: Sequence[Sample] = read_samples(reader, data, split, names=names, crowds=crowds)
         named = tuple(name.strip() for name in classes.split(",") if name.strip())
-        samples[0].label_set.labels_of(named)  # an unknown name is better said now than at the end
         extras, cores = Extras(trimap, boundary_f1), thread_count(threads)
         with reporter() as out:
+            samples: Sequence[Sample] = read_samples(reader, data, split, names=names, crowds=crowds, tell=out.say)
+            samples[0].label_set.labels_of(named)  # an unknown name is better said now than at the end
             samples = sound_samples(out, samples) if skip_broken else samples
             if predictions is not None:
                 evaluation = evaluate_predictions(

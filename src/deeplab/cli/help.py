@@ -31,7 +31,7 @@ SECTIONS = {
     "Measures": "objective classes trimap trimap_px boundary_f1 resamples",
     "Videos": "span every cut_threshold side",
     "Limits": "max_upload_mb max_megapixels timeout_s upload_timeout_s connections queue",
-    "Work": "ray ray_address device threads workers cache_gb smart proposals quick tensorboard",
+    "Work": "hours ray ray_address device threads workers cache_gb smart proposals quick tensorboard",
     "General": "version install_completion show_completion quiet verbose help",
 }
 """Sections in their order, each with the names of its options; options of no section come first."""

@@ -1,18 +1,12 @@
-"""``deeplab variants``, ``deeplab models`` and ``deeplab recipes``: what there is."""
+"""``deeplab variants`` and ``deeplab models``: what there is."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
-from deeplab.cli.help import Command, Group
-from deeplab.cli.manners import JsonOption, json_output, mannered
-from deeplab.cli.options import extra
-
-recipes = typer.Typer(cls=Group, invoke_without_command=True, rich_markup_mode=None)
+from deeplab.cli.manners import JsonOption, json_output
 
 
 def variants(as_json: JsonOption = False) -> None:
@@ -67,51 +61,14 @@ def variants(as_json: JsonOption = False) -> None:
         )
         for row in document["result"]
     ]
-    _print_table([columns, *rows])
+    print_table([columns, *rows])
 
 
-def _print_table(rows: Sequence[Sequence[str]]) -> None:
+def print_table(rows: Sequence[Sequence[str]]) -> None:
+    """Print rows of cells in columns."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-@recipes.callback()
-def list_recipes(context: typer.Context) -> None:
-    """List the training recipes that come with deeplab; `deeplab recipes show NAME` prints one.
-
-    Examples:
-        deeplab recipes
-        deeplab recipes show largefov-voc
-    """
-    if context.invoked_subcommand is not None:
-        return
-    with extra("train"):
-        from deeplab.training.recipe_files import find_recipe, load_recipe, recipe_names
-
-    rows = [("name", "network", "starts from", "iterations", "photos")]
-    for name in recipe_names():
-        recipe = load_recipe(find_recipe(name))
-        solvers = [recipe.warm_up.solver] if recipe.warm_up else []
-        steps = " + ".join(f"{solver.iterations:,} x {solver.batch}" for solver in (*solvers, recipe.solver))
-        sources = dict.fromkeys(f"{source.path} {source.split}".removesuffix(" all") for source in recipe.data)
-        rows.append((name, recipe.network.title, recipe.start, steps, ", ".join(sources)))
-    _print_table(rows)
-
-
-@recipes.command("show", cls=Command)
-@mannered
-def show_recipe(
-    recipe: Annotated[str, typer.Argument(metavar="NAME", help="A recipe's name, or a YAML file of yours.")],
-) -> None:
-    """Print a recipe whole: all that it takes from others, and every default.
-
-    Examples:
-        deeplab recipes show largefov-voc > mine.yaml
-    """
-    with extra("train"):
-        from deeplab.training.recipe_files import find_recipe, whole_recipe
-    print(whole_recipe(find_recipe(recipe)), end="")
 
 
 def models(as_json: JsonOption = False) -> None:

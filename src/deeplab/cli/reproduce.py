@@ -62,8 +62,6 @@ def reproduce(
         deeplab reproduce voc2012 --data data --weights vgg16.npz -o pages
     """
     with extra("train"):
-        import_module("yaml")  # recipes are read and compared even where nothing is trained
-
         from deeplab.reproduce.benchmarks import FULL, QUICK, find_benchmark
         from deeplab.reproduce.pipeline import reproduce as run
         from deeplab.reproduce.plan import make_plan

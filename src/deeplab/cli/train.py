@@ -12,41 +12,52 @@ from typing import Annotated
 import typer
 
 from deeplab.cli.options import ThreadsOption, extra
+from deeplab.cli.recipes import DeviceOption, recipe_for
 from deeplab.errors import DeepLabError, InputError
+from deeplab.files import atomic_file, is_file, make_folder
 from deeplab.progress import Reporter, reporter, silent
 
 
 def train(
-    recipe: Annotated[
-        str, typer.Argument(metavar="RECIPE", help="A name that `deeplab recipes` lists, or a YAML file of yours.")
-    ],
     data: Annotated[Path, typer.Option(metavar="DIR", help="The folder that the recipe's paths start from.")],
+    recipe: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="RECIPE",
+            help="A name that `deeplab recipes` lists, or a YAML file of yours; without it one is written for DIR.",
+        ),
+    ] = None,
     weights: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             metavar="FILE",
             help="VGG-16 (.npz, .pth, .safetensors, .caffemodel), or a trained network: a checkpoint, a model file or "
-            "a shipped name.",
+            "a shipped name; voc-largefov if not given.",
         ),
-    ],
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="DIR", help="The run's folder; runs/NAME if not given.")
     ] = None,
+    hours: Annotated[
+        float | None,
+        typer.Option(metavar="H", help="How long it is to take, where no recipe is given; 1 if not given."),
+    ] = None,
     threads: ThreadsOption = None,
-    device: Annotated[
-        str, typer.Option(metavar="DEVICE", help="cpu, cuda, cuda:1 …, or auto: a GPU if there is one.")
-    ] = "auto",
+    device: DeviceOption = "auto",
     workers: Annotated[
         int | None, typer.Option(min=1, help="Threads that load photos; one without a GPU, else one a core.")
     ] = None,
     cache_gb: Annotated[float, typer.Option(min=0, help="Memory for decoded photos, in gigabytes.")] = 1.0,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write scalars for TensorBoard too.")] = False,
 ) -> None:
-    """Train a network as a recipe says. A run that was stopped or killed goes on when started again.
+    """Train a network as a recipe says, or without one on labelled photos of your own.
+
+    A run that was stopped or killed goes on when started again.
 
     Several GPUs: torchrun --nproc-per-node 2 -m deeplab train …
 
     Examples:
+        deeplab train --data leaves --hours 2
         deeplab train largefov-voc --data data --weights vgg16.npz
         deeplab train mine.yaml --data data --weights voc-largefov -o runs/mine
     """
@@ -54,21 +65,47 @@ def train(
         import torch
 
         from deeplab.training.machine import Machine
+        from deeplab.training.new_recipe import WEIGHTS
         from deeplab.training.recipe_files import find_recipe, load_recipe
         from deeplab.training.train import load_start
         from deeplab.training.train import train as run
     if tensorboard:
         with extra("tensorboard"):
             import torch.utils.tensorboard as _  # noqa: F401  # before the work begins
-    plan = load_recipe(find_recipe(recipe))
-    start = load_start(plan, weights)
+    if recipe is not None and hours is not None:
+        raise InputError("--hours is for a recipe yet to be written: leave RECIPE out, or change iterations in it")
     if threads is not None:
         torch.set_num_threads(threads)
     machine = Machine(device, workers, cache_gb, tensorboard)
     speaks = os.environ.get("RANK", "0") == "0"  # one of torchrun's processes is enough
     with reporter() if speaks else nullcontext(Reporter(silent, silent, silent, silent)) as out:
+        if recipe is None:
+            output = output or Path("runs", data.resolve().name)
+            recipe = str(_own_recipe(data, output, hours, device, threads, out))
+        plan = load_recipe(find_recipe(recipe))
+        if weights is None and plan.start == "imagenet":
+            raise InputError(
+                f"the recipe {plan.name} starts from VGG-16's published weights; give them, --weights FILE"
+            )
+        start = load_start(plan, weights or Path(WEIGHTS))
         checkpoint = run(plan, data, start, output or Path("runs", plan.name), out.say, out.show, machine)
         out.result(f"{checkpoint}: trained; `deeplab export {checkpoint}` makes a model file of it")
+
+
+def _own_recipe(data: Path, output: Path, hours: float | None, device: str, threads: int | None, out: Reporter) -> Path:
+    """The recipe that a run's folder keeps, written for the data where there is none yet."""
+    path = output / "recipe.yaml"
+    if is_file(path):
+        out.say(f"going on by {path}" + ("; --hours has no say in it any more" if hours is not None else ""))
+        return path
+    if "RANK" in os.environ:
+        raise InputError("several processes need a recipe: write one with `deeplab recipes new` and give it")
+    text = recipe_for(data, 1.0 if hours is None else hours, device, threads, out)
+    make_folder(output)
+    with atomic_file(path) as file:
+        file.write(text.encode())
+    out.say(f"{path}: the recipe, written for this data and this machine; it says what it takes and why")
+    return path
 
 
 def export(

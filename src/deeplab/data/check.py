@@ -52,11 +52,13 @@ class SplitCounts:
         photos: number of photos listed.
         pixels: (256,) int64: pixels of every label, void among them; values without meaning are not counted.
         shown: (256,) int64: number of photos that show each label.
+        sizes: (H, W) of the photos that can be read.
     """
 
     photos: int
     pixels: NDArray[np.int64]
     shown: NDArray[np.int64]
+    sizes: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,8 @@ def _count(listing: Listing, inspected: Mapping[_Key, Inspection]) -> SplitCount
         for label, count in inspected[_key(sample)].pixels.items():
             pixels[label] += count
             shown[label] += 1
-    return SplitCounts(len(listing.samples), pixels, shown)
+    sizes = (inspected[_key(sample)].size for sample in listing.samples)
+    return SplitCounts(len(listing.samples), pixels, shown, tuple(size for size in sizes if size is not None))
 
 
 def _in_files(listings: Mapping[str, Listing], inspected: Mapping[_Key, Inspection]) -> Iterator[Finding]:

@@ -51,6 +51,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "single": Kind("nothing but one class and void", "if void is a class, say so in classes.txt, e.g. 'leaf: 255'"),
         "repeated": Kind("photos listed more than once", "list every photo once"),
         "leak": Kind("photos both in training and held out", "take them out of one, or the scores come out too good"),
+        "divided": Kind("data without splits", "to choose them yourself, see docs/data.md", problem=False),
         "unannotated": Kind("photos without annotations", "left out until they are labelled", problem=False),
         "crowds": Kind("crowds", "choose with --crowds, in recipes crowds: class, void or skip", problem=False),
         "empty": Kind("masks that are all background", "fine if their photos show nothing", problem=False),
@@ -84,11 +85,13 @@ class Inspection(NamedTuple):
     Attributes:
         facts: what was found, nothing in a good pair.
         sha256: of the photo's bytes, or None where it cannot be read.
+        size: the upright photo's (H, W), or None where it cannot be read.
         pixels: label → its number of pixels, void among them; values without meaning are left out.
     """
 
     facts: tuple[Fact, ...]
     sha256: str | None
+    size: tuple[int, int] | None
     pixels: dict[int, int]
 
 
@@ -109,10 +112,10 @@ def inspect_sample(sample: Sample) -> Inspection:
         facts += _emptiness(sample, pixels, stored.size)
         if size is not None:
             facts += _fit(sample, size, stored.shape, turn)
-    return Inspection(tuple(facts), sha256, dict(pixels))
+    return Inspection(tuple(facts), sha256, size, dict(pixels))
 
 
-def _inspect_photo(path: Path) -> tuple[list[Fact], str | None, tuple[int, ...] | None, int]:
+def _inspect_photo(path: Path) -> tuple[list[Fact], str | None, tuple[int, int] | None, int]:
     """Facts, hash, upright (H, W) and EXIF orientation of a photo."""
     if not is_file(path):
         return [Fact("missing", path, "no such photo")], None, None, 1
@@ -126,7 +129,8 @@ def _inspect_photo(path: Path) -> tuple[list[Fact], str | None, tuple[int, ...] 
     except (ImageError, OSError) as error:
         return [Fact("unreadable", path, _without(path, error))], sha256, None, 1
     facts = [Fact("assumed", path, note) for note in reading.notes]
-    return facts, sha256, reading.pixels.shape[:2], turn
+    height, width = reading.pixels.shape[:2]
+    return facts, sha256, (height, width), turn
 
 
 def _inspect_mask(sample: Sample) -> tuple[list[Fact], NDArray[np.uint8] | None]:

@@ -15,14 +15,14 @@ from deeplab.data.cityscapes import cityscapes_splits, read_cityscapes
 from deeplab.data.coco import coco_splits, read_coco
 from deeplab.data.coco_objects import CROWDS_AUTO
 from deeplab.data.cvat import cvat_splits, read_cvat
-from deeplab.data.folders import camvid_splits, folder_splits, list_splits, read_camvid, read_folder, read_list
+from deeplab.data.folders import ALL, camvid_splits, folder_splits, list_splits, read_camvid, read_folder, read_list
 from deeplab.data.inspection import KINDS
 from deeplab.data.labelme import labelme_splits, read_labelme
 from deeplab.data.msrc import msrc_splits, read_msrc, read_msrc21
 from deeplab.data.names import NAMES_FILE, read_names
 from deeplab.data.object_masks import object_mask_splits, read_object_masks
 from deeplab.data.roboflow import read_roboflow, roboflow_splits
-from deeplab.data.samples import Listing, Sample
+from deeplab.data.samples import Listing, Remark, Sample
 from deeplab.data.voc import read_sbd, read_voc, sbd_splits, voc_splits
 from deeplab.data.yolo import read_yolo, yolo_splits
 from deeplab.errors import DataError
@@ -79,6 +79,9 @@ READERS: Mapping[str, Layout] = MappingProxyType(
 AUTO = "auto"
 """The name that stands for the layout which a folder has."""
 
+HOLD_OUT_EVERY = 5
+"""Of data without splits every fifth photo by name is split ``val``, and the others are split ``train``."""
+
 # Those that look like another one come before it; "msrc" is a choice, not a layout of its own.
 _GUESSES = (
     "coco", "cvat", "voc", "cityscapes", "camvid", "sbd", "msrc21", "ade", "objects", "folder", "labelme", "yolo",
@@ -100,7 +103,8 @@ def read_samples(
     Args:
         reader: a layout's name in `READERS`, or ``auto`` for the one that the folder has.
         root: the data set's own folder.
-        split: which part, e.g. ``train_aug``, ``val``; ``all`` where there are none.
+        split: which part, e.g. ``train_aug``, ``val``. Where there are none, ``all`` is everything, ``val`` every fifth
+            photo, and ``train`` the others.
         names: a names file (see `deeplab.data.names`); None: ``classes.txt`` in the root where there is one, or else
             the layout's own classes.
         crowds: what becomes of COCO's crowds: ``"class"``, ``"void"``, ``"skip"``, or ``"auto"``, void where they are
@@ -147,13 +151,29 @@ def list_samples(
     layout = _layout(reader, root)
     if crowds != CROWDS_AUTO and layout.read is not read_coco:
         raise DataError(f"crowds ({crowds}) are COCO's; the layout here ({layout.title}) has none: leave it out")
-    listing = layout.read(root, split) if crowds == CROWDS_AUTO else read_coco(root, split, crowds)
+    divided = split in ("train", "val") and layout.splits(root) == [ALL]
+    stored = ALL if divided else split
+    listing = layout.read(root, stored) if crowds == CROWDS_AUTO else read_coco(root, stored, crowds)
+    if divided:
+        listing = _divide(listing, split)
     path = names_file(root, names)
     if path is None or path == listing.named_by:
         return listing
     label_set, relabel = read_names(path, listing.values, by_name=listing.by_name)
     samples = (replace(sample, label_set=label_set, relabel=relabel) for sample in listing.samples)
     return replace(listing, samples=tuple(samples))
+
+
+def _divide(listing: Listing, split: str) -> Listing:
+    """The photos of a listing that are ``val``, every fifth by name or the last of fewer, or those that are not."""
+    names = sorted(sample.name for sample in listing.samples)
+    last = names[-1:] if len(names) > 1 else []  # one photo alone is there to learn from
+    held_out = set(names[HOLD_OUT_EVERY - 1 :: HOLD_OUT_EVERY] or last)
+    samples = tuple(sample for sample in listing.samples if (sample.name in held_out) == (split == "val"))
+    kept = {sample.name for sample in samples} | {""}
+    said = f"every fifth photo by name is held out: {split} has {len(samples):,} of {len(names):,}"
+    remarks = [remark for remark in listing.remarks if remark.name in kept]
+    return replace(listing, samples=samples, remarks=(*remarks, Remark("divided", "", said)))
 
 
 def names_file(root: Path, names: Path | None = None) -> Path | None:
@@ -212,7 +232,7 @@ def _likeness(root: Path, layout: Layout) -> float:
 
 
 def _has(root: Path, mark: str) -> bool:
-    return next(root.glob(mark.rstrip("/")), None) is not None
+    return any(path.name != NAMES_FILE for path in root.glob(mark.rstrip("/")))
 
 
 def _layout(reader: str, root: Path) -> Layout:

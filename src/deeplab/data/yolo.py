@@ -19,6 +19,7 @@ from deeplab.errors import DataError, InputError
 from deeplab.files import is_file, is_folder
 from deeplab.images import read_image
 from deeplab.labels import LabelSet
+from deeplab.yaml_documents import read_yaml
 
 BACKGROUND, VOID = "background", 255
 _LABELS = frozenset((".txt",))
@@ -204,10 +205,6 @@ def _names_in(path: Path) -> list[str] | None:
 
 def _content(path: Path) -> Any:
     """What a YAML file holds."""
-    try:
-        from deeplab.yaml_documents import read_yaml
-    except ModuleNotFoundError:
-        raise InputError(f"reading {path} needs PyYAML: run pip install pyyaml") from None
     try:
         return read_yaml(path)
     except InputError as error:

@@ -32,6 +32,7 @@ from deeplab.training.run import Run
 from deeplab.training.solver import learning_rate, make_optimizer
 
 SECONDS_BETWEEN_STATES = 120.0
+LONG_HOURS = 24  # a stage that takes longer is announced once, with what to do
 
 
 class Stage(NamedTuple):
@@ -128,6 +129,8 @@ def run_stage(run: Run, stage: Stage, state: State | None = None) -> None:
             left = duration((solver.iterations - done) * solver.batch / speed)
             facts = f"loss {sum(recent) / len(recent):.4f}  rate {rate:.2e}  {speed:.2f} img/s  ETA {left}"
             run.show(stage.name, done, solver.iterations, facts)
+            if done == first + 2:  # the first one is slower than the others
+                _say_if_long(run, stage, (solver.iterations - done) * solver.batch / speed / 3600)
             run.log(stage=stage.name, iteration=done, loss=loss, rate=rate, images_per_second=round(speed, 3))
             last = done == solver.iterations
             if last:
@@ -141,6 +144,14 @@ def run_stage(run: Run, stage: Stage, state: State | None = None) -> None:
             if stop:
                 run.say(f"stopped {stage.name} at iteration {done}; the same command goes on from there")
                 raise KeyboardInterrupt
+
+
+def _say_if_long(run: Run, stage: Stage, hours: float) -> None:
+    if hours > LONG_HOURS:
+        run.say(
+            f"{stage.name} will take some {hours:,.0f} hours on this machine: give its solver fewer iterations than "
+            f"{stage.solver.iterations:,}, or have a recipe written that suits it, `deeplab recipes new DATA --hours 1`"
+        )
 
 
 def _make_learner(run: Run, stage: Stage, state: State | None) -> Learner:

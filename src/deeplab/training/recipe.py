@@ -8,14 +8,18 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from deeplab.checks import MOST, check_count
 from deeplab.crf import CRFSettings
 from deeplab.data.augment import Augment
-from deeplab.errors import InputError
+from deeplab.errors import InputError, quoted
 from deeplab.network.variants import Variant, find_variant
 from deeplab.training.schema import build
 from deeplab.training.source import Source
 from deeplab.training.weak.settings import ESTIMATED, STROKES, WeakLabels
 
+MOST_STEPS = 1_000_000_000
+LARGEST_CROP_PX = 8193
+LONGEST_NAME = 100
 RESERVED = ("", "..", "state", "best")
 
 
@@ -59,8 +63,7 @@ class Solver:
 
     def __post_init__(self) -> None:
         for name in ("iterations", "batch", "micro_batch", "step_iterations", "every_cell"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
+            check_count(getattr(self, name), 1, name, most=MOST_STEPS if "iterations" in name else MOST)
         numbers = {entry.name: getattr(self, entry.name) for entry in fields(self)}
         numbers |= {f"layer_rates.{layer}": rate for layer, rate in self.layer_rates.items()}
         for name, value in numbers.items():
@@ -87,8 +90,7 @@ class WarmUp:
     crops_per_photo: int = 1
 
     def __post_init__(self) -> None:
-        if self.crops_per_photo < 1:
-            raise InputError(f"crops_per_photo must be at least 1, got {self.crops_per_photo}")
+        check_count(self.crops_per_photo, 1, "crops_per_photo")
 
 
 @dataclass(frozen=True)
@@ -187,8 +189,13 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if Path(self.name).name != self.name or self.name in RESERVED:
-            raise InputError(f"name must be a file's name without a folder, not 'state' or 'best', got {self.name!r}")
+        if Path(self.name).name != self.name or self.name in RESERVED or not self.name.isprintable():
+            raise InputError(
+                f"name must be a file's name without a folder, not 'state' or 'best', got {quoted(self.name)}"
+            )
+        if len(self.name) > LONGEST_NAME:
+            raise InputError(f"name has {len(self.name)} letters; expected at most {LONGEST_NAME}: it names files")
+        check_count(self.seed, 0, "seed", most=2**63 - 1)
         if self.validate_every < 0 or min(self.validate_at, default=0) < 0:
             raise InputError(
                 f"validate_every must be 0 (the end of a stage only) or more, and validate_at likewise, "
@@ -196,10 +203,8 @@ class Recipe:
             )
         if not self.data:
             raise InputError("a recipe needs at least one source of data")
-        if self.fc_channels < 0:
-            raise InputError(f"fc_channels must be 0 (the variant's own) or more, got {self.fc_channels}")
-        if self.max_side_px < 0:
-            raise InputError(f"max_side_px must be 0 (that of the weights in training) or more, got {self.max_side_px}")
+        check_count(self.fc_channels, 0, "fc_channels (0: the variant's own)", most=65_536)
+        check_count(self.max_side_px, 0, "max_side_px (0: that of the weights in training)")
         if self.photo_scale and not 0.1 <= self.photo_scale <= 1:
             raise InputError(
                 f"photo_scale must be 0 (that of the weights in training) or 0.1–1, got {self.photo_scale}"
@@ -217,7 +222,8 @@ class Recipe:
         stride = 8 // network.input_zoom
         cells = math.ceil(self.crop_px / stride)
         fits = network.skips or network.score_map_size(self.crop_px, training=True) == cells
-        if self.crop_px < 9 or not fits:
+        check_count(self.crop_px, 9, "crop_px", most=LARGEST_CROP_PX)
+        if not fits:
             raise InputError(
                 f"crop_px {self.crop_px} does not fit the score map of {network.title}; "
                 f"give {stride}n + 1, such as {stride * max(cells - 1, 1) + 1}"

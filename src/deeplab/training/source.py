@@ -18,6 +18,7 @@ class Source:
         path: the data set's folder, below the data folder given at the start.
         split: the part of it, e.g. ``train_aug``.
         photos: use the first so many only; 0 for all.
+        evenly: use so many evenly spaced ones instead of the first.
         names: a names file below the data folder given at the start; empty for the data set's own.
         reader: a layout of `deeplab.data.readers.READERS`, or ``"auto"`` for the one that the folder has.
         crowds: what becomes of COCO's crowds: their ``"class"``, ``"void"``, ``"skip"``, or ``"auto"`` by their number.
@@ -32,6 +33,7 @@ class Source:
     path: str
     split: str = "all"
     photos: int = 0
+    evenly: bool = False
     names: str = ""
     reader: str = AUTO
     crowds: Literal["auto", "class", "void", "skip"] = "auto"

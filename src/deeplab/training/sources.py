@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import fields
@@ -19,6 +18,7 @@ from deeplab.errors import DataError, InputError
 from deeplab.files import is_file
 from deeplab.progress import Say, Show, duration, silent
 from deeplab.training.balance import class_counts, median_frequency_weights
+from deeplab.training.own_data import check_apart
 from deeplab.training.recipe import Recipe
 from deeplab.training.source import Source
 from deeplab.training.weak.samples import WeakSample, read_weak
@@ -42,14 +42,8 @@ def read_sources(
     held_out = _read(recipe.validation, data, say, show) if recipe.validation else []
     if any(sample.label_set != samples[0].label_set for sample in samples + held_out):
         raise DataError("all sources of a recipe must share one label set; train on each alone, or map their labels")
-    learnt = {os.path.realpath(sample.photo) for sample in samples}
-    shared = [sample for sample in held_out if os.path.realpath(sample.photo) in learnt]
-    if shared and not recipe.shared_photos:
-        first = ", ".join(str(sample.photo) for sample in shared[:3])
-        raise DataError(
-            f"{len(shared)} of the {len(held_out)} validation photos are training photos too ({first}"
-            f"{' …' if len(shared) > 3 else ''}); take them out of one list, or say shared_photos: true in the recipe"
-        )
+    if not recipe.shared_photos:
+        check_apart(samples, held_out, ", or say shared_photos: true in the recipe")
     return samples, held_out, tuple(map(len, parts))
 
 
@@ -60,7 +54,8 @@ def _read(source: Source, data: Path, say: Say, show: Show) -> list[Sample]:
         boxed = read_weak(where, source.split, source.boxes, source.way, reader=source.reader, names=names, show=show)
         return boxed[: source.photos or None]
     samples = read_samples(source.reader, where, source.split, names=names, crowds=source.crowds, tell=say)
-    chosen = list(samples[: source.photos or None])
+    count = min(source.photos or len(samples), len(samples))
+    chosen = [samples[i * len(samples) // count if source.evenly else i] for i in range(count)]
     if source.labels == STROKES:
         return [WeakSample(**{entry.name: getattr(each, entry.name) for entry in fields(each)}) for each in chosen]
     return chosen
