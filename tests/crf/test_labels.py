@@ -65,8 +65,11 @@ def test_a_map_without_labels_is_the_foregrounds(dtype):
     [
         (8 * P - 4, r"go from -.* to .*; expected 0-1: for logits, apply the sigmoid"),
         (np.full((9, 12), np.nan), "108 NaN"),
-        (P > 0.5, "dtype bool; expected a float type"),
-        ((255 * P).astype(np.uint8), "dtype uint8; expected a float type"),
+        (P > 0.5, "dtype bool; expected a float type, values 0-1: convert them"),
+        (
+            (255 * P).astype(np.uint8),
+            "dtype uint8; expected a float type, values 0-1: divide them by .*, 255",
+        ),
     ],
 )
 def test_maps_that_are_no_probabilities(foreground, message):

@@ -216,7 +216,15 @@ def poisoned(value):
         ({"probabilities": poisoned(np.nan)}, "NaN or infinite"),
         ({"probabilities": poisoned(np.inf)}, "NaN or infinite"),
         ({"probabilities": poisoned(-0.5)}, "softmax"),
-        ({"probabilities": 8 * EVEN}, "sum to 8-8; expected 1.*softmax"),
+        ({"probabilities": 8 * EVEN}, "sum to 8-8; expected 1: divide them by 8"),
+        ({"probabilities": np.stack([100 * EVEN[0], 0 * EVEN[1]])}, "expected 1: divide them by 50"),
+        ({"probabilities": EVEN * np.linspace(2, 9, 6)}, "sum to 2-9; expected 1: for logits, apply softmax"),
+        (
+            {"probabilities": poisoned(-9999)},
+            "go down to -9999; .*: where there is no data give every",
+        ),
+        ({"probabilities": np.full((4, 6, 3), 1 / 3)}, r"pass probabilities.transpose\(2, 0, 1\)"),  # not the image
+        ({"probabilities": np.full((4, 6, 1), 0.5)}, r"for a foreground pass probabilities\[..., 0\]"),
         ({"probabilities": 0 * EVEN}, "sum to 0-0; expected 1"),
         ({"probabilities": np.full((2, 4, 6), 1e300)}, "NaN or infinite"),
         ({"params": (5, 50, 3)}, "expected CRFParams"),

@@ -49,7 +49,9 @@ def check_like_image(array: Any, height: int, width: int, name: str) -> npt.NDAr
     given = as_array(array, name)
     if given.ndim != 3 or given.shape[1:] != (height, width):
         message = f"{name} have shape {given.shape}; expected (labels, {height}, {width}) like the image"
-        if given.ndim == 3 and given.shape[:2] == (height, width):
+        if given.shape == (height, width, 1):
+            message += f": for a foreground pass {name}[..., 0]"
+        elif given.ndim == 3 and given.shape[:2] == (height, width):
             message += f": pass {name}.transpose(2, 0, 1)"
         elif given.ndim == 3 and given.shape[1:] == (width, height):
             message += ": height comes before width"
@@ -78,7 +80,7 @@ def check_label_count(count: int, name: str, remedy: str) -> None:
 def both_labels(foreground: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     """Return the foreground's probabilities p (H, W) as those of both labels, [1 - p, p] (2, H, W)."""
     if not np.issubdtype(foreground.dtype, np.floating):
-        raise InputError(f"the foreground's probabilities have dtype {foreground.dtype}; expected a float type, 0-1")
+        raise InputError(f"the foreground's probabilities have dtype {foreground.dtype}; {_floats(foreground)}")
     check_finite(foreground, "the foreground's probabilities")
     low, high = float(foreground.min(initial=0)), float(foreground.max(initial=0))
     if low < 0 or high > 1:
@@ -90,10 +92,20 @@ def both_labels(foreground: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     return np.stack([1 - p, p])
 
 
+def _floats(given: npt.NDArray[Any]) -> str:
+    """Say what is expected in place of numbers that are no floats, and the way there."""
+    way = ""
+    if given.dtype == np.bool_:
+        way = ": convert them, .astype(np.float32)"
+    elif np.issubdtype(given.dtype, np.integer) and given.size:
+        way = f": divide them by what stands for 1, {255 if given.max() <= 255 else given.max()}, say"
+    return f"expected a float type, values 0-1{way}"
+
+
 def check_probabilities(given: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     """Return `given` (L, ...) as (L, N) float32, contiguous, non-negative, each point's sum within 2 % of one."""
     if not np.issubdtype(given.dtype, np.floating):
-        raise InputError(f"probabilities have dtype {given.dtype}; expected a float type, values 0-1")
+        raise InputError(f"probabilities have dtype {given.dtype}; {_floats(given)}")
     if given.ndim < 2 or given.size == 0:
         raise InputError(
             f"probabilities have shape {given.shape}; expected (labels, ...), at least one label and one point"
@@ -105,9 +117,10 @@ def check_probabilities(given: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     check_finite(sums, "probabilities")
     smallest = float(array.min())
     if smallest < 0:
-        raise InputError(
-            f"probabilities go down to {smallest:.4g}; expected values 0-1: for scores (logits), apply softmax first"
-        )
+        others = array[array != smallest]
+        no_data = smallest < -99 and others.size and others.min() >= 0
+        remedy = "where there is no data give every label 1 / L" if no_data else "for logits, apply softmax first"
+        raise InputError(f"probabilities go down to {smallest:.4g}; expected values 0-1: {remedy}")
     if not _add_up(sums):
         raise InputError(
             f"probabilities of a pixel sum to {sums.min():.4g}-{sums.max():.4g}; expected 1: {_way_to_sum(given)}"
@@ -123,6 +136,9 @@ def _way_to_sum(given: npt.NDArray[np.floating]) -> str:
     """Say what to do with values that do not sum to one over the first axis."""
     if labels_come_last(given):
         return f"the labels come first, so pass {labels_first('probabilities', given.ndim)}"
+    sums = given.sum(axis=0, dtype=np.float64)
+    if sums.min() > 1 and sums.max() < (1 + _SUM_TOLERANCE) * sums.min():
+        return f"divide them by {sums.mean():.6g}"
     if given.max() > 1:
         return "for logits, apply softmax first"
     return "divide them by their sum over the labels; for the probabilities p of a foreground, np.stack([1 - p, p])"

@@ -184,7 +184,8 @@ def _count(batch: Any, name: str) -> int:
 def _probabilities_of(photo: npt.NDArray[Any], probabilities: Any) -> npt.NDArray[Any]:
     """Return probabilities (L, H, W), or (H, W) of a foreground, as (L, H, W) like the photo (H, W, C)."""
     given, (height, width, channels) = as_array(probabilities, "probabilities"), photo.shape
-    if given.ndim > 1 and given.shape[-2:] == (width, channels) != (height, width):
+    labels_last = given.shape[:2] == (height, width)
+    if given.ndim > 1 and not labels_last and given.shape[-2:] == (width, channels) != (height, width):
         raise InputError(
             f"image has shape {photo.shape}; expected (height, width, channels) for probabilities of "
             f"{width}x{channels}: pass image.transpose(1, 2, 0)"
