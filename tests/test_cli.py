@@ -241,3 +241,18 @@ def test_killed_by_ctrl_c_leaves_whole_files_only(album: Path, tiny_model: Path)
         if name != "manifest.jsonl":
             with Image.open(name) as image:
                 image.load()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs names that are no UTF-8")
+@pytest.mark.parametrize(("encoding", "shown"), [("utf-8", "\\udcff.png → "), ("ascii", "\\udcff.png \\u2192 ")])
+def test_what_the_output_cannot_hold_is_written_in_other_signs(
+    encoding: str, shown: str, album: Path, tiny_model: Path
+) -> None:
+    name = os.fsencode(album) + b"/photos/\xff.png"
+    (album / "photos" / "two.png").rename(os.fsdecode(name))
+    arguments = [sys.executable, "-m", "deeplab", "segment", name, "-o", "out", "--model", str(tiny_model), "--no-crf"]
+    done = subprocess.run(
+        arguments, capture_output=True, env=os.environ | {"PYTHONIOENCODING": f"{encoding}:strict", "PYTHONUTF8": "0"}
+    )
+    assert (done.returncode, b"Traceback" in done.stderr) == (0, False), done.stderr.decode(errors="replace")
+    assert shown in done.stdout.decode(encoding)

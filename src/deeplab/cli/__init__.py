@@ -6,6 +6,7 @@ import os
 import sys
 import warnings
 from contextlib import suppress
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -77,6 +78,8 @@ def main() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # it was closed; nor shall a file of ours take its place
             setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 (for good)
+    if isinstance(sys.stdout, TextIOWrapper):  # of names that are no UTF-8, and of arrows where ASCII alone is written
+        sys.stdout.reconfigure(errors="backslashreplace")  # as standard error does
     warnings.formatwarning = lambda message, *_: f"note: {message}\n"
     try:
         try:
