@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -46,7 +46,7 @@ def segmenter() -> Segmenter:
 
 
 def settings_of(crf: CRFSettings) -> dict[str, Any]:
-    return {**asdict(crf.params), "iterations": crf.iterations, "normalization": crf.normalization}
+    return {**crf.params.to_dict(), "iterations": crf.iterations, "normalization": crf.normalization}
 
 
 def refined_by_node(
@@ -158,7 +158,7 @@ def test_what_is_documented_is_what_there_is() -> None:
     described = types.partition("interface Settings {")[2].partition("\n}")[0]
     defaults = dict(re.findall(r"^  (\w+): (.*),$", block, flags=re.MULTILINE))
     assert list(defaults) == re.findall(r"^  (\w+)\?: ", described, flags=re.MULTILINE)
-    ours = {**asdict(CRFParams()), "iterations": 10, "normalization": '"after"'}
+    ours = {**CRFParams().to_dict(), "iterations": 10, "normalization": '"after"'}
     ours |= {"prune_below": Shortcuts().prune_below, "tile_side_px": Shortcuts().tile_side_px}
     assert {name: value.strip('"') for name, value in defaults.items() if name != "fixed"} == {
         name: f"{value:g}" if isinstance(value, float) else str(value).strip('"') for name, value in ours.items()
