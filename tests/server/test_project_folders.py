@@ -97,7 +97,8 @@ def test_a_folder_that_is_a_file(run: Any, tmp_path: Path) -> None:
 def test_a_projects_model_file_is_written_by_deeplab_teach(run: Any, tmp_path: Path, photo: NDArray[np.uint8]) -> None:
     folder, model = tmp_path / "mine", tmp_path / "mine.onnx"
     assert (
-        "it is no project either: say where its photos' marks are (--marks)" in run("teach", str(tmp_path), "-o", str(model)).err
+        "it is no project either: say where its photos' marks are (--marks)"
+        in run("teach", str(tmp_path), "-o", str(model)).err
     )
     project = Project.open(folder, classes=["sky", "sand"])
     Image.fromarray(photo).save(tmp_path / "a.png")
