@@ -608,6 +608,7 @@ def server() -> tuple[Any, Any, str]:
     from deeplab.server.metrics import Metrics
     from deeplab.server.page_jobs import open_photo
     from deeplab.server.photos import KeptPhoto, Photos
+    from deeplab.server.projects import Projects
     from deeplab.server.service import Service
     from deeplab.server.settings import Settings
     from deeplab.server.uploads import Upload
@@ -627,7 +628,9 @@ def server() -> tuple[Any, Any, str]:
 
     settings = Settings(max_pixels=1_000_000, max_upload_bytes=1 << 20)
     kept = Photos(settings.photos, settings.photo_bytes, settings.photo_s)
-    service = Service(settings, Here(), kept, Metrics(), "tiny", {"tiny": network.info})  # type: ignore[arg-type]
+    projects = Projects(settings, Path(tempfile.gettempdir()))  # none is opened
+    models = {"tiny": network.info}
+    service = Service(settings, Here(), kept, projects, Metrics(), "tiny", models)  # type: ignore[arg-type]
     file = io.BytesIO()
     Image.fromarray(np.zeros((24, 32, 3), np.uint8)).save(file, format="PNG")
     upload = Upload("x.png", file.getvalue())
