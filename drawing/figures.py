@@ -1,7 +1,6 @@
 """Draw the pictures of the README and of docs/: from the repository's root, python drawing/figures.py."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -101,7 +100,12 @@ def thin_structures() -> dict[str, Picture]:
 def too_sure(segmentation: Segmentation) -> dict[str, Picture]:
     """Return what is left to the CRF where scores are sharpened twentyfold: nothing."""
     sure = segmentation.probabilities.astype(np.float64) ** 20
-    overconfident = replace(segmentation, probabilities=sure / sure.sum(axis=0))
+    overconfident = Segmentation(
+        segmentation.labels,
+        (sure / sure.sum(axis=0)).astype(np.float32),
+        segmentation.label_set,
+        segmentation.image,
+    )
     return {
         "photo": segmentation.image,
         "network": np.asarray(segmentation.overlay()),
