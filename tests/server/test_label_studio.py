@@ -192,7 +192,7 @@ def point(x: float, y: float, label: str, positive: bool = True) -> dict[str, An
 
 @pytest.fixture(scope="module")
 def taught(client_for: Any, folder: Path) -> Iterator[Any]:
-    """A server of the real network, which sees nothing but background in the tests' photo."""
+    """A server of the real network, which sees background where the tests mark their photo."""
     shutil.copy(EXAMPLES / "cat.jpg", folder)
     with client_for(model="voc-largefov", label_studio=TaskPhotos(local_files=folder)) as client:
         yield client
@@ -214,12 +214,12 @@ def test_marks_hold_and_teach_what_the_network_does_not_know(taught: Any, addres
 def test_a_negative_point_and_a_box(taught: Any, address: str) -> None:
     box = {"x": 0.0, "y": 0.0, "width": 100.0, "height": 50.0, "rectanglelabels": ["gizmo"]}
     drawn = [{"type": "rectanglelabels", "original_width": 90, "original_height": 60, "value": box}]
-    for marks in [point(50, 10, "gizmo"), point(50, 90, "gizmo", positive=False)], drawn:
+    for marks in [point(90, 10, "gizmo"), point(50, 90, "gizmo", positive=False)], drawn:
         (prediction,) = predicted(taught, request(address, config("gizmo"), marks))
         (region,) = prediction["result"]
         assert mask_of(region)[:30].mean() > 0.9
         assert mask_of(region)[30:].mean() < 0.1
-    alone = predicted(taught, request(address, config("gizmo"), [point(50, 10, "gizmo")]), 422)
+    alone = predicted(taught, request(address, config("gizmo"), [point(90, 10, "gizmo")]), 422)
     assert "one kind of mark alone teaches nothing" in alone
 
 
