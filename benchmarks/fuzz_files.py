@@ -91,7 +91,7 @@ def lay_out(target: Target, place: Path, sound: dict[Path, bytes], chance: rando
 
 def outcome_of(target: Target, place: Path) -> Outcome:
     Path("/proc/self/clear_refs").write_text("5")  # the peak is this input's
-    started = time.process_time()
+    before, started = _memory_bytes("VmRSS"), time.process_time()
     kind, said = "read", ""
     try:
         target.read(place)
@@ -104,13 +104,17 @@ def outcome_of(target: Target, place: Path) -> Outcome:
     except BaseException:
         kind, said = "traceback", _trace()
     seconds = time.process_time() - started
-    found = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())
-    peak = int(found[1]) * 1024 if found else 0
+    peak = max(0, _memory_bytes("VmHWM") - before)
     if seconds > MOST_SECONDS:
         kind = "hang"
     elif peak > MOST_BYTES:
         kind = "memory"
     return Outcome(kind, said, seconds, peak)
+
+
+def _memory_bytes(name: str) -> int:
+    found = re.search(rf"{name}:\s+(\d+)", Path("/proc/self/status").read_text())
+    return int(found[1]) * 1024 if found else 0
 
 
 def _trace() -> str:

@@ -1,6 +1,5 @@
 """The readers of strangers' files: for each, a folder of small sound files, and what reads it."""
 
-import asyncio
 import base64
 import io
 import json
@@ -8,12 +7,13 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from fractions import Fraction
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
 import numpy as np
+from fuzz_server import ask, requests
 from PIL import Image
 
 from deeplab.errors import DeepLabError
@@ -575,115 +575,6 @@ def read_clips(folder: Path) -> None:
             assert clip.is_cut_off in (True, False)
 
 
-BOUNDARY = b"x0123456789"
-
-
-def form(folder: Path) -> None:
-    file, array = io.BytesIO(), io.BytesIO()
-    Image.fromarray(np.random.default_rng(3).integers(0, 256, (24, 32, 3), np.uint8)).save(file, format="PNG")
-    probabilities = np.random.default_rng(0).random((3, 24, 32), np.float32)
-    np.save(array, probabilities / probabilities.sum(axis=0))
-    parts = [("photo", "x.png", file.getvalue()), ("scores", "x.npy", array.getvalue())]
-    content = b"".join(
-        b'--%s\r\nContent-Disposition: form-data; name="%s"; filename="%s"\r\nContent-Type: image/png\r\n\r\n%s\r\n'
-        % (BOUNDARY, name.encode(), called.encode(), data)
-        for name, called, data in parts
-    )
-    (folder / "form.body").write_bytes(content + b"--" + BOUNDARY + b"--\r\n")
-    query = "bilateral_weight=4&iterations=3&format=mask&class=cat&min_confidence=0.5&key=a&kind=logits"
-    text(folder / "query.txt", query)
-    (folder / "headers.txt").write_text("host: 127.0.0.1:8000\norigin: http://127.0.0.1:8000\naccept: */*\nx: y\n")
-    text(folder / "refine.json", {"bilateral_weight": 4.0, "iterations": 3, "every_iteration": True})
-
-
-@cache
-def server() -> tuple[Any, Any, str]:
-    """The application whose jobs run here and not in a worker, its service, and the id of a photo that it keeps."""
-    import tempfile
-
-    from deeplab.runtime import ScoreNetwork
-    from deeplab.segment import Segmenter
-    from deeplab.server.app import make_app
-    from deeplab.server.guard import Guard
-    from deeplab.server.metrics import Metrics
-    from deeplab.server.page_jobs import open_photo
-    from deeplab.server.photos import KeptPhoto, Photos
-    from deeplab.server.projects import Projects
-    from deeplab.server.service import Service
-    from deeplab.server.settings import Settings
-    from deeplab.server.uploads import Upload
-    from deeplab.server.worker import JobContext
-
-    with tempfile.NamedTemporaryFile(suffix=".onnx") as file:
-        file.write(tiny_model())
-        file.flush()
-        network = ScoreNetwork(file.name, threads=1)
-    context = JobContext({"tiny": Segmenter(network, threads=1)}, 1_000_000, 1, lambda: None)
-
-    class Here:
-        waiting, busy, restarts, full = 0, 0, 0, False
-
-        async def run(self, job: Callable[[JobContext], Any]) -> Any:
-            return job(context)
-
-    settings = Settings(max_pixels=1_000_000, max_upload_bytes=1 << 20)
-    kept = Photos(settings.photos, settings.photo_bytes, settings.photo_s)
-    projects = Projects(settings, Path(tempfile.gettempdir()))  # none is opened
-    models = {"tiny": network.info}
-    service = Service(settings, Here(), kept, projects, Metrics(), "tiny", models)  # type: ignore[arg-type]
-    file = io.BytesIO()
-    Image.fromarray(np.zeros((24, 32, 3), np.uint8)).save(file, format="PNG")
-    upload = Upload("x.png", file.getvalue())
-    opened = open_photo(context, photo=upload, model="tiny", side_px=1024)
-    return Guard(make_app(service), service), service, service.photos.keep(KeptPhoto(upload, "tiny", opened))
-
-
-def ask(folder: Path) -> None:
-    """Send the files as requests to every endpoint that takes a body; an answer of 500 is a traceback."""
-    app, _, kept = server()
-    query = (folder / "query.txt").read_bytes().replace(b"\n", b"")
-    given = [line.partition(b":") for line in (folder / "headers.txt").read_bytes().splitlines()]
-    headers = [(name.strip().lower(), value.strip()) for name, _, value in given if name.strip()]
-    multipart = (b"content-type", b"multipart/form-data; boundary=" + BOUNDARY)
-    body = (folder / "form.body").read_bytes()
-    refine = (folder / "refine.json").read_bytes()
-    for path, sent, kind in (
-        ("/api/v1/photos", body, multipart),
-        ("/api/v1/segment", body, multipart),
-        ("/api/v1/refine", body, multipart),
-        (f"/api/v1/photos/{kept}/refine", refine, (b"content-type", b"application/json")),
-    ):
-        length = (b"content-length", str(len(sent)).encode())
-        with patch("builtins.print", lambda *_, **__: None):
-            status, said = asyncio.run(_answer(app, path, query, [*headers, kind, length], sent))
-        if status >= 500 or not status:
-            raise AssertionError(f"{path} answered {status}: {said[:500]!r}")
-
-
-async def _answer(app: Any, path: str, query: bytes, headers: Any, body: bytes) -> tuple[int, bytes]:
-    scope = {
-        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "scheme": "http",
-        "path": path, "raw_path": path.encode(), "query_string": query, "headers": headers, "root_path": "",
-        "client": ("127.0.0.1", 9), "server": ("127.0.0.1", 8000),
-    }  # fmt: skip
-    waiting, answered, status, said = [body], asyncio.Event(), 0, b""
-
-    async def receive() -> Any:
-        if waiting:
-            return {"type": "http.request", "body": waiting.pop(), "more_body": False}
-        await answered.wait()
-        return {"type": "http.disconnect"}
-
-    async def send(message: Any) -> None:
-        nonlocal status, said
-        status = message.get("status", status)
-        said += message.get("body", b"")
-
-    await app(scope, receive, send)
-    answered.set()
-    return status, said
-
-
 TARGETS = {
     "COCO": Target(coco, ("annotations/*",), checked("coco")),
     "COCO, any layout": Target(coco, ("annotations/*",), checked()),
@@ -726,6 +617,6 @@ TARGETS = {
     "variables": Target(variables, ("*",), read_variables),
     "the test server's list": Target(ids, ("test.txt",), read_submission, "is missing"),
     "videos": Target(clips, ("*",), read_clips),
-    "requests": Target(form, ("*",), ask),
+    "requests": Target(requests, ("*",), partial(ask, tiny_model)),
 }
 """All readers, by what they read."""

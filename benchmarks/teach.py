@@ -30,7 +30,8 @@ from scipy import ndimage
 from skimage.feature import multiscale_basic_features
 from sklearn.ensemble import RandomForestClassifier
 
-from deeplab.crf import CRFParams, refine
+from deeplab.boxes import bbox_seg
+from deeplab.crf import CRFParams, CRFSettings
 from deeplab.data.readers import read_samples
 from deeplab.data.samples import Sample, load_sample
 from deeplab.labels import VOC, LabelSet
@@ -209,26 +210,6 @@ def grab_cut(photo: NDArray[np.uint8], boxes: list[Box]) -> Labels:
     return labels
 
 
-def bbox_seg(photo: NDArray[np.uint8], boxes: list[Box], params: CRFParams) -> Labels:
-    """Return a label map by the CRF alone: boxes' middles and all that is outside them are held."""
-    size = photo.shape[:2]
-    held = draw(checked(boxes, size, VOC), size, VOC, size)
-    present = [0, *sorted({int(box.label) for box in boxes})]
-    probabilities = np.full((len(present), *size), 0.4, np.float32)
-    for place, label in enumerate(present[1:], start=1):
-        own = np.zeros(size, bool)
-        for box in boxes:
-            if box.label == label:
-                own[int(box.y0) : int(box.y1), int(box.x0) : int(box.x1)] = True
-        probabilities[place] = np.where(own, 0.6, 1e-6)
-        probabilities[:, held == label] = 0
-        probabilities[place, held == label] = 1
-    probabilities[:, held == 0] = 0
-    probabilities[0, held == 0] = 1
-    probabilities /= probabilities.sum(axis=0)
-    return np.array(present, np.uint8)[refine(photo, probabilities, params, fixed=held != VOID).argmax(0)]
-
-
 def boxes(options: argparse.Namespace) -> None:
     """Print the table of boxes."""
     own: dict[str, NDArray[np.float64]] = defaultdict(lambda: np.zeros((21, 2)))
@@ -253,7 +234,7 @@ def boxes(options: argparse.Namespace) -> None:
             found["box"][int(box.y0) : int(box.y1), int(box.x0) : int(box.x1)] = box.label
         for params in (CRFParams(5, 50, 5), CRFParams(8, 60, 8), CRFParams(10, 80, 13)):
             name = f"Bbox-Seg {params.bilateral_weight:g}/{params.bilateral_xy_std_px:g}/{params.bilateral_rgb_std:g}"
-            found[name] = bbox_seg(photo, around, params)
+            found[name] = bbox_seg(photo, around, VOC, CRFSettings(params))
         if find_spec("cv2"):
             found["GrabCut"] = grab_cut(photo, around)
         for name, labels in found.items():
