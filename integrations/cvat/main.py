@@ -100,6 +100,8 @@ def thing_at(look, segmenter, asked):
         for x, y in pairs(asked.get(key) or [], key)
     ]
     if box := pairs(asked.get("obj_bbox") or [], "obj_bbox"):
+        if len(box) != 2:
+            raise InputError(f"obj_bbox has {len(box)} corners; expected two that lie opposite")
         (x0, x1), (y0, y1) = (sorted(side) for side in np.array(box).T.tolist())
         marks.append(Box("thing", x0, y0, x1, y1))
     if not any(mark.label == "thing" for mark in marks):
@@ -107,6 +109,8 @@ def thing_at(look, segmenter, asked):
     every = range(len(look.info.label_set))
     result, drawn = corrected(look, marks, THING, (every, ()), segmenter.network.path)
     thing = touched_parts(result.labels == 1, drawn == 1)
+    if not thing.any():
+        raise InputError("nothing of the thing is left: what is none of it covers every click on it")
     outline = max(polygons_of(thing, tolerance_px=TOLERANCE_PX), key=len)
     return {"points": outline.tolist(), "mask": thing.astype(int).tolist()}
 

@@ -12,7 +12,8 @@ export async function loaded(file, core, threads) {
 
 /** Show a photo to the network, or a smaller copy; return its scores, and the size of what it saw. */
 export async function scored(network, photo, model) {
-  const copy = shrunk(photo, model.preprocessing.max_side_px / Math.max(photo.width, photo.height));
+  const { max_side_px, photo_scale } = model.preprocessing;
+  const copy = shrunk(photo, Math.min(1, max_side_px / Math.max(photo.width, photo.height)) * photo_scale);
   const { pixels, height, width } = prepared(copy, model);
   const { scores } = await network.run({ image: new ort.Tensor("float32", pixels, [1, 3, height, width]) });
   const [, labels, rows, columns] = scores.dims;

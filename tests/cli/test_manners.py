@@ -73,7 +73,6 @@ def test_the_shell_completes(line: str, words: list[str]) -> None:
 
 
 def test_the_shell_completes_recipes() -> None:
-    pytest.importorskip("yaml")
     assert "shipped/camvid-largefov" in completed("deeplab train shipped/camvid")
     assert completed("deeplab recipes show largefov-c") == ["largefov-camvid"]
 

@@ -118,7 +118,6 @@ def test_the_search_never_leaves_what_is_possible() -> None:
 
 
 def test_weights_that_were_learnt_label_by_label_move_together(tmp_path: Path) -> None:
-    pytest.importorskip("yaml")
     from deeplab.models.card_files import load_card
 
     learnt = CRFParams((1, 3), 50, 5, (2, 2.5), 3, [[0, 1], [2, 0]])  # type: ignore[arg-type]

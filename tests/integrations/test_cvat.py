@@ -117,6 +117,8 @@ def test_a_box_gives_the_thing_in_it(function: Any, context: Any, expected: NDAr
         (asked(pos_points="here", neg_points=[]), "pos_points are"),
         (asked(pos_points=[[float("nan"), 1]], neg_points=[]), "no number"),
         (asked(pos_points=[[-90, 1]], neg_points=[]), "outside the photo"),
+        (asked(pos_points=[[200, 100]], neg_points=[[200, 100], [2, 2]]), "nothing of the thing is left"),
+        (asked(pos_points=[], neg_points=[], obj_bbox=[[1, 2]]), "obj_bbox has 1 corners"),
         (asked(pos_points=[[2, 2]], neg_points=[]), "one kind of mark alone teaches nothing"),
     ],
 )  # fmt: skip

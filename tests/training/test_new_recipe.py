@@ -150,6 +150,10 @@ def test_names_cannot_write_into_the_recipe(write: Write, tmp_path: Path) -> Non
     assert "\x1b" not in text
 
 
+def test_a_folder_of_a_long_name_gives_a_recipe_that_can_be_read(write: Write, tmp_path: Path) -> None:
+    assert recipe_of(look_at(write(name="n" * 150)), tmp_path).name == "n" * 100
+
+
 def test_spoilt_photos_are_left_out_unless_they_are_half(write: Write, tmp_path: Path) -> None:
     root = write()
     (root / "images" / "000.png").write_bytes(b"no photo")

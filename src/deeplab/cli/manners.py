@@ -24,7 +24,7 @@ from deeplab.errors import DeepLabError, InputError
 from deeplab.progress import Manner, manner
 
 JsonOption = Annotated[
-    bool, typer.Option("--json", help="Print one JSON object (docs/json.md); all else goes to standard error.")
+    bool, typer.Option("--json", help="Print one JSON object (docs/cli.md); all else goes to standard error.")
 ]
 _QUIET = typer.Option("--quiet", "-q", help="Say nothing but results and errors.")
 _VERBOSE = typer.Option("--verbose", "-v", help="Say versions, time and memory, and where an error arose.")

@@ -12,6 +12,7 @@ from deeplab.checks import thread_count
 from deeplab.errors import InputError
 from deeplab.preprocessing import MAX_SIDE_PX
 from deeplab.training.own_data import OwnData
+from deeplab.training.recipe import LONGEST_NAME
 
 WEIGHTS = "voc-largefov"
 """The shipped model that own classes start from."""
@@ -246,7 +247,7 @@ def duration_in_words(hours: float) -> str:
 
 def _run_name(data: OwnData) -> str:
     name = data.root.resolve().name
-    return name if name.isprintable() and name not in ("", "state", "best") else "own"
+    return name[:LONGEST_NAME] if name.isprintable() and name not in ("", "state", "best") else "own"
 
 
 def _some(names: list[str] | tuple[str, ...]) -> str:

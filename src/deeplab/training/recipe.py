@@ -277,8 +277,10 @@ class Recipe:
                 "the CRF loss on strokes needs scores at the corners of every crop: no FCN-8s, every_cell 1, and a "
                 f"crop_px of {network.label_stride}n + 1; or weak: {{crf_loss: 0}}"
             )
-        if STROKES in ways and self.skip_bad_photos:
-            raise InputError("strokes go photo by photo: leave out skip_bad_photos")
+        if STROKES in ways and (self.skip_bad_photos or self.augment.copy_paste):
+            raise InputError(
+                "strokes go photo by photo and are no whole things: leave out skip_bad_photos and copy_paste"
+            )
 
     @property
     def network(self) -> Variant:

@@ -49,6 +49,8 @@ class Source:
             raise InputError(
                 f"share must be a number of crops in a batch, or 0 for none in particular, got {self.share}"
             )
+        if self.crowds != "auto" and self.labels in ("boxes", "image"):
+            raise InputError(f"crowds are masks', but labels: {self.labels} take none: leave crowds out")
         fitting = [name for name, kind in METHODS.items() if kind == self.labels]
         if self.method and self.method not in fitting:
             raise InputError(

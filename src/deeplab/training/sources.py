@@ -51,9 +51,10 @@ def _read(source: Source, data: Path, say: Say, show: Show) -> list[Sample]:
     names = data / source.names if source.names else None
     where = data / source.path
     if source.labels in ("boxes", "image"):
-        boxed = read_weak(where, source.split, source.boxes, source.way, reader=source.reader, names=names, show=show)
-        return boxed[: source.photos or None]
-    samples = read_samples(source.reader, where, source.split, names=names, crowds=source.crowds, tell=say)
+        weak = read_weak(where, source.split, source.boxes, source.way, reader=source.reader, names=names, show=show)
+        samples: Sequence[Sample] = weak
+    else:
+        samples = read_samples(source.reader, where, source.split, names=names, crowds=source.crowds, tell=say)
     count = min(source.photos or len(samples), len(samples))
     chosen = [samples[i * len(samples) // count if source.evenly else i] for i in range(count)]
     if source.labels == STROKES:

@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+from deeplab.data.augment import Augment
 from deeplab.errors import DataError, InputError
 from deeplab.label_maps import read_label_map
 from deeplab.labels import LabelSet
@@ -229,6 +230,7 @@ def test_defaults_of_methods() -> None:
     [
         ({"labels": "image", "method": "bbox-seg"}, {}, "not for labels: image; give one of em-adapt, em-fixed"),
         ({"method": "em-fixed"}, {}, "not for labels: masks; leave it out"),
+        ({"labels": "boxes", "crowds": "void"}, {}, "leave crowds out"),
         ({"share": -1}, {}, "share must be"),
         ({"share": 1}, {}, "give every source a share, 2 in all"),
         ({"share": 2}, {"sampling": "class_balanced"}, "shares go with sampling: shuffled"),
@@ -236,6 +238,7 @@ def test_defaults_of_methods() -> None:
         ({"labels": "image"}, {"class_weights": "median_frequency"}, "leave out warm_up"),
         ({"labels": "image"}, {"skip_bad_photos": True}, "skip_bad_photos"),
         ({"labels": "strokes"}, {"skip_bad_photos": True}, "skip_bad_photos"),
+        ({"labels": "strokes"}, {"augment": Augment(copy_paste=0.5)}, "are no whole things: .* copy_paste"),
         ({"labels": "strokes"}, {"variant": "fcn8s"}, "no FCN-8s"),
         ({"labels": "strokes"}, {"start": "checkpoint", "crf": JointCRF()}, "crf trains on masks"),
     ],
@@ -269,6 +272,18 @@ def test_photos_that_nothing_is_said_of_and_classes_without_background_are_refus
     (data / "set" / "classes.txt").write_text("road\nred\ngreen\n")
     with pytest.raises(DataError, match="have no background"):
         read_sources(weak, data, str)
+
+
+@pytest.mark.parametrize("labels", ["masks", "boxes", "image", "strokes"])
+def test_a_source_gives_its_photos_evenly_whatever_their_labels(labels: Any, recipe: Recipe, weak_data: Path) -> None:
+    for number in (3, 4, 5):
+        for folder in ("images", "masks"):
+            path = weak_data / "set" / folder
+            (path / f"{number}.png").write_bytes((path / "0.png").read_bytes())
+    for evenly, names in ((True, ["0", "2", "4"]), (False, ["0", "1", "2"])):
+        few = Source("set", reader="folder", labels=labels, photos=3, evenly=evenly)
+        samples = read_sources(replace(recipe, data=(few,)), weak_data, str)[0]
+        assert [sample.name for sample in samples] == names
 
 
 def test_boxes_outside_the_photo_stop_the_run_before_it_learns(
