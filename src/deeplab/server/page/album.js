@@ -6,9 +6,9 @@ import { fitted } from "./shrinking.js";
 
 /**
  * The engine's project, and of each photo its `info`, the `file` that was sent, what was `made` of it before, and the
- * `history` of its marks, once it was opened. `open` is the one on the stage, if any; it also has its `blob` and planes
- * or null: of the `network` alone, the CRF's `result`, its `steps` (promises by iteration, once asked for), and
- * those `shown` on the right.
+ * `history` of its marks, once it was opened, and the marks that the engine last had, `stored`. `open` is the one on the
+ * stage, if any; it also has its `blob` and planes or null: of the `network` alone, the CRF's `result`, its `steps`
+ * (promises by iteration, once asked for), and those `shown` on the right.
  */
 export const album = { project: null, photos: [], open: null };
 
@@ -33,8 +33,15 @@ export async function send(file, options) {
 
 /** Get the photo's marks; its way back stays open where they are those that the page knows. */
 export async function readMarks(photo) {
-  const marks = await engine.fetchMarks(photo.info.id);
+  const marks = (photo.stored = await engine.fetchMarks(photo.info.id));
   if (JSON.stringify(marks) !== JSON.stringify(photo.history?.now)) photo.history = newHistory(marks);
+}
+
+/** Have the engine keep the photo's marks, after a `merge` where another page was quicker; return what it lacks. */
+export async function storeMarks(photo, merge) {
+  const { marks, lacks } = await engine.putMarks(photo.info.id, () => photo.history.now, merge);
+  photo.stored = marks;
+  return lacks;
 }
 
 /** Do `work`; where the engine has lost the project, give it everything again first. */
@@ -58,7 +65,7 @@ async function restore() {
   const kept = album.photos.filter(({ file }) => file);
   const { signal } = new AbortController();
   for (const photo of kept) photo.info = await engine.addPhoto(photo.file, { onProgress: () => {}, signal });
-  for (const { info, history } of kept) if (history?.now.length) await engine.putMarks(info.id, history.now);
+  for (const photo of kept) if (photo.history?.now.length) await storeMarks(photo, engine.fetchProject);
   album.photos = kept;
   return takeOver(kept.length ? await engine.fetchProject() : project);
 }
@@ -68,5 +75,5 @@ function known(id) {
 }
 
 function fresh() {
-  return { info: null, file: null, made: "", history: null };
+  return { info: null, file: null, made: "", history: null, stored: [] };
 }

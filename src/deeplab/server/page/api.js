@@ -16,7 +16,9 @@
  *     removePhoto(id), retakePhoto(id) → the Project
  *     fetchPicture(id, "photo.jpg" | "thumbnail.jpg", signal) → Blob, upright
  *     fetchMarks(id)                   → Mark[]
- *     putMarks(id, marks)              → {lacks}: why nothing can be segmented yet, in words, or null
+ *     putMarks(id, marksNow, merge)    → {marks, lacks}: what `marksNow` returned when its turn came, and why nothing can be
+ *                                      segmented yet, in words, or null; where another page was quicker, `merge` is
+ *                                      awaited before anything else is changed, and `marksNow` asked again
  *     segment(id, {...parameters, crf}, signal) → ArrayBuffer of 2·H·W bytes: labels, confidence
  *     makeResult(id), fetchResult(id, signal) → the kept result made anew; its ArrayBuffer of 2·H·W bytes
  *     makeFile(id, "mask.png" | "overlay.jpg" | "cutout.png", classes) → {blob, name}
@@ -105,11 +107,19 @@ export async function fetchMarks(photo) {
   return answer.marks;
 }
 
-export function putMarks(photo, marks) {
+export function putMarks(photo, marksNow, merge) {
   return changed(async () => {
-    const answer = await (await call(`${at(photo)}/marks`, sending("PUT", { version, marks }))).json();
-    version = answer.version;
-    return answer;
+    for (;;) {
+      const marks = marksNow();
+      try {
+        const answer = await (await call(`${at(photo)}/marks`, sending("PUT", { version, marks }))).json();
+        version = answer.version;
+        return { marks, lacks: answer.lacks };
+      } catch (error) {
+        if (error.code !== "changed_elsewhere") throw error;
+        await merge();
+      }
+    }
   });
 }
 

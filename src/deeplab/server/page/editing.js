@@ -1,8 +1,8 @@
 /** What the user changes: marks, classes, the model's parameters; kept by the engine, whatever else goes on there. */
 
-import { album, lasting, readMarks, takeOver } from "./album.js";
+import { album, lasting, readMarks, storeMarks, takeOver } from "./album.js";
 import * as engine from "./api.js";
-import { did, newHistory, redone, undone, withMark } from "./marks.js";
+import { did, doneAgain, redone, undone, withMark } from "./marks.js";
 import { open, showPhotos, showProject } from "./opening.js";
 import { parameterValues } from "./parameters.js";
 import { render, showHistory } from "./result.js";
@@ -20,7 +20,7 @@ let retrying = false;
 /** Add a mark to the open photo. */
 export function addMark(mark) {
   const { history } = album.open;
-  return putHistory(did(history, withMark(history.now, mark)), mark);
+  return putHistory(did(history, withMark(history.now, mark)));
 }
 
 /** Take all marks of the open photo away. */
@@ -71,7 +71,7 @@ export function takeUse(use) {
 
 /** Look whether another page has changed the project, and show what it has. */
 export async function refresh() {
-  if (!album.open || changing) return;
+  if (!album.open || changing || retrying) return;
   await doing(async () => {
     const { classes, use, crf } = album.project;
     const project = await lasting(engine.fetchProject);
@@ -96,9 +96,12 @@ export async function doing(work) {
   } catch (error) {
     if (error.name === "AbortError") return;
     if (error.code === "changed_elsewhere") {
-      anew(await engine.fetchProject());
-      showProblem("This project was changed in another page meanwhile. Please look, and do it again.");
-    } else showProblem(error.message);
+      return doing(async () => {
+        await anew(await lasting(engine.fetchProject));
+        showProblem("This project was changed in another page meanwhile. Please look, and do it again.");
+      });
+    }
+    showProblem(error.message);
     if (error.code === "unreachable") retry();
   } finally {
     changing -= 1;
@@ -106,43 +109,45 @@ export async function doing(work) {
   }
 }
 
-/** Let the open photo have other marks; `added` is the one that is new, if that is all. */
-function putHistory(history, added = null) {
+/** Let the open photo have other marks. */
+function putHistory(history) {
   const photo = album.open;
   photo.history = history;
   showHistory();
   return doing(async () => {
-    await lasting(() => putMarks(photo, added));
-    photo.info.marks = photo.history.now.length;
+    album.project.lacks = await lasting(() => storeMarks(photo, () => merge(photo)));
+    photo.info.marks = photo.stored.length;
     if (photo === album.open) await segmentAgain(0);
     showPhotos();
   });
 }
 
-async function putMarks(photo, added) {
-  try {
-    const { lacks } = await engine.putMarks(photo.info.id, photo.history.now);
-    album.project.lacks = lacks;
-  } catch (error) {
-    if (error.code !== "changed_elsewhere") throw error;
-    await merge(photo, added);
-    const { lacks } = await engine.putMarks(photo.info.id, photo.history.now);
-    album.project.lacks = lacks;
-  }
-}
-
-/** Another page was quicker: lay the new mark over what the photo has there. */
-async function merge(photo, added) {
-  const name = album.project.classes[added?.label]?.name;
+/** Another page was quicker: do what was done here since the engine had the marks to those that it has now. */
+async function merge(photo) {
+  const { classes } = album.project;
   takeOver(await engine.fetchProject());
+  renumber(classes);
   showProject();
   const theirs = await engine.fetchMarks(photo.info.id);
-  if (JSON.stringify(theirs) === JSON.stringify(photo.history.past.at(-1))) return; // it was about something else
-  const label = added && (added.label === null ? null : album.project.classes.find((one) => one.name === name)?.index);
-  photo.history = newHistory(theirs);
-  if (added && label !== undefined) photo.history = did(photo.history, withMark(theirs, { ...added, label }));
+  const { stored, history } = photo;
+  photo.stored = theirs;
+  if ([stored, history.now].some((marks) => JSON.stringify(marks) === JSON.stringify(theirs))) return; // another change
+  photo.history = doneAgain(theirs, stored, history.now);
   showHistory();
   showProblem(ELSEWHERE);
+}
+
+/** Let marks go by the numbers that their classes, once `before`, have now; those of classes that are gone go, too. */
+function renumber(before) {
+  const present = new Map(album.project.classes.map(({ name, index }) => [name, index]));
+  const numbers = new Map(before.map(({ name, index }) => [index, present.get(name)])).set(null, null); // the eraser has none
+  const renumbered = (marks) =>
+    marks.map((mark) => ({ ...mark, label: numbers.get(mark.label) })).filter(({ label }) => label !== undefined);
+  for (const photo of album.photos.filter(({ history }) => history)) {
+    const { past, now, future } = photo.history;
+    photo.history = { past: past.map(renumbered), now: renumbered(now), future: future.map(renumbered) };
+    photo.stored = renumbered(photo.stored);
+  }
 }
 
 async function changeClasses(classes) {
@@ -152,20 +157,22 @@ async function changeClasses(classes) {
 /** Show a project whose classes may be others: marks go by other numbers, and the way back is closed. */
 async function anew(project) {
   takeOver(project);
+  const shown = album.photos.includes(album.open) ? album.open : album.photos[0];
+  const others = album.photos.filter((photo) => photo.history && photo !== shown);
   for (const photo of album.photos) photo.history = null;
   untint();
   showProject();
-  await open(album.photos.includes(album.open) ? album.open : album.photos[0]);
+  await Promise.all([open(shown), lasting(() => Promise.all(others.map(readMarks)))]);
 }
 
-/** Ask until the engine answers again, and give it what it has missed. */
+/** Wait until the engine answers again, and give it what it has missed. */
 async function retry() {
   if (retrying) return;
   retrying = true;
   for (let answered = false; !answered; ) {
     await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
     try {
-      takeOver(await lasting(engine.fetchProject));
+      await engine.fetchLimits(); // not the project: what others have changed there is noticed as the marks are put
       answered = true;
     } catch (error) {
       answered = error.code !== "unreachable";
@@ -174,6 +181,7 @@ async function retry() {
   retrying = false;
   showProblem("");
   announce("The server answers again.");
+  if (!album.project) return;
   showProject();
   if (album.open) putHistory(album.open.history);
 }

@@ -19,6 +19,7 @@ import { showProblem } from "./telling.js";
 import * as tools from "./tools.js";
 
 const REFINE_PAUSE_MS = 120; // without a further move of a slider
+const PENDING_PAUSE_MS = 1000; // where the engine could not look at a photo now
 
 const find = (id) => document.getElementById(id);
 const click = (id, work) => find(id).addEventListener("click", work);
@@ -80,7 +81,9 @@ async function start() {
 /** Photos that lie in the project's folder are looked at one by one, each time the project is asked for. */
 async function takeInPending() {
   while (album.project.pending) {
+    const { pending } = album.project;
     takeOver(await engine.fetchProject());
+    if (album.project.pending === pending) await new Promise((resolve) => setTimeout(resolve, PENDING_PAUSE_MS));
     if (album.open || document.body.dataset.state === "busy") showPhotos();
     else if (album.photos.length) open(lastOpened());
   }

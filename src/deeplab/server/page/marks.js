@@ -21,6 +21,16 @@ export function redone({ past, now, future }) {
   return { past: [...past, now], now: future[0], future: future.slice(1) };
 }
 
+/** Return a history that begins with `theirs` and goes on with what was done to `before` until it was `now`. */
+export function doneAgain(theirs, before, now) {
+  const [had, has, wanted] = [before, theirs, now].map((marks) => marks.map((mark) => JSON.stringify(mark)));
+  const differs = had.findIndex((mark, i) => mark !== wanted[i]);
+  const same = differs < 0 ? had.length : differs;
+  const removed = had.slice(same);
+  const kept = theirs.filter((_, i) => i < same || !removed.includes(has[i]));
+  return now.slice(same).reduce((history, mark) => did(history, withMark(history.now, mark)), newHistory(kept));
+}
+
 /** Return `marks` and one more; an eraser that touches a box's outline takes the box away. */
 export function withMark(marks, mark) {
   const kept = mark.label === null ? marks.filter((other) => !touches(mark, other)) : marks;
